@@ -1,0 +1,230 @@
+"""What is simulated: layers of neurons, the time step and the time rule."""
+
+from dataclasses import dataclass, replace
+
+from brian2.units import Quantity, second
+
+from .equations import CubaLIF, time_rules
+from .equations.units import in_seconds, positive_seconds
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """A feed-forward network of fully connected layers.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Number of input spike trains.
+    layer_sizes : tuple of int
+        Neurons of each layer after the input.
+    neurons : tuple of CubaLIF
+        Parameters of each of those layers.
+    dt : Quantity
+        Time step; ``0*ms`` for continuous time.
+    duration : Quantity
+        Length of one sample.
+    rule : {"grid", "quantised-event", "continuous"}, optional
+        What a spike inside a bin becomes, see `bsnn.equations.time_rules`. Unless
+        given, "grid" for dt > 0 and "continuous" for dt = 0.
+    detect : {"end", "crossing"}
+        Under "grid", whether a neuron also fires that crossed threshold inside the bin
+        and fell back before its end.
+    max_spikes : tuple of int, optional
+        Under the event rules, the most spikes a neuron of each layer may fire.
+
+    Raises
+    ------
+    TypeError
+        If `dt` or `duration` is a bare number.
+    ValueError
+        If a size, time or rule is not possible.
+    """
+
+    n_inputs: int
+    layer_sizes: tuple[int, ...]
+    neurons: tuple[CubaLIF, ...]
+    dt: Quantity
+    duration: Quantity
+    rule: str | None = None
+    detect: str = "end"
+    max_spikes: tuple[int, ...] | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "layer_sizes", tuple(self.layer_sizes))
+        object.__setattr__(self, "neurons", tuple(self.neurons))
+        dt, duration = in_seconds(self.dt, "dt"), positive_seconds(
+            self.duration, "duration"
+        )
+        if dt < 0:
+            raise ValueError(f"'dt' must not be negative, got {self.dt!s}.")
+        if dt > duration:
+            raise ValueError(
+                f"'dt' must not be longer than 'duration', got {self.dt!s} and "
+                f"{self.duration!s}; choose a smaller time step."
+            )
+        for size in (self.n_inputs, *self.layer_sizes):
+            if not isinstance(size, int) or size < 1:
+                raise ValueError(f"a layer size must be a positive int, got {size!r}.")
+        if not self.layer_sizes or len(self.layer_sizes) != len(self.neurons):
+            raise ValueError(
+                "'neurons' must have one entry for each of the "
+                f"{len(self.layer_sizes)} layers after the input, "
+                f"got {len(self.neurons)}."
+            )
+        self._check_rule(dt)
+
+    def _check_rule(self, dt):
+        if self.rule is None:
+            rule = time_rules.GRID if dt > 0 else time_rules.CONTINUOUS
+            object.__setattr__(self, "rule", rule)
+        if self.rule not in time_rules.RULES:
+            raise ValueError(
+                f"'rule' must be one of {', '.join(time_rules.RULES)}, "
+                f"got {self.rule!r}."
+            )
+        if (dt == 0) != (self.rule == time_rules.CONTINUOUS):
+            raise ValueError(
+                f"'dt' must be 0 under the rule 'continuous' and positive under the "
+                f"others, got {self.dt!s} under {self.rule!r}."
+            )
+        if self.detect not in time_rules.DETECT:
+            raise ValueError(
+                f"'detect' must be one of {', '.join(time_rules.DETECT)}, "
+                f"got {self.detect!r}."
+            )
+        if self.rule == time_rules.GRID:
+            if self.max_spikes is not None:
+                raise ValueError(
+                    "'max_spikes' needs an event rule: on the grid the duration "
+                    "bounds the spikes; leave it out."
+                )
+        elif self.detect != "end":
+            raise ValueError("'detect' belongs to the rule 'grid'; leave it out.")
+        elif self.max_spikes is not None:
+            limits = tuple(self.max_spikes)
+            if len(limits) != len(self.layer_sizes) or not all(
+                isinstance(limit, int) and limit > 0 for limit in limits
+            ):
+                raise ValueError(
+                    "'max_spikes' must have one positive int for each of the "
+                    f"{len(self.layer_sizes)} layers, got {self.max_spikes!r}."
+                )
+            object.__setattr__(self, "max_spikes", limits)
+
+    @classmethod
+    def dense(
+        cls,
+        sizes,
+        *,
+        v_threshold,
+        tau_syn,
+        tau_mem,
+        dt,
+        duration,
+        delta_v=None,
+        rule=None,
+        detect="end",
+        max_spikes=None,
+    ):
+        """Return a model of fully connected CUBA LIF layers.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            Inputs, then the neurons of each layer.
+        v_threshold : float or sequence of float
+            Threshold of all layers, or of each.
+        tau_syn, tau_mem, dt, duration : Quantity
+        delta_v : float or sequence of float, optional
+            What a spike subtracts; the threshold unless given.
+        rule, detect, max_spikes
+            As for `Model`.
+        """
+        n_inputs, *layer_sizes = sizes
+        thresholds = _per_layer(v_threshold, len(layer_sizes), "v_threshold")
+        deltas = _per_layer(delta_v, len(layer_sizes), "delta_v")
+        neurons = tuple(
+            CubaLIF(tau_mem=tau_mem, tau_syn=tau_syn, v_threshold=v, delta_v=d)
+            for v, d in zip(thresholds, deltas, strict=True)
+        )
+        return cls(
+            n_inputs=n_inputs,
+            layer_sizes=tuple(layer_sizes),
+            neurons=neurons,
+            dt=dt,
+            duration=duration,
+            rule=rule,
+            detect=detect,
+            max_spikes=max_spikes,
+        )
+
+    def with_dt(self, dt, rule=None):
+        """Return the same model at another time step (a Quantity)."""
+        return replace(self, dt=dt, rule=rule)
+
+    @property
+    def dt_seconds(self):
+        return in_seconds(self.dt, "dt")
+
+    @property
+    def duration_seconds(self):
+        return in_seconds(self.duration, "duration")
+
+    @property
+    def n_layers(self):
+        return len(self.layer_sizes)
+
+    @property
+    def n_steps(self):
+        """Whole bins in a sample; 0 where time is continuous."""
+        if self.rule == time_rules.CONTINUOUS:
+            return 0
+        return time_rules.count_steps(self.duration_seconds, self.dt_seconds)
+
+    @property
+    def weight_shapes(self):
+        """(n_pre, n_post) of each layer's weights."""
+        return tuple(
+            zip((self.n_inputs, *self.layer_sizes), self.layer_sizes, strict=False)
+        )
+
+    def to_dict(self):
+        """Return what `from_dict` needs, in plain SI numbers, ready for JSON."""
+        return {
+            "n_inputs": self.n_inputs,
+            "layer_sizes": list(self.layer_sizes),
+            "neurons": [neuron.parameters for neuron in self.neurons],
+            "dt": self.dt_seconds,
+            "duration": self.duration_seconds,
+            "rule": self.rule,
+            "detect": self.detect,
+            "max_spikes": None if self.max_spikes is None else list(self.max_spikes),
+        }
+
+    @classmethod
+    def from_dict(cls, values):
+        """Return the model that `to_dict` wrote."""
+        neurons = tuple(
+            CubaLIF(
+                tau_mem=p["tau_mem"] * second,
+                tau_syn=p["tau_syn"] * second,
+                v_threshold=p["v_threshold"],
+                delta_v=p["delta_v"],
+            )
+            for p in values["neurons"]
+        )
+        times = {name: values[name] * second for name in ("dt", "duration")}
+        return cls(**{**values, "neurons": neurons, **times})
+
+
+def _per_layer(value, n_layers, name):
+    if value is None or isinstance(value, (int, float)):
+        return [value] * n_layers
+    values = list(value)
+    if len(values) != n_layers:
+        raise ValueError(
+            f"'{name}' must have one value for each of the {n_layers} layers after the "
+            f"input, got {len(values)}."
+        )
+    return values

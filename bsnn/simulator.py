@@ -1,0 +1,107 @@
+"""The common face of the simulators, and the choice between them."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from .equations import time_rules
+
+
+class Simulator(ABC):
+    """Runs a model on batches of input spikes with given weights.
+
+    A simulator owns processes or threads: close it, or use it in a ``with`` block.
+    """
+
+    def __init__(self, model):
+        self.model = model
+
+    def run(self, weights, inputs):
+        """Simulate one batch.
+
+        Parameters
+        ----------
+        weights : sequence of ndarray, shapes `model.weight_shapes`
+            Weights of each layer in Hz, row = presynaptic neuron.
+        inputs : Spikes
+            Input spikes with ``n_neurons == model.n_inputs`` and the model's dt.
+
+        Returns
+        -------
+        records : list of Spikes
+            Spikes of each layer, with what the spike-time gradient needs: `state` under
+            the rule "grid", `time` and `slope` under the event rules.
+
+        Raises
+        ------
+        ValueError
+            If weights or inputs do not fit the model or are not finite.
+        ProgramError
+            If the simulating program dies.
+        """
+        self._check_inputs(inputs)
+        for layer, (weight, shape) in enumerate(
+            zip(weights, self.model.weight_shapes, strict=True)
+        ):
+            check_weights(weight, shape, f"layer {layer + 1}")
+        return self._run(weights, inputs)
+
+    def _check_inputs(self, inputs):
+        model = self.model
+        if inputs.n_neurons != model.n_inputs:
+            raise ValueError(
+                f"'inputs' must have {model.n_inputs} neurons, got {inputs.n_neurons}."
+            )
+        if inputs.dt != model.dt_seconds:
+            raise ValueError(
+                f"'inputs' must be encoded at the model's time step of "
+                f"{model.dt_seconds} s, got {inputs.dt} s; encode them again."
+            )
+
+    @abstractmethod
+    def _run(self, weights, inputs):
+        """Do the work of `run` on checked arguments."""
+
+    @abstractmethod
+    def close(self):
+        """Release processes, threads and shared memory; may be called twice."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def check_weights(weight, shape, where):
+    """Raise ValueError unless `weight` has `shape` and only finite values."""
+    if tuple(weight.shape) != shape:
+        hint = "; transpose it" if tuple(weight.shape) == shape[::-1] else ""
+        raise ValueError(
+            f"'weights' of {where} must have shape {shape}, "
+            f"got {tuple(weight.shape)}{hint}."
+        )
+    if not np.isfinite(np.sum(weight)):
+        raise ValueError(
+            f"'weights' of {where} must be finite, got "
+            f"{np.count_nonzero(~np.isfinite(weight))} values that are not; "
+            "a learning rate that is too high is the usual cause."
+        )
+
+
+def make_simulator(model, *, workers=None, **options):
+    """Return the simulator of the model's rule.
+
+    Parameters
+    ----------
+    model : Model
+    workers : int, optional
+        Processes or threads that share the batch; one per core unless given.
+    **options
+        For the rule "grid", the options of `GridSimulator`.
+    """
+    if model.rule == time_rules.GRID:
+        from .grid import GridSimulator as Kind
+    else:
+        from .event import EventSimulator as Kind
+    return Kind(model, workers=workers, **options)

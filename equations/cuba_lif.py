@@ -1,0 +1,239 @@
+r"""Current-based leaky integrate-and-fire neuron (CUBA LIF) with soft reset.
+
+    dv/dt     = -v/tau_mem + i_syn          spike when v reaches v_threshold
+    di_syn/dt = -i_syn/tau_syn              soft reset  v -= delta_v
+    on a presynaptic spike:  i_syn += w     w in Hz
+
+v is the dimensionless membrane potential, i_syn (Hz) the synaptic current divided by
+the membrane capacitance. Bacho & Chu write u for v and g for i_syn. The response of v
+to one spike of unit weight is
+
+    eps(s) = kappa (exp(-s/tau_mem) - exp(-s/tau_syn)),
+    kappa  = tau_mem tau_syn / (tau_mem - tau_syn).
+
+References
+----------
+Brette et al. 2007, doi:10.1007/s10827-007-0038-6 (CUBA networks in Brian's terms).
+Bacho & Chu 2023, doi:10.1162/neco_a_01609 (multi-spike closed form, tau_mem = 2 tau_syn).
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from brian2.units import Quantity, ms
+
+from .modes import ExponentialModes
+from .units import positive_seconds
+
+EQUATIONS = """
+dv/dt     = -v/tau_mem + i_syn : 1
+di_syn/dt = -i_syn/tau_syn     : Hz
+"""
+THRESHOLD, RESET, METHOD = "v >= v_threshold", "v -= delta_v", "exact"
+SYNAPSE = "i_syn"  # the variable that a presynaptic spike increases by w
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CubaLIF:
+    """Parameters of one layer of CUBA LIF neurons.
+
+    Parameters
+    ----------
+    tau_mem, tau_syn : Quantity
+        Membrane and synaptic time constants; they must differ, because the closed form
+        divides by their difference.
+    v_threshold : float
+        Dimensionless threshold, positive.
+    delta_v : float, optional
+        What a spike subtracts from v; `v_threshold` unless given.
+
+    Raises
+    ------
+    TypeError
+        If a time constant is a bare number.
+    ValueError
+        If a value is not finite or not positive, or the time constants are equal.
+    """
+
+    tau_mem: Quantity = field(default_factory=lambda: 260 * ms)
+    tau_syn: Quantity = field(default_factory=lambda: 130 * ms)
+    v_threshold: float = 1.0
+    delta_v: float | None = None
+
+    equations: ClassVar[str] = EQUATIONS
+    threshold: ClassVar[str] = THRESHOLD
+    reset: ClassVar[str] = RESET
+    method: ClassVar[str] = METHOD
+    synapse: ClassVar[str] = SYNAPSE
+    state: ClassVar[tuple[str, ...]] = ("v", "i_syn")
+
+    def __post_init__(self):
+        tau_mem = positive_seconds(self.tau_mem, "tau_mem")
+        tau_syn = positive_seconds(self.tau_syn, "tau_syn")
+        # Brian2's exact integration of equal time constants gives NaN.
+        if math.isclose(tau_mem, tau_syn, rel_tol=1e-6):
+            raise ValueError(
+                f"'tau_mem' and 'tau_syn' must differ, got {self.tau_mem!s} for both; "
+                "change one of them by at least one part in a million."
+            )
+        if self.delta_v is None:
+            object.__setattr__(self, "delta_v", self.v_threshold)
+        for name in ("v_threshold", "delta_v"):
+            value = getattr(self, name)
+            if isinstance(value, Quantity) or not isinstance(
+                value, (int, float, np.number)
+            ):
+                raise TypeError(
+                    f"'{name}' must be a dimensionless number, got {value!r}."
+                )
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"'{name}' must be finite and positive, got {value}.")
+            object.__setattr__(self, name, float(value))
+
+    @property
+    def namespace(self):
+        """What the names in the equation text stand for, for Brian2."""
+        names = ("tau_mem", "tau_syn", "v_threshold", "delta_v")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def parameters(self):
+        """The same values as plain floats in SI units."""
+        return {
+            "tau_mem": positive_seconds(self.tau_mem, "tau_mem"),
+            "tau_syn": positive_seconds(self.tau_syn, "tau_syn"),
+            "v_threshold": self.v_threshold,
+            "delta_v": self.delta_v,
+        }
+
+    @property
+    def modes(self):
+        """The neuron's response to spikes and resets, for the spike-time gradient."""
+        p = self.parameters
+        kappa = kernel_scale(p["tau_mem"], p["tau_syn"])
+        return ExponentialModes(
+            tau=(p["tau_mem"], p["tau_syn"]),
+            synaptic=(kappa, -kappa),
+            reset=(-p["delta_v"], 0.0),
+        )
+
+    def crossing(self, v, i_syn, dt):
+        """Return where in its bin a spike crossed threshold; see `crossing`."""
+        p = self.parameters
+        return crossing(
+            v,
+            i_syn,
+            dt,
+            v_threshold=p["v_threshold"],
+            tau_mem=p["tau_mem"],
+            tau_syn=p["tau_syn"],
+        )
+
+
+def kernel_scale(tau_mem, tau_syn):
+    """Return kappa = tau_mem tau_syn / (tau_mem - tau_syn), in the unit of its taus."""
+    return tau_mem * tau_syn / (tau_mem - tau_syn)
+
+
+def solution(t, v0, i0, *, tau_mem, tau_syn, exp=np.exp):
+    """Return (v, i_syn) a time `t` after the state was (v0, i0), without input.
+
+    `exp` lets numpy, torch and sympy share the formula.
+    """
+    decay_mem, decay_syn = exp(-t / tau_mem), exp(-t / tau_syn)
+    kappa = kernel_scale(tau_mem, tau_syn)
+    return v0 * decay_mem + kappa * i0 * (decay_mem - decay_syn), i0 * decay_syn
+
+
+def slope(v, i_syn, *, tau_mem):
+    """Return dv/dt in Hz where the state is (v, i_syn)."""
+    return i_syn - v / tau_mem
+
+
+def crossing(v, i_syn, dt, *, v_threshold, tau_mem, tau_syn):
+    """Return when inside a bin v first crossed threshold upwards, and how steeply.
+
+    Parameters
+    ----------
+    v, i_syn : array_like
+        State at the end of the bin, before synapses and reset; what a
+        ``SpikeMonitor(..., variables=["v", "i_syn"])`` records.
+    dt : float
+        Length of the bin in seconds.
+    v_threshold, tau_mem, tau_syn : float
+        Parameters in SI units.
+
+    Returns
+    -------
+    delay : ndarray, float64
+        Seconds from the start of the bin, in [0, dt].
+    steepness : ndarray, float64
+        dv/dt at the crossing, in Hz. A neuron that was above threshold when the bin
+        began crossed nowhere in it: its delay is 0 and its steepness the larger of
+        dv/dt at the start and at the end of the bin.
+
+    Notes
+    -----
+    With tau_mem = 2 tau_syn, v is a quadratic in x = exp(-t/tau_mem) and the crossing
+    its larger root (Bacho & Chu 2023, eq. 8); else Newton's method inside a bracket.
+    """
+    v, i_syn = np.asarray(v, dtype=float), np.asarray(i_syn, dtype=float)
+    taus = {"tau_mem": tau_mem, "tau_syn": tau_syn}
+    v0, i0 = solution(-dt, v, i_syn, **taus)
+    if math.isclose(tau_mem, 2 * tau_syn, rel_tol=1e-12):
+        delay = _quadratic_crossing(v0, i0, v_threshold, tau_mem, tau_syn)
+    else:
+        delay = _newton_crossing(v0, i0, dt, v_threshold, **taus)
+    above = v0 >= v_threshold
+    delay = np.where(above, 0.0, np.clip(delay, 0.0, dt))
+    steepness = slope(v_threshold, solution(delay, v0, i0, **taus)[1], tau_mem=tau_mem)
+    steepest_end = np.maximum(
+        slope(v0, i0, tau_mem=tau_mem), slope(v, i_syn, tau_mem=tau_mem)
+    )
+    return delay, np.where(above, steepest_end, steepness)
+
+
+def peak_time(v0, i0, *, tau_mem, tau_syn):
+    """Return the time in seconds at which v is largest; NaN where it has no maximum.
+
+    Setting dv/dt = 0 in `solution` gives
+    exp(t (1/tau_syn - 1/tau_mem)) = kappa i0 tau_mem / ((v0 + kappa i0) tau_syn).
+    The time is negative where the maximum lies in the past.
+    """
+    kappa = kernel_scale(tau_mem, tau_syn)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = kappa * i0 * tau_mem / ((v0 + kappa * i0) * tau_syn)
+        time = np.log(ratio) / (1 / tau_syn - 1 / tau_mem)
+    # An extremum is where i_syn = v/tau_mem; it is a maximum if the current is positive.
+    return np.where((ratio > 0) & (i0 > 0), time, np.nan)
+
+
+def _quadratic_crossing(v0, i0, v_threshold, tau_mem, tau_syn):
+    # (v0 + a) x - a x^2 = v_threshold with a = kappa i0; x falls from 1, so the larger
+    # root comes first. An upward crossing needs a > 0.
+    a = kernel_scale(tau_mem, tau_syn) * i0
+    b = v0 + a
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x = (b + np.sqrt(np.maximum(b * b - 4 * a * v_threshold, 0.0))) / (2 * a)
+        return np.where(a > 0, -tau_mem * np.log(x), 0.0)
+
+
+def _newton_crossing(v0, i0, dt, v_threshold, *, tau_mem, tau_syn):
+    # v rises from v0 < v_threshold until the peak or the end of the bin.
+    peak = peak_time(v0, i0, tau_mem=tau_mem, tau_syn=tau_syn)
+    low = np.zeros_like(v0)
+    high = np.where((peak > 0) & (peak < dt), peak, dt)
+    t = 0.5 * high
+    # Bisection halves a failing bracket; 60 rounds exhaust double precision.
+    for _ in range(60):
+        v, i_syn = solution(t, v0, i0, tau_mem=tau_mem, tau_syn=tau_syn)
+        low, high = np.where(v < v_threshold, t, low), np.where(v < v_threshold, high, t)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            newton = t + (v_threshold - v) / slope(v, i_syn, tau_mem=tau_mem)
+        inside = (newton > low) & (newton < high)
+        t, previous = np.where(inside, newton, 0.5 * (low + high)), t
+        if np.all(np.abs(t - previous) <= 1e-16 * dt):
+            break
+    return t
