@@ -1,0 +1,143 @@
+"""Compiled artefacts: the compiler, the cache, and native kernels."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import filelock
+import platformdirs
+
+from .errors import BackendUnavailable, BuildError
+
+# Kernels are loaded into Python, so never -ffast-math: linked with it, a library
+# switches the whole process to flush-to-zero. These flags vectorise as well.
+KERNEL_FLAGS = (
+    "-std=c++17 -O3 -march=native -fno-math-errno -fno-trapping-math -fPIC -shared"
+).split()
+
+
+def cache_dir():
+    """Return the folder of compiled programs: BSNN_CACHE, else the user's cache."""
+    chosen = os.environ.get("BSNN_CACHE")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("bsnn")
+
+
+def compiler():
+    """Return the C++ compiler command as a list, CXX or g++.
+
+    Raises
+    ------
+    BackendUnavailable
+        If it, or make, is not on the PATH.
+    """
+    command = shlex.split(os.environ.get("CXX") or "g++")
+    for tool in (command[0], "make"):
+        if shutil.which(tool) is None:
+            raise BackendUnavailable(
+                f"'{tool}' is needed to compile the simulation and is not on the PATH; "
+                "install a C++ compiler and make (Debian: apt install g++ make), "
+                "or name another compiler in CXX."
+            )
+    return command
+
+
+def fingerprint(*parts):
+    """Return a hex key of `parts`, the compiler and the processor.
+
+    Programs are compiled for the processor at hand (-march=native), so a cache on a
+    shared disk must keep those of different machines apart.
+    """
+    digest = hashlib.sha256()
+    for part in (*parts, _compiler_version(tuple(compiler())), _processor()):
+        data = part if isinstance(part, bytes) else str(part).encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()[:32]
+
+
+@functools.cache
+def _compiler_version(command):
+    run = subprocess.run([*command, "--version"], capture_output=True, text=True)
+    return run.stdout
+
+
+@functools.cache
+def _processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() + platform.machine()
+    return next((line for line in lines if line.startswith("flags")), lines[0])
+
+
+def build_once(kind, key, make):
+    """Return the cached folder of `key`, calling ``make(folder)`` if there is none.
+
+    Processes that need the same folder wait for the first one; what appears under the
+    final name is always complete.
+
+    Raises
+    ------
+    BuildError
+        If the cache cannot be written; whatever `make` raises passes through.
+    """
+    parent = cache_dir() / kind
+    final = parent / key
+    if final.is_dir():
+        return final
+    try:
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with filelock.FileLock(parent / f"{key}.lock", mode=0o600):
+            if final.is_dir():
+                return final
+            with tempfile.TemporaryDirectory(prefix=f"{key}.", dir=parent) as scratch:
+                made = Path(scratch) / "made"
+                made.mkdir(mode=0o700)
+                make(made)
+                made.rename(final)
+    except OSError as error:
+        raise BuildError(
+            f"the build cache {parent} cannot be written ({error}); "
+            "name another folder in BSNN_CACHE."
+        ) from error
+    return final
+
+
+@functools.cache
+def load_kernel(source):
+    """Compile a C++ file with ``extern "C"`` functions, or take it from the cache.
+
+    Parameters
+    ----------
+    source : Path
+
+    Returns
+    -------
+    library : ctypes.CDLL
+        Its functions run without the interpreter lock, so Python threads run them
+        side by side.
+
+    Raises
+    ------
+    BackendUnavailable
+        If there is no compiler.
+    BuildError
+        If the compiler refuses the source.
+    """
+    code = source.read_bytes()
+    name = f"{source.stem}.so"
+
+    def make(folder):
+        command = [*compiler(), *KERNEL_FLAGS, str(source), "-o", str(folder / name)]
+        run = subprocess.run(command, capture_output=True, text=True)
+        if run.returncode:
+            raise BuildError(f"compiling {source.name} failed.", run.stderr)
+
+    folder = build_once("kernels", fingerprint(code, *KERNEL_FLAGS), make)
+    return ctypes.CDLL(str(folder / name))
