@@ -1,4 +1,4 @@
-"""Spiking networks written as Brian2 equations, trained with exact spike-time gradients.
+"""Brian2 spiking networks trained with exact spike-time gradients.
 
 Nothing heavy is imported until a name is used: ``import bsnn`` starts no compiler.
 """

@@ -53,8 +53,9 @@ class Model:
     def __post_init__(self):
         object.__setattr__(self, "layer_sizes", tuple(self.layer_sizes))
         object.__setattr__(self, "neurons", tuple(self.neurons))
-        dt, duration = in_seconds(self.dt, "dt"), positive_seconds(
-            self.duration, "duration"
+        dt, duration = (
+            in_seconds(self.dt, "dt"),
+            positive_seconds(self.duration, "duration"),
         )
         if dt < 0:
             raise ValueError(f"'dt' must not be negative, got {self.dt!s}.")

@@ -14,7 +14,7 @@ to one spike of unit weight is
 References
 ----------
 Brette et al. 2007, doi:10.1007/s10827-007-0038-6 (CUBA networks in Brian's terms).
-Bacho & Chu 2023, doi:10.1162/neco_a_01609 (multi-spike closed form, tau_mem = 2 tau_syn).
+Bacho & Chu 2023, doi:10.1162/neco_a_01609 (closed form for tau_mem = 2 tau_syn).
 """
 
 import math
@@ -206,7 +206,7 @@ def peak_time(v0, i0, *, tau_mem, tau_syn):
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = kappa * i0 * tau_mem / ((v0 + kappa * i0) * tau_syn)
         time = np.log(ratio) / (1 / tau_syn - 1 / tau_mem)
-    # An extremum is where i_syn = v/tau_mem; it is a maximum if the current is positive.
+    # An extremum is where i_syn = v/tau_mem; it is a maximum if i_syn is positive.
     return np.where((ratio > 0) & (i0 > 0), time, np.nan)
 
 
@@ -229,7 +229,8 @@ def _newton_crossing(v0, i0, dt, v_threshold, *, tau_mem, tau_syn):
     # Bisection halves a failing bracket; 60 rounds exhaust double precision.
     for _ in range(60):
         v, i_syn = solution(t, v0, i0, tau_mem=tau_mem, tau_syn=tau_syn)
-        low, high = np.where(v < v_threshold, t, low), np.where(v < v_threshold, high, t)
+        below = v < v_threshold
+        low, high = np.where(below, t, low), np.where(below, high, t)
         with np.errstate(divide="ignore", invalid="ignore"):
             newton = t + (v_threshold - v) / slope(v, i_syn, tau_mem=tau_mem)
         inside = (newton > low) & (newton < high)
