@@ -1,0 +1,105 @@
+"""The clock-driven simulator: resident Brian2 programs, one per core."""
+
+import os
+
+import numpy as np
+
+from .equations import time_rules
+from .program import PRECISIONS, build_program
+from .resident import ResidentProgram, Segment, aligned
+from .simulator import Simulator
+from .spikes import Spikes
+
+# Steps of a batch are numbered in int32 by Brian2's SpikeGeneratorGroup.
+MAX_STEPS = 2**31 - 1
+
+
+def n_cores():
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class GridSimulator(Simulator):
+    """Simulates a model under the rule "grid" with generated C++ programs.
+
+    Parameters
+    ----------
+    model : Model
+    workers : int, optional
+        Processes that share each batch; one per core unless given.
+    precision : {"double", "single"}
+        Of state, weights and records in the program.
+    projection : {"dense", "synapses"}
+        See `bsnn.network.build_network`.
+    timeout : float
+        Seconds after which a batch counts as hung.
+
+    Raises
+    ------
+    ValueError
+        If an option or the model's rule is not possible.
+    BackendUnavailable, BuildError
+        If the program cannot be built.
+    """
+
+    def __init__(
+        self,
+        model,
+        *,
+        workers=None,
+        precision="double",
+        projection="dense",
+        timeout=60.0,
+    ):
+        super().__init__(model)
+        if model.rule != time_rules.GRID:
+            raise ValueError(f"'rule' must be 'grid' here, got {model.rule!r}.")
+        if precision not in PRECISIONS:
+            raise ValueError(
+                f"'precision' must be one of {', '.join(PRECISIONS)}, "
+                f"got {precision!r}."
+            )
+        workers = n_cores() if workers is None else workers
+        if workers < 1:
+            raise ValueError(f"'workers' must be at least 1, got {workers}.")
+        real = np.dtype(np.float32 if precision == "single" else np.float64)
+        folder = build_program(model, precision=precision, projection=projection)
+        sizes = [aligned(real.itemsize * m * n) for m, n in model.weight_shapes]
+        starts = np.cumsum([0, *sizes])
+        self._segment = Segment(int(starts[-1]))
+        self._weights = [
+            self._segment.view(int(at), real, shape)
+            for at, shape in zip(starts, model.weight_shapes, strict=False)
+        ]
+        self._programs = []
+        for _ in range(workers):
+            self._programs.append(
+                ResidentProgram(folder, model, self._segment, real, timeout)
+            )
+
+    def _run(self, weights, inputs):
+        for shared, given in zip(self._weights, weights, strict=True):
+            shared[:] = given
+        n_samples = inputs.n_samples
+        if n_samples * self.model.n_steps > MAX_STEPS:
+            raise ValueError(
+                f"'inputs' must not hold more than {MAX_STEPS // self.model.n_steps} "
+                f"samples at this time step, got {n_samples}; split the batch."
+            )
+        bounds = np.linspace(0, n_samples, len(self._programs) + 1).round().astype(int)
+        busy = []
+        for program, start, stop in zip(
+            self._programs, bounds[:-1], bounds[1:], strict=True
+        ):
+            if stop > start:
+                program.send(inputs.select(start, stop))
+                busy.append(program)
+        shards = [program.receive() for program in busy]
+        return [Spikes.concatenate(parts) for parts in zip(*shards, strict=True)]
+
+    def close(self):
+        for program in self._programs:
+            program.close()
+        self._programs = []
+        self._weights = None
+        self._segment.close()

@@ -1,0 +1,203 @@
+// The loop of a resident program: wait for a request, simulate its samples one after
+// another, leave the recorded spikes in shared memory, answer.
+//
+// Two shared segments, inherited as file descriptors: the weights, which all workers
+// read in place, and this worker's exchange, which holds its inputs and then its
+// records and which it enlarges when the records need more room. Requests and answers
+// go through a socket; when the other end closes, the program ends.
+#pragma once
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vector>
+
+#include "brianlib/clocks.h"
+#include "network.h"
+
+namespace bsnn {
+
+const uint64_t MAGIC = 0x3130306e6e736200;  // "\0bsnn001", version of this protocol
+
+struct Request {
+  uint64_t magic;
+  int64_t n_samples, n_steps, n_inputs;
+  double dt;
+  int64_t exchange_bytes;  // size of the exchange as the caller knows it
+};
+
+struct Answer {
+  uint64_t magic;
+  int64_t exchange_bytes;  // its size now
+  int64_t records_at;      // where in it the records begin
+};
+
+inline void fail(const char* what) {
+  std::perror(what);
+  _exit(3);
+}
+
+class Segment {
+  int fd_;
+  char* base_ = nullptr;
+  size_t bytes_ = 0;
+
+ public:
+  explicit Segment(int fd) : fd_(fd) {}
+
+  void map(size_t bytes) {
+    if (bytes == bytes_) return;
+    if (base_) munmap(base_, bytes_);
+    void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
+    if (base == MAP_FAILED) fail("mapping shared memory");
+    base_ = static_cast<char*>(base);
+    bytes_ = bytes;
+  }
+  void map_all() {
+    struct stat status;
+    if (fstat(fd_, &status)) fail("measuring shared memory");
+    map(status.st_size);
+  }
+  void grow(size_t bytes) {
+    if (bytes <= bytes_) return;
+    bytes += bytes / 2;
+    if (ftruncate(fd_, bytes)) fail("enlarging shared memory");
+    map(bytes);
+  }
+  char* at(size_t offset) const { return base_ + offset; }
+  size_t bytes() const { return bytes_; }
+};
+
+// Blocks in a segment begin on cache lines; the Python side counts the same way.
+inline size_t aligned(size_t bytes) { return (bytes + 63) & ~size_t(63); }
+
+// A weight array that lives in the shared segment...
+template <class Real>
+void bind_weights(Segment& segment, size_t& at, Real*& array, size_t size) {
+  array = reinterpret_cast<Real*>(segment.at(at));
+  at += aligned(size * sizeof(Real));
+}
+// ...or, for Synapses, that is copied from it.
+template <class Real>
+void bind_weights(Segment& segment, size_t& at, std::vector<Real>& array, size_t size) {
+  std::memcpy(array.data(), segment.at(at), size * sizeof(Real));
+  at += aligned(size * sizeof(Real));
+}
+
+// What a monitor recorded of one layer, and the layer's state.
+template <class Real>
+struct Layer {
+  std::vector<int32_t>& neuron;
+  std::vector<double>& time;
+  int32_t& n_recorded;
+  std::vector<std::vector<Real>*> recorded;
+  std::vector<Real*> state;
+  size_t n_neurons;
+  std::vector<int64_t> offset;
+
+  void rest() {
+    for (Real* variable : state) std::fill(variable, variable + n_neurons, Real(0));
+  }
+  void clear() {
+    neuron.clear();
+    time.clear();
+    for (auto* values : recorded) values->clear();
+    n_recorded = 0;
+    offset.assign(1, 0);
+  }
+  size_t bytes() const {
+    const size_t n = neuron.size();
+    return aligned(offset.size() * 8) + 2 * aligned(n * 4) +
+           recorded.size() * aligned(n * sizeof(Real));
+  }
+  char* store(char* to, double dt, int64_t n_steps) const {
+    const size_t n = neuron.size();
+    std::memcpy(to, offset.data(), offset.size() * 8);
+    to += aligned(offset.size() * 8);
+    if (n) std::memcpy(to, neuron.data(), n * 4);
+    to += aligned(n * 4);
+    int32_t* step = reinterpret_cast<int32_t*>(to);
+    for (size_t m = 0; m + 1 < offset.size(); m++)
+      for (int64_t k = offset[m]; k < offset[m + 1]; k++)
+        step[k] = int32_t(int64_t(time[k] / dt + 0.5) - int64_t(m) * n_steps);
+    to += aligned(n * 4);
+    for (auto* values : recorded) {
+      if (n) std::memcpy(to, values->data(), n * sizeof(Real));
+      to += aligned(n * sizeof(Real));
+    }
+    return to;
+  }
+};
+
+inline bool receive(int fd, Request& request) {
+  size_t done = 0;
+  char* to = reinterpret_cast<char*>(&request);
+  while (done < sizeof request) {
+    const ssize_t n = recv(fd, to + done, sizeof request - done, 0);
+    if (n == 0) return false;
+    if (n < 0) fail("receiving a request");
+    done += n;
+  }
+  if (request.magic != MAGIC) fail("a request of another protocol");
+  return true;
+}
+
+inline int descriptor(const char* name) {
+  const char* value = std::getenv(name);
+  if (!value) {
+    std::fprintf(stderr, "%s is not set: bsnn starts this program\n", name);
+    _exit(3);
+  }
+  return std::atoi(value);
+}
+
+// Serve requests until the socket closes. `bind` points the network at the weights.
+template <class Real, class Bind>
+void serve(Network& network, Clock& clock, std::vector<int32_t>& input_step,
+           std::vector<int32_t>& input_neuron, int32_t& last_input,
+           std::vector<Layer<Real>> layers, Bind bind) {
+  const int socket = descriptor("BSNN_SOCKET");
+  Segment weights(descriptor("BSNN_WEIGHTS")), exchange(descriptor("BSNN_EXCHANGE"));
+  weights.map_all();
+  Request request;
+  while (receive(socket, request)) {
+    exchange.map(request.exchange_bytes);
+    bind(weights);
+    const int64_t n_inputs = request.n_inputs, n_steps = request.n_steps;
+    const int32_t* steps = reinterpret_cast<int32_t*>(exchange.at(0));
+    const int32_t* neurons = reinterpret_cast<int32_t*>(exchange.at(aligned(n_inputs * 4)));
+    input_step.assign(steps, steps + n_inputs);
+    input_neuron.assign(neurons, neurons + n_inputs);
+    last_input = 0;
+    clock.dt[0] = request.dt;
+    clock.timestep[0] = 0;
+    clock.t[0] = 0;
+    for (auto& layer : layers) layer.clear();
+
+    for (int64_t sample = 0; sample < request.n_samples; sample++) {
+      for (auto& layer : layers) layer.rest();
+      for (int64_t step = 0; step < n_steps; step++) {
+        for (auto& object : network.objects) object.second();
+        clock.tick();
+      }
+      for (auto& layer : layers) layer.offset.push_back(layer.neuron.size());
+    }
+
+    const size_t records_at = 2 * aligned(n_inputs * 4);
+    size_t end = records_at;
+    for (const auto& layer : layers) end += layer.bytes();
+    exchange.grow(end);
+    char* to = exchange.at(records_at);
+    for (const auto& layer : layers) to = layer.store(to, request.dt, n_steps);
+    const Answer answer = {MAGIC, int64_t(exchange.bytes()), int64_t(records_at)};
+    if (send(socket, &answer, sizeof answer, MSG_NOSIGNAL) != sizeof answer) break;
+  }
+  _exit(0);  // not through Brian2's end, which writes every array to disk
+}
+
+}  // namespace bsnn

@@ -1,0 +1,99 @@
+"""From a `Model` to the Brian2 objects that simulate it."""
+
+from dataclasses import dataclass
+
+from brian2 import (
+    Hz,
+    Network,
+    NeuronGroup,
+    SpikeGeneratorGroup,
+    SpikeMonitor,
+    Synapses,
+    defaultclock,
+    second,
+)
+
+from .projection import DenseProjection
+
+PROJECTIONS = ("dense", "synapses")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrianNetwork:
+    """An explicit Brian2 network and its parts, layer by layer."""
+
+    network: Network
+    inputs: SpikeGeneratorGroup
+    groups: tuple[NeuronGroup, ...]
+    projections: tuple
+    monitors: tuple[SpikeMonitor, ...]
+
+
+def build_network(model, *, projection="dense", indices=(), times=()):
+    """Write a model as Brian2 objects on the active device.
+
+    Sets ``defaultclock.dt`` to the model's time step. Every neuron starts at rest.
+
+    Parameters
+    ----------
+    model : Model
+        With the rule "grid".
+    projection : {"dense", "synapses"}
+        Weight matrices as `DenseProjection`, or stock Brian2 `Synapses`. Either way
+        weights are set through ``projections[k].w``, row after row.
+    indices, times : sequence
+        Input spikes: neuron, and seconds as plain numbers.
+
+    Returns
+    -------
+    parts : BrianNetwork
+    """
+    defaultclock.dt = model.dt
+    inputs = SpikeGeneratorGroup(model.n_inputs, indices, times * second, name="inputs")
+    groups, projections, monitors = [], [], []
+    source = inputs
+    for layer, (size, neuron) in enumerate(
+        zip(model.layer_sizes, model.neurons, strict=True), start=1
+    ):
+        group = NeuronGroup(
+            size,
+            neuron.equations,
+            threshold=neuron.threshold,
+            reset=neuron.reset,
+            method=neuron.method,
+            namespace=neuron.namespace,
+            name=f"layer{layer}",
+        )
+        projections.append(_project(source, group, neuron.synapse, projection, layer))
+        monitors.append(
+            SpikeMonitor(group, variables=neuron.state, name=f"spikes{layer}")
+        )
+        groups.append(group)
+        source = group
+    return BrianNetwork(
+        network=Network(inputs, groups, projections, monitors, name="network"),
+        inputs=inputs,
+        groups=tuple(groups),
+        projections=tuple(projections),
+        monitors=tuple(monitors),
+    )
+
+
+def _project(source, target, variable, kind, layer):
+    name = f"projection{layer}"
+    if kind == "dense":
+        return DenseProjection(source, target, variable, name=name)
+    if kind != "synapses":
+        raise ValueError(
+            f"'projection' must be one of {', '.join(PROJECTIONS)}, got {kind!r}."
+        )
+    synapses = Synapses(
+        source,
+        target,
+        f"w : {target.variables[variable].unit!r}",
+        on_pre=f"{variable}_post += w",
+        namespace={"hertz": Hz},
+        name=name,
+    )
+    synapses.connect()
+    return synapses

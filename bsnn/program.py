@@ -1,0 +1,173 @@
+"""Write a model as a C++ program that stays alive, compile it once, keep it.
+
+Brian2's device is global to a process, so the program is generated in a child process:
+a user's own Brian2 code in the same interpreter is never touched.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from .builds import build_once, compiler, fingerprint
+from .errors import BuildError
+
+NATIVE = Path(__file__).parent / "native"
+PRECISIONS = ("double", "single")
+COMPILE_FLAGS = (
+    "-w -O3 -ffast-math -fno-finite-math-only -march=native -std=c++17".split()
+)
+# Files whose text, with the model and Brian2's version, determines the program.
+_SOURCES = (
+    "native/resident.h",
+    "network.py",
+    "program.py",
+    "projection.py",
+    "templates/dense_projection.cpp",
+)
+
+
+def build_program(model, *, precision="double", projection="dense"):
+    """Return the folder of the model's compiled program, building it if need be.
+
+    One program serves every dt and duration of a model.
+
+    Parameters
+    ----------
+    model : Model
+        With the rule "grid".
+    precision : {"double", "single"}
+        Of state, weights and records.
+    projection : {"dense", "synapses"}
+        See `bsnn.network.build_network`.
+
+    Returns
+    -------
+    folder : Path
+        Holds the generated sources and the executable ``main``.
+
+    Raises
+    ------
+    BackendUnavailable
+        If there is no compiler.
+    BuildError
+        If generating or compiling fails; the output is attached.
+    """
+    specification = json.dumps(
+        {"model": _structure(model), "precision": precision, "projection": projection},
+        sort_keys=True,
+    )
+    home = Path(__file__).parent
+    key = fingerprint(
+        specification,
+        _brian2_version(),
+        *COMPILE_FLAGS,
+        *(home.joinpath(name).read_bytes() for name in _SOURCES),
+    )
+
+    def make(folder):
+        _run(
+            [sys.executable, "-m", "bsnn.program", specification, str(folder)],
+            "generating the simulation program failed.",
+        )
+        _run(
+            ["make", "-j2", f"CXX={' '.join(compiler())}"],
+            "compiling the simulation program failed.",
+            cwd=folder,
+        )
+        for leftover in folder.rglob("*.o"):
+            leftover.unlink()
+
+    return build_once("programs", key, make)
+
+
+def _structure(model):
+    # dt and duration are data of the program, so they are not part of its identity.
+    return {**model.to_dict(), "dt": 1e-3, "duration": 1.0}
+
+
+def _brian2_version():
+    from importlib.metadata import version
+
+    return version("brian2")
+
+
+def _run(command, failure, cwd=None):
+    run = subprocess.run(
+        command,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if run.returncode:
+        raise BuildError(failure, run.stdout)
+
+
+def _generate(specification, folder):
+    """Write the C++ project of a specification; runs in a process of its own."""
+    import numpy as np
+    from brian2 import device, prefs, second, set_device
+
+    from .model import Model
+    from .network import build_network
+
+    values = json.loads(specification)
+    single = values["precision"] == "single"
+    prefs.core.default_float_dtype = np.float32 if single else np.float64
+    prefs.codegen.cpp.extra_compile_args_gcc = COMPILE_FLAGS
+    prefs.codegen.cpp.headers = ['"resident.h"']
+    shutil.copy(NATIVE / "resident.h", folder)
+    set_device("cpp_standalone", build_on_run=False, directory=folder)
+    parts = build_network(
+        Model.from_dict(values["model"]), projection=values["projection"]
+    )
+    # The loop of resident.h takes the place of Brian2's own: it steps the same code
+    # objects in the same order, so the run that follows it lasts no time.
+    device.insert_code("before_network_run", _serving_code(device, parts))
+    parts.network.run(0 * second, namespace={})
+    device.build(directory=folder, compile=False, run=False)
+
+
+def _serving_code(device, parts):
+    from brian2.codegen.generators.cpp_generator import c_data_type
+
+    def name(variable):
+        return device.get_array_name(variable, access_data=False)
+
+    real = c_data_type(parts.groups[0].variables["v"].dtype)
+    layers, binds = [], []
+    for group, monitor, projection in zip(
+        parts.groups, parts.monitors, parts.projections, strict=True
+    ):
+        recorded = [v for v in monitor.record_variables if v not in ("i", "t")]
+        fields = [
+            name(monitor.variables["i"]),
+            name(monitor.variables["t"]),
+            f"{name(monitor.variables['N'])}[0]",
+            _braced(f"&{name(monitor.variables[v])}" for v in recorded),
+            _braced(name(group.variables[v]) for v in recorded),
+            str(len(group)),
+        ]
+        layers.append(_braced(fields))
+        weights = projection.variables["w"]
+        size = len(projection.source) * len(group)
+        binds.append(f"bsnn::bind_weights(segment, at, {name(weights)}, {size});")
+    inputs = parts.inputs.variables
+    return f"""
+    bsnn::serve<{real}>(
+        {parts.network.name}, defaultclock, {name(inputs["_timebins"])},
+        {name(inputs["neuron_index"])}, {name(inputs["_lastindex"])}[0],
+        {{{", ".join(layers)}}},
+        [&](bsnn::Segment& segment) {{ size_t at = 0; {" ".join(binds)} }});
+    """
+
+
+def _braced(items):
+    return "{" + ", ".join(items) + "}"
+
+
+if __name__ == "__main__":
+    _generate(*sys.argv[1:])

@@ -1,0 +1,197 @@
+"""A resident program: one generated simulator, alive, fed through shared memory."""
+
+import mmap
+import os
+import socket
+import struct
+import subprocess
+import tempfile
+
+import numpy as np
+
+from .errors import ProgramError
+from .spikes import Spikes
+
+# As in native/resident.h.
+MAGIC = 0x3130306E6E736200
+REQUEST = struct.Struct("<QqqqdQ")
+ANSWER = struct.Struct("<Qqq")
+ALIGNMENT = 64
+
+
+def aligned(n_bytes):
+    """Return `n_bytes` rounded up to whole cache lines, where blocks begin."""
+    return -(-n_bytes // ALIGNMENT) * ALIGNMENT
+
+
+class Segment:
+    """Nameless shared memory: private to these processes, gone with the last one."""
+
+    def __init__(self, n_bytes):
+        if hasattr(os, "memfd_create"):
+            self.fd = os.memfd_create("bsnn")
+        else:
+            with tempfile.TemporaryFile() as file:
+                self.fd = os.dup(file.fileno())
+        self.n_bytes = 0
+        self.reserve(n_bytes)
+
+    def reserve(self, n_bytes):
+        """Make the segment at least `n_bytes` long."""
+        if n_bytes > self.n_bytes:
+            os.ftruncate(self.fd, n_bytes)
+            self.remap(n_bytes)
+
+    def remap(self, n_bytes):
+        """Follow a change of length made by the other side."""
+        if n_bytes != self.n_bytes:
+            self.memory = np.frombuffer(mmap.mmap(self.fd, n_bytes), np.uint8)
+            self.n_bytes = n_bytes
+
+    def view(self, at, dtype, shape):
+        """Return an array in the segment, beginning at byte `at`."""
+        n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if at < 0 or at + n_bytes > self.n_bytes:
+            raise ValueError(f"{n_bytes} bytes at {at} exceed {self.n_bytes}.")
+        return self.memory[at : at + n_bytes].view(dtype).reshape(shape)
+
+    def close(self):
+        if self.fd is not None:
+            os.close(self.fd)
+        self.fd = self.memory = None
+
+
+class ResidentProgram:
+    """One process that runs a compiled model on request.
+
+    Parameters
+    ----------
+    folder : Path
+        What `build_program` returned.
+    model : Model
+    weights : Segment
+        Shared by all programs of a simulator.
+    real : dtype
+        float64 or float32, the precision of the build.
+    timeout : float
+        Seconds after which a batch counts as hung.
+    """
+
+    def __init__(self, folder, model, weights, real, timeout):
+        self._model, self._real = model, np.dtype(real)
+        self._exchange = Segment(1 << 20)
+        self._stderr = tempfile.TemporaryFile()
+        self._socket, theirs = socket.socketpair()
+        self._socket.settimeout(timeout)
+        with theirs:
+            descriptors = {
+                "BSNN_SOCKET": theirs.fileno(),
+                "BSNN_WEIGHTS": weights.fd,
+                "BSNN_EXCHANGE": self._exchange.fd,
+            }
+            # A session of its own: Ctrl-C is for the parent, which then closes it.
+            self._process = subprocess.Popen(
+                [folder / "main"],
+                cwd=folder,
+                env={**os.environ, **{k: str(fd) for k, fd in descriptors.items()}},
+                pass_fds=tuple(descriptors.values()),
+                stdin=subprocess.DEVNULL,
+                stdout=self._stderr,
+                stderr=self._stderr,
+                start_new_session=True,
+            )
+
+    def send(self, inputs):
+        """Start simulating a batch; collect it with `receive`."""
+        n_steps, n_inputs = self._model.n_steps, inputs.n_spikes
+        block = aligned(4 * n_inputs)
+        self._exchange.reserve(2 * block)
+        step = self._exchange.view(0, np.int32, (n_inputs,))
+        step[:] = inputs.sample * n_steps + inputs.step
+        self._exchange.view(block, np.int32, (n_inputs,))[:] = inputs.neuron
+        self._n_samples = inputs.n_samples
+        request = REQUEST.pack(
+            MAGIC,
+            inputs.n_samples,
+            n_steps,
+            n_inputs,
+            self._model.dt_seconds,
+            self._exchange.n_bytes,
+        )
+        try:
+            self._socket.sendall(request)
+        except OSError as error:
+            raise self._failure("died") from error
+
+    def receive(self):
+        """Wait for the batch and return each layer's `Spikes`."""
+        try:
+            answer = self._socket.recv(ANSWER.size, socket.MSG_WAITALL)
+        except TimeoutError as error:
+            raise self._failure(
+                f"gave no answer for {self._socket.gettimeout():g} s"
+            ) from error
+        except OSError as error:
+            raise self._failure("died") from error
+        if len(answer) < ANSWER.size:
+            raise self._failure("died")
+        magic, n_bytes, at = ANSWER.unpack(answer)
+        if magic != MAGIC or n_bytes > os.fstat(self._exchange.fd).st_size:
+            raise self._failure("sent an answer that makes no sense")
+        self._exchange.remap(n_bytes)
+        try:
+            return self._read_records(at)
+        except ValueError as error:
+            raise self._failure(f"left damaged records ({error})") from error
+
+    def _read_records(self, at):
+        def take(dtype, size):
+            nonlocal at
+            array = self._exchange.view(at, dtype, (size,)).copy()
+            at += aligned(array.nbytes)
+            return array
+
+        records = []
+        for size, neuron in zip(
+            self._model.layer_sizes, self._model.neurons, strict=True
+        ):
+            offset = take(np.int64, self._n_samples + 1)
+            n_spikes = int(offset[-1])
+            index, step = take(np.int32, n_spikes), take(np.int32, n_spikes)
+            if n_spikes and (index.min() < 0 or index.max() >= size):
+                raise ValueError("a neuron index is out of range")
+            records.append(
+                Spikes(
+                    neuron=index,
+                    offset=offset,
+                    n_neurons=size,
+                    dt=self._model.dt_seconds,
+                    step=step.astype(np.int64),
+                    state={name: take(self._real, n_spikes) for name in neuron.state},
+                )
+            )
+        return records
+
+    def _failure(self, what):
+        self._process.kill()
+        code = self._process.wait()
+        self._stderr.seek(0)
+        return ProgramError(
+            f"the simulation program {what} (exit code {code}); "
+            "training can go on from the last checkpoint.",
+            self._stderr.read().decode(errors="replace"),
+        )
+
+    def close(self):
+        """End the process; it stops by itself when its socket closes."""
+        if self._process is None:
+            return
+        self._socket.close()
+        try:
+            self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._stderr.close()
+        self._exchange.close()
+        self._process = None
