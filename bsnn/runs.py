@@ -1,0 +1,251 @@
+"""Run folders: what a training leaves behind, complete or not at all, file by file."""
+
+import contextlib
+import json
+import os
+import platform
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .errors import RunFolderError
+from .spikes import Spikes
+
+CONFIG, SUMMARY, METRICS = "config.json", "summary.json", "metrics.csv"
+CONFIDENCE, SPIKES, CHECKPOINT = "confidence.csv", "spikes.npz", "checkpoint.pt"
+METRICS_COLUMNS = (
+    "epoch",
+    "split",
+    "accuracy",
+    "loss",
+    "hidden_spikes",
+    "output_spikes",
+    "silent_fraction",
+    "dead_labels",
+    "seconds",
+)
+
+
+@contextlib.contextmanager
+def replacing(path, mode="w"):
+    """Open a temporary file that takes the name `path` once the block succeeds.
+
+    Raises
+    ------
+    RunFolderError
+        If the file cannot be written; whatever stood under the name is untouched.
+    """
+    path = Path(path)
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    scratch = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            mode, dir=path.parent, prefix=f".{path.name}.", delete=False, **text
+        ) as file:
+            scratch = file.name
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(scratch, 0o644)
+        os.replace(scratch, path)
+    except BaseException as error:
+        if scratch is not None:
+            Path(scratch).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise RunFolderError(
+                f"{path} cannot be written ({error}); free space or choose another "
+                "folder. What was there before is intact."
+            ) from error
+        raise
+
+
+def versions():
+    """Return the versions that determine a result, as a dict of str."""
+    found = {"python": platform.python_version()}
+    for package in ("bsnn", "brian2", "brian2cuda", "numpy", "scipy", "torch"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+class RunFolder:
+    """The files of one training run.
+
+    Parameters
+    ----------
+    path : path_like
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+
+    @classmethod
+    def create(cls, path, config, *, resume=False):
+        """Make the folder of a new run and write its configuration.
+
+        Parameters
+        ----------
+        path : path_like
+        config : dict
+            Ready for JSON.
+        resume : bool
+            Go on with the run that the folder holds.
+
+        Raises
+        ------
+        RunFolderError
+            If the path holds another run or anything else, or cannot be written.
+        """
+        folder = cls(path)
+        if folder.path.exists() and not folder.path.is_dir():
+            raise RunFolderError(f"'out' must name a folder, {path} is a file.")
+        if folder.path.is_dir() and any(folder.path.iterdir()):
+            if not (folder.path / CONFIG).is_file():
+                raise RunFolderError(
+                    f"'out' must be a new or empty folder, {path} holds other files; "
+                    "choose another name."
+                )
+            if not resume:
+                raise RunFolderError(
+                    f"'out' must be a new or empty folder, {path} holds another run; "
+                    "choose another name, or go on with that run with --resume."
+                )
+            if folder.config() != json.loads(json.dumps(config)):
+                raise RunFolderError(
+                    f"{path} holds a run of another configuration; "
+                    "resume it with the settings of its config.json."
+                )
+            return folder
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(
+                f"the folder {path} cannot be made ({error}); choose another name."
+            ) from error
+        folder.write_json(CONFIG, config)
+        return folder
+
+    def config(self):
+        """Return what `create` was given."""
+        return self._read_json(CONFIG)
+
+    def summary(self):
+        """Return the summary of a finished run."""
+        return self._read_json(SUMMARY)
+
+    @property
+    def finished(self):
+        return (self.path / SUMMARY).is_file()
+
+    def metrics(self):
+        """Return metrics.csv as a DataFrame, one row an epoch and split."""
+        return self._read_table(METRICS, METRICS_COLUMNS)
+
+    def confidence(self):
+        """Return confidence.csv as a DataFrame: epoch, time_ms, confidence."""
+        return self._read_table(CONFIDENCE, ("epoch", "time_ms", "confidence"))
+
+    def spikes(self):
+        """Return the recorded test slice: list of `Spikes`, input first, and labels."""
+        return load_spikes(self.path / SPIKES)
+
+    def write_json(self, name, values):
+        with replacing(self.path / name) as file:
+            json.dump(values, file, indent=2)
+            file.write("\n")
+
+    def write_table(self, name, rows, columns):
+        with replacing(self.path / name) as file:
+            pd.DataFrame(rows, columns=list(columns)).to_csv(file, index=False)
+
+    def _read_json(self, name):
+        path = self._existing(name)
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise self._damaged(path, error) from error
+        if not isinstance(values, dict):
+            raise self._damaged(path, "it holds no JSON object")
+        return values
+
+    def _read_table(self, name, columns):
+        path = self._existing(name)
+        try:
+            table = pd.read_csv(path)
+        except (OSError, ValueError) as error:
+            raise self._damaged(path, error) from error
+        missing = set(columns) - set(table.columns)
+        if missing:
+            raise self._damaged(path, f"without column {', '.join(sorted(missing))}")
+        return table
+
+    def _existing(self, name):
+        path = self.path / name
+        if not path.is_file():
+            raise RunFolderError(
+                f"{self.path} holds no {name}: it is not the folder of a "
+                f"{'finished ' if name != CONFIG else ''}run."
+            )
+        return path
+
+    def _damaged(self, path, why):
+        return RunFolderError(f"{path} is damaged ({why}); run the training again.")
+
+
+_LAYER_ARRAYS = ("neuron", "offset", "step", "time", "slope")
+
+
+def save_spikes(path, layers, labels):
+    """Write the `Spikes` of all layers of some samples, and their labels, to one npz.
+
+    Layer k's arrays are ``neuron_k``, ``offset_k``, ``step_k`` and ``time_k`` where the
+    rule has them, and ``state_k_v`` and the like.
+    """
+    arrays = {
+        "labels": np.asarray(labels),
+        "n_neurons": np.array([layer.n_neurons for layer in layers]),
+        "dt": np.array(layers[0].dt),
+    }
+    for k, layer in enumerate(layers):
+        for name in _LAYER_ARRAYS:
+            if getattr(layer, name) is not None:
+                arrays[f"{name}_{k}"] = getattr(layer, name)
+        for name, values in layer.state.items():
+            arrays[f"state_{k}_{name}"] = values
+    with replacing(path, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def load_spikes(path):
+    """Return (layers, labels) as `save_spikes` wrote them.
+
+    Raises
+    ------
+    RunFolderError
+        If the file is missing, damaged or not of this kind; nothing in it is executed.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            arrays = {name: data[name] for name in data.files}
+        dt, sizes = float(arrays["dt"]), arrays["n_neurons"]
+        layers = []
+        for k, size in enumerate(sizes):
+            state = f"state_{k}_"
+            layers.append(
+                Spikes(
+                    n_neurons=int(size),
+                    dt=dt,
+                    state={
+                        name.removeprefix(state): values
+                        for name, values in arrays.items()
+                        if name.startswith(state)
+                    },
+                    **{n: arrays.get(f"{n}_{k}") for n in _LAYER_ARRAYS},
+                )
+            )
+        return layers, arrays["labels"]
+    except Exception as error:  # zipfile, zlib and numpy raise many kinds
+        raise RunFolderError(f"{path} cannot be read as spikes ({error}).") from error

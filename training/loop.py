@@ -1,0 +1,292 @@
+"""Train a network epoch by epoch and leave a run folder."""
+
+import logging
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from bsnn import runs
+from bsnn.encoding import encode_ttfs
+
+from .checkpoint import load_checkpoint, restore_weights, save_checkpoint
+from .losses import SpikeCountLoss
+from .spiking_network import SpikingNetwork
+
+EVALUATION_BATCH = 500
+N_RECORDED = 20  # test samples whose spikes are kept
+
+log = logging.getLogger(__name__)
+
+
+def train(settings, dataset, folder, *, measurement, progress=None):
+    """Train with `settings` and fill a run folder; goes on where the folder stands.
+
+    Parameters
+    ----------
+    settings : Settings
+    dataset : Dataset
+    folder : RunFolder
+        Created; its checkpoint, if it has one, is resumed.
+    measurement : callable
+        ``measurement(model, target)`` returns an object with `add`, `summary` and
+        `confidence`, such as `bsnn.analysis.Measurement`.
+    progress : bool, optional
+        Show a progress bar; by default, if stderr is a terminal.
+
+    Returns
+    -------
+    summary : dict
+        What summary.json holds.
+
+    Raises
+    ------
+    ValueError
+        If the data set does not fit the settings, or weights become NaN.
+    ProgramError
+        If the simulating program dies; the last checkpoint stands.
+    """
+    model = settings.model()
+    if dataset.n_inputs != model.n_inputs or dataset.n_classes > model.layer_sizes[-1]:
+        raise ValueError(
+            f"'layers' must begin with the {dataset.n_inputs} inputs of {dataset.title}"
+            f" and end with its {dataset.n_classes} classes, got {settings.layers}."
+        )
+    progress = sys.stderr.isatty() if progress is None else progress
+    loss = SpikeCountLoss(true=settings.true, false=settings.false)
+    with make_network(settings, model) as network:
+        optimizer = torch.optim.Adam(
+            network.parameters(), lr=settings.learning_rate, fused=True
+        )
+        done, rows, confidence = 0, [], []
+        if (folder.path / runs.CHECKPOINT).is_file():
+            state = load_checkpoint(folder)
+            restore_weights(network, state)
+            optimizer.load_state_dict(state["optimizer"])
+            done, rows, confidence = state["epoch"], state["rows"], state["confidence"]
+            log.info("resuming %s after epoch %d", folder.path, done)
+        for epoch in range(done + 1, settings.epochs + 1):
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate_at(epoch)
+            # The order of the data is a function of seed and epoch: nothing to save.
+            order = np.random.default_rng([settings.seed, epoch]).permutation(
+                len(dataset.train_labels)
+            )
+            batches = np.split(
+                order, range(settings.batch_size, len(order), settings.batch_size)
+            )
+            label = f"epoch {epoch}/{settings.epochs}"
+            with tqdm(
+                total=len(order), desc=label, unit="sample", disable=not progress
+            ) as bar:
+                trained = train_epoch(
+                    network,
+                    loss,
+                    optimizer,
+                    dataset.train_images,
+                    dataset.train_labels,
+                    batches,
+                    measured=measurement(model, settings.true),
+                    advance=bar.update,
+                )
+            tested, curve = evaluate(
+                network,
+                dataset.test_images,
+                dataset.test_labels,
+                loss=loss,
+                measured=measurement(model, settings.true),
+            )
+            rows += [
+                _row(epoch, "train", trained),
+                _row(epoch, "test", tested),
+            ]
+            confidence += [
+                {"epoch": epoch, "time_ms": float(t), "confidence": float(c)}
+                for t, c in zip(*curve, strict=True)
+            ]
+            folder.write_table(runs.METRICS, rows, runs.METRICS_COLUMNS)
+            folder.write_table(
+                runs.CONFIDENCE, confidence, ("epoch", "time_ms", "confidence")
+            )
+            save_checkpoint(
+                folder,
+                network,
+                optimizer,
+                epoch=epoch,
+                rows=rows,
+                confidence=confidence,
+            )
+            log.info("%s", _line(label, trained, tested))
+        if done == settings.epochs:
+            tested, _ = evaluate(
+                network,
+                dataset.test_images,
+                dataset.test_labels,
+                loss=loss,
+                measured=measurement(model, settings.true),
+            )
+        _record_spikes(network, dataset, folder)
+    summary = _summary(settings, rows, tested, network)
+    folder.write_json(runs.SUMMARY, summary)
+    return summary
+
+
+def make_network(settings, model):
+    """Return the untrained network that `settings` describe."""
+    options = {"workers": settings.workers}
+    if model.rule == "grid":
+        options["projection"] = settings.projection
+    return SpikingNetwork(
+        model, seed=settings.seed, precision=settings.precision, **options
+    )
+
+
+def train_epoch(
+    network, loss, optimizer, images, labels, batches, *, measured, advance
+):
+    """Update the weights once for each batch.
+
+    Parameters
+    ----------
+    network : SpikingNetwork
+    loss : callable
+        ``loss(layers, labels)``, such as `SpikeCountLoss`.
+    optimizer : torch.optim.Optimizer
+    images, labels : ndarray
+    batches : sequence of ndarray of int
+        Indices of the samples of each batch.
+    measured : object
+        Its ``add(records, labels)`` is called for each batch.
+    advance : callable
+        Called with the number of samples after each batch.
+
+    Returns
+    -------
+    metrics : dict
+        ``measured.summary()``, with `loss` and `seconds`.
+    """
+    start, total, n_samples = time.perf_counter(), 0.0, 0
+    # One batch is encoded, and one measured, while another is simulated.
+    with ThreadPoolExecutor(1) as beside:
+
+        def encode(batch):
+            return beside.submit(encode_ttfs, images[batch], network.model)
+
+        pending = encode(batches[0]) if batches else None
+        tallies = []
+        for number, batch in enumerate(batches):
+            inputs = pending.result()
+            if number + 1 < len(batches):
+                pending = encode(batches[number + 1])
+            layers = network(inputs)
+            value = loss(layers, labels[batch])
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            for tally in tallies:
+                tally.result()
+            records = [layer.record for layer in layers]
+            tallies = [beside.submit(measured.add, records, labels[batch])]
+            total += value.item() * len(batch)
+            n_samples += len(batch)
+            advance(len(batch))
+        for tally in tallies:
+            tally.result()
+    return {
+        **measured.summary(),
+        "loss": total / max(n_samples, 1),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def evaluate(network, images, labels, *, measured, loss=None):
+    """Simulate all samples without learning.
+
+    Returns
+    -------
+    metrics : dict
+        ``measured.summary()``, with `loss` and `seconds`.
+    confidence : tuple of ndarray
+        ``measured.confidence()``.
+    """
+    start, total = time.perf_counter(), 0.0
+    for at in range(0, len(labels), EVALUATION_BATCH):
+        chosen = slice(at, at + EVALUATION_BATCH)
+        with torch.no_grad():
+            layers = network(encode_ttfs(images[chosen], network.model))
+            if loss is not None:
+                total += loss(layers, labels[chosen]).item() * len(labels[chosen])
+        measured.add([layer.record for layer in layers], labels[chosen])
+    metrics = {
+        **measured.summary(),
+        "loss": total / len(labels),
+        "seconds": time.perf_counter() - start,
+    }
+    return metrics, measured.confidence()
+
+
+def _record_spikes(network, dataset, folder):
+    inputs = encode_ttfs(dataset.test_images[:N_RECORDED], network.model)
+    layers = [inputs, *network.simulate(inputs)]
+    runs.save_spikes(
+        folder.path / runs.SPIKES, layers, dataset.test_labels[:N_RECORDED]
+    )
+
+
+def _row(epoch, split, metrics):
+    values = {name: metrics[name] for name in runs.METRICS_COLUMNS if name in metrics}
+    return {"epoch": epoch, "split": split, **values}
+
+
+def _line(label, trained, tested):
+    return (
+        f"{label}  train {100 * trained['accuracy']:.2f} %  "
+        f"test {100 * tested['accuracy']:.2f} %  "
+        f"loss {tested['loss']:.3f}  "
+        f"spikes {tested['hidden_spikes']:.1f} + {tested['output_spikes']:.1f}  "
+        f"{trained['seconds']:.1f} s"
+    )
+
+
+def _summary(settings, rows, tested, network):
+    tests = [row for row in rows if row["split"] == "test"]
+    seconds = [row["seconds"] for row in rows if row["split"] == "train"]
+
+    def brief(row):
+        names = ("epoch", "accuracy", "hidden_spikes", "output_spikes")
+        return {name: row[name] for name in names}
+
+    return {
+        "dataset": settings.dataset,
+        "rule": settings.rule,
+        "detect": settings.detect,
+        "dt_ms": settings.dt_ms,
+        "seed": settings.seed,
+        "epochs": settings.epochs,
+        "best": brief(max(tests, key=lambda row: row["accuracy"])),
+        "last": brief(tests[-1]),
+        **{
+            name: tested[name]
+            for name in (
+                "undecided",
+                "layer_spikes",
+                "silent_fraction",
+                "dead_labels",
+                "latency_ms",
+                "first_spike_ms",
+                "silent_samples",
+            )
+        },
+        "seconds_per_epoch": float(np.median(seconds)),
+        "target": settings.true,
+        "n_clamped": network.n_clamped,
+        "backend": {
+            "device": settings.device,
+            "precision": settings.precision,
+            "projection": settings.projection,
+        },
+        "versions": runs.versions(),
+    }

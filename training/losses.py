@@ -1,0 +1,117 @@
+"""Losses on the output layer's spikes."""
+
+import torch
+from torch import nn
+
+
+class SpikeCountLoss(nn.Module):
+    r"""Half the squared distance of the spike counts from their targets.
+
+        L = 1/2 sum_j (count_j - target_j)^2, averaged over the samples
+
+    A count is not differentiable in a spike's time; the error is handed to every spike
+    of the neuron instead, dL/dT = target_j - count_j: where spikes are missing they are
+    pulled forward, which makes room for more (Bacho & Chu 2023, doi:10.1162/neco_a_01609).
+
+    Parameters
+    ----------
+    true, false : float
+        Target of the label's neuron and of the others, in spikes per sample.
+    """
+
+    def __init__(self, *, true=15, false=3):
+        super().__init__()
+        for name, value in (("true", true), ("false", false)):
+            if not value >= 0:
+                raise ValueError(f"'{name}' must not be negative, got {value}.")
+        self.true, self.false = true, false
+
+    def forward(self, layers, labels):
+        """Return the loss of a batch.
+
+        Parameters
+        ----------
+        layers : tuple of LayerSpikes
+            What a `SpikingNetwork` returned.
+        labels : array_like, shape (n_samples,), int
+
+        Returns
+        -------
+        loss : Tensor, scalar, float64
+
+        Raises
+        ------
+        ValueError
+            If the labels do not fit the batch and the output layer.
+        """
+        output = layers[-1]
+        counts = output.counts()
+        label = _checked_labels(labels, counts.shape)
+        target = torch.full(counts.shape, float(self.false), dtype=torch.float64)
+        target.scatter_(1, label[:, None], float(self.true))
+        record = output.record
+        error = target - counts
+        return _CountError.apply(output.time, error, record.sample, record.neuron)
+
+
+class _CountError(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, time, error, sample, neuron):
+        sample, neuron = torch.from_numpy(sample), torch.from_numpy(neuron).long()
+        ctx.per_spike = error[sample, neuron] / max(len(error), 1)
+        return 0.5 * (error**2).sum() / max(len(error), 1)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        return grad * ctx.per_spike, None, None, None
+
+
+class FirstSpikeLoss(nn.Module):
+    r"""Cross-entropy of a softmax over the negative first spike times.
+
+        L = -log( exp(-t_label/tau) / sum_j exp(-t_j/tau) ), averaged over the samples
+
+    (Göltz et al. 2021, doi:10.1038/s42256-021-00388-x). A silent neuron counts as firing
+    at the end of the sample and receives no gradient.
+
+    Parameters
+    ----------
+    tau : float
+        Softness in seconds.
+    duration : float
+        Length of a sample in seconds.
+    """
+
+    def __init__(self, *, tau, duration):
+        super().__init__()
+        for name, value in (("tau", tau), ("duration", duration)):
+            if not value > 0:
+                raise ValueError(f"'{name}' must be positive, got {value} s.")
+        self.tau, self.duration = tau, duration
+
+    def forward(self, layers, labels):
+        """Return the loss of a batch; arguments as for `SpikeCountLoss`."""
+        output = layers[-1]
+        record = output.record
+        shape = (record.n_samples, record.n_neurons)
+        label = _checked_labels(labels, shape)
+        flat = torch.from_numpy(record.sample * record.n_neurons + record.neuron)
+        first = torch.full((shape[0] * shape[1],), self.duration, dtype=torch.float64)
+        first = first.scatter_reduce(0, flat, output.time, "amin").reshape(shape)
+        return nn.functional.cross_entropy(-first / self.tau, label)
+
+
+def _checked_labels(labels, shape):
+    labels = torch.as_tensor(labels).long()
+    n_samples, n_labels = shape
+    if labels.shape != (n_samples,):
+        raise ValueError(
+            f"'labels' must have shape {(n_samples,)}, got {tuple(labels.shape)}."
+        )
+    if n_samples and not (0 <= labels.min() and labels.max() < n_labels):
+        raise ValueError(
+            f"'labels' must lie in 0..{n_labels - 1}, the neurons of the output layer, "
+            f"got {labels.min()}..{labels.max()}."
+        )
+    return labels

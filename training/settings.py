@@ -1,0 +1,149 @@
+"""The settings of a training run, and the reference settings of each data set."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from brian2.units import ms
+
+from bsnn.model import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that determines a run; saved with its results.
+
+    Times carry their unit in the name, because people type and read them here.
+    """
+
+    dataset: str
+    layers: tuple[int, ...]
+    v_threshold: tuple[float, ...]
+    batch_size: int
+    learning_rate: float
+    dt_ms: float = 1.0
+    rule: str = "grid"
+    detect: str = "end"
+    max_spikes: tuple[int, ...] | None = None
+    seed: int = 0
+    epochs: int = 10
+    learning_rate_factor: float = 1.0
+    learning_rate_epochs: int = 10
+    learning_rate_floor: float = 0.0
+    true: float = 15.0
+    false: float = 3.0
+    tau_mem_ms: float = 260.0
+    tau_syn_ms: float = 130.0
+    duration_ms: float = 200.0
+    n_train: int | None = None
+    n_test: int | None = None
+    precision: str = "single"
+    projection: str = "dense"
+    device: str = "cpp"
+    workers: int | None = None
+
+    def __post_init__(self):
+        for name in ("layers", "v_threshold", "max_spikes"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("epochs", "batch_size", "learning_rate_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"'{name}' must be 1 or more, {self._came(name)}.")
+        if not self.learning_rate > 0:
+            raise ValueError(
+                f"'learning_rate' must be positive, {self._came('learning_rate')}."
+            )
+        if self.device != "cpp":
+            raise ValueError(f"'device' must be 'cpp', {self._came('device')}.")
+
+    def _came(self, name):
+        return f"got {getattr(self, name)!r}"
+
+    @classmethod
+    def reference(cls, dataset, **changes):
+        """Return the reference settings of a data set with some changes.
+
+        Those of MNIST, EMNIST and Fashion-MNIST are of Bacho & Chu 2023,
+        doi:10.1162/neco_a_01609, and the study of the time step built on it.
+
+        Raises
+        ------
+        ValueError
+            If there is no such data set.
+        """
+        if dataset not in _REFERENCE:
+            raise ValueError(
+                f"'dataset' must be one of {', '.join(_REFERENCE)}, got {dataset!r}."
+            )
+        given = {k: v for k, v in changes.items() if v is not None}
+        if given.get("dt_ms") == 0:
+            given.setdefault("rule", "continuous")
+        return cls(**{"dataset": dataset, **_REFERENCE[dataset], **given})
+
+    @classmethod
+    def from_dict(cls, values):
+        """Return settings from `to_dict`; an unknown name is an error."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(f"unknown setting {', '.join(map(repr, unknown))}.")
+        return cls(**values)
+
+    def to_dict(self):
+        return dataclasses.asdict(self)
+
+    def model(self):
+        """Return the model these settings describe."""
+        return Model.dense(
+            self.layers,
+            v_threshold=self.v_threshold,
+            tau_syn=self.tau_syn_ms * ms,
+            tau_mem=self.tau_mem_ms * ms,
+            dt=self.dt_ms * ms,
+            duration=self.duration_ms * ms,
+            rule=self.rule,
+            detect=self.detect,
+            max_spikes=self.max_spikes,
+        )
+
+    def learning_rate_at(self, epoch):
+        """Return the learning rate of an epoch, counted from 1."""
+        drops = (epoch - 1) // self.learning_rate_epochs
+        rate = self.learning_rate * self.learning_rate_factor**drops
+        return max(rate, self.learning_rate_floor)
+
+
+_REFERENCE = {
+    "mnist": {
+        "layers": (784, 800, 10),
+        "v_threshold": (0.2, 1.3),
+        "batch_size": 50,
+        "learning_rate": 0.003,
+    },
+    "emnist": {
+        "layers": (784, 800, 47),
+        "v_threshold": (0.2, 1.3),
+        "batch_size": 50,
+        "learning_rate": 0.003,
+        "learning_rate_factor": 0.5,
+        "learning_rate_floor": 1e-4,
+    },
+    "fashion-mnist": {
+        "layers": (784, 400, 400, 10),
+        "v_threshold": (0.13, 0.45, 0.7),
+        "batch_size": 5,
+        "learning_rate": 0.0005,
+        "learning_rate_factor": 0.5,
+    },
+    "digits": {
+        "layers": (64, 128, 10),
+        "v_threshold": (0.1, 0.3),
+        "batch_size": 20,
+        "learning_rate": 0.003,
+    },
+    "yin-yang": {
+        "layers": (4, 120, 3),
+        "v_threshold": (0.05, 0.3),
+        "batch_size": 50,
+        "learning_rate": 0.003,
+    },
+}

@@ -1,0 +1,194 @@
+"""A model with trainable weights, as a torch module."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from bsnn.equations import time_rules
+from bsnn.simulator import make_simulator
+from bsnn.spikes import Spikes
+
+from .gradient import Arrivals, Crossings, layer_gradient
+
+PRECISION_DTYPE = {"single": torch.float32, "double": torch.float64}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerSpikes:
+    """One layer's spikes, differentiable in their times.
+
+    Parameters
+    ----------
+    record : Spikes
+        What the simulator recorded.
+    time : Tensor, shape (n_spikes,), float64
+        When each spike takes effect, in seconds, in the order of `record`. Gradients
+        with respect to it flow back into the weights.
+    """
+
+    record: Spikes
+    time: torch.Tensor
+
+    def counts(self):
+        """Return spikes per sample and neuron; shape (n_samples, n_neurons), int64."""
+        return torch.from_numpy(self.record.counts())
+
+
+class SpikingNetwork(nn.Module):
+    r"""Fully connected spiking layers with exact spike-time gradients.
+
+    The forward pass runs the model's simulator. The backward pass is that of
+    `bsnn.training.gradient`: straight-through across the time grid, exact inside a bin.
+
+    Parameters
+    ----------
+    model : Model
+    seed : int
+        Of the initial weights.
+    low, high : float
+        The initial weights are uniform between them, in Hz.
+    precision : {"single", "double"}
+        Of weights and simulation.
+    slope_min : float
+        Slopes of v at a crossing count as at least this many Hz in the gradient, which
+        grows without bound where v only grazes the threshold.
+    **simulator
+        Options of `make_simulator`, such as ``workers``.
+
+    Attributes
+    ----------
+    weights : ParameterList
+        One (n_pre, n_post) matrix for each layer, in Hz.
+    n_clamped : int
+        Slopes below `slope_min` that the backward passes have met so far.
+    """
+
+    def __init__(
+        self,
+        model,
+        *,
+        seed=0,
+        low=-1.0,
+        high=1.0,
+        precision="single",
+        slope_min=0.1,
+        **simulator,
+    ):
+        super().__init__()
+        if precision not in PRECISION_DTYPE:
+            raise ValueError(
+                f"'precision' must be one of {', '.join(PRECISION_DTYPE)}, "
+                f"got {precision!r}."
+            )
+        if not slope_min > 0:
+            raise ValueError(f"'slope_min' must be positive, got {slope_min}.")
+        self.model, self.slope_min, self.n_clamped = model, slope_min, 0
+        if model.rule == time_rules.GRID:
+            simulator = {"precision": precision, **simulator}
+        self._simulator = make_simulator(model, **simulator)
+        rng = np.random.default_rng(seed)
+        self.weights = nn.ParameterList(
+            torch.from_numpy(rng.uniform(low, high, shape)).to(
+                PRECISION_DTYPE[precision]
+            )
+            for shape in model.weight_shapes
+        )
+
+    def forward(self, inputs):
+        """Simulate a batch.
+
+        Parameters
+        ----------
+        inputs : Spikes
+            Encoded at the model's time step.
+
+        Returns
+        -------
+        layers : tuple of LayerSpikes
+            Every layer after the input; the last is the output.
+        """
+        records = self.simulate(inputs)
+        times = _SpikeTimes.apply(self, inputs, records, *self.weights)
+        return tuple(
+            LayerSpikes(record=record, time=time)
+            for record, time in zip(records, times, strict=True)
+        )
+
+    def simulate(self, inputs):
+        """Return each layer's `Spikes` for a batch, without gradients."""
+        return self._simulator.run([w.detach().numpy() for w in self.weights], inputs)
+
+    def close(self):
+        """End the simulator's processes."""
+        self._simulator.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class _SpikeTimes(torch.autograd.Function):
+    """Times of recorded spikes as a function of the weights that caused them."""
+
+    @staticmethod
+    def forward(ctx, network, inputs, records, *weights):
+        ctx.network, ctx.inputs, ctx.records = network, inputs, records
+        ctx.save_for_backward(*weights)
+        return tuple(torch.from_numpy(record.arrival) for record in records)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, *grad_times):
+        network, records = ctx.network, ctx.records
+        grad_weights = [None] * len(records)
+        grad_sent = torch.zeros(())
+        for layer in reversed(range(len(records))):
+            neuron = network.model.neurons[layer]
+            pre = records[layer - 1] if layer else ctx.inputs
+            grad_weights[layer], grad_sent, n_clamped = layer_gradient(
+                arrivals(pre),
+                crossings(records[layer], neuron),
+                grad_times[layer] + grad_sent,
+                ctx.saved_tensors[layer],
+                neuron.modes,
+                slope_min=network.slope_min,
+                need_pre=layer > 0,
+            )
+            network.n_clamped += n_clamped
+        return None, None, None, *grad_weights
+
+
+def arrivals(spikes):
+    """Return what a layer's gradient needs of its presynaptic `Spikes`."""
+    return Arrivals(
+        offset=torch.from_numpy(spikes.offset),
+        neuron=torch.from_numpy(spikes.neuron),
+        time=torch.from_numpy(spikes.arrival),
+    )
+
+
+def crossings(record, neuron):
+    """Return what a layer's gradient needs of its own `Spikes`.
+
+    Under the rule "grid" the crossing is recovered from the recorded state, and the
+    reset acts when the spike is delivered; the event rules know the crossing and reset
+    there.
+    """
+    sent = record.arrival
+    if record.time is None:
+        delay, slope = neuron.crossing(*record.state.values(), record.dt)
+        time, reset = record.step * record.dt + delay, sent
+    else:
+        time, slope, reset = record.time, record.slope, record.time
+    return Crossings(
+        offset=torch.from_numpy(record.offset),
+        neuron=torch.from_numpy(record.neuron),
+        time=torch.from_numpy(time),
+        slope=torch.from_numpy(slope),
+        sent=torch.from_numpy(sent),
+        reset=torch.from_numpy(reset),
+    )
