@@ -121,17 +121,16 @@ def _generate(specification, folder):
     prefs.codegen.cpp.headers = ['"resident.h"']
     shutil.copy(NATIVE / "resident.h", folder)
     set_device("cpp_standalone", build_on_run=False, directory=folder)
-    parts = build_network(
-        Model.from_dict(values["model"]), projection=values["projection"]
-    )
+    model = Model.from_dict(values["model"])
+    parts = build_network(model, projection=values["projection"])
     # The loop of resident.h takes the place of Brian2's own: it steps the same code
     # objects in the same order, so the run that follows it lasts no time.
-    device.insert_code("before_network_run", _serving_code(device, parts))
+    device.insert_code("before_network_run", _serving_code(device, parts, model))
     parts.network.run(0 * second, namespace={})
     device.build(directory=folder, compile=False, run=False)
 
 
-def _serving_code(device, parts):
+def _serving_code(device, parts, model):
     from brian2.codegen.generators.cpp_generator import c_data_type
 
     def name(variable):
@@ -139,16 +138,15 @@ def _serving_code(device, parts):
 
     real = c_data_type(parts.groups[0].variables["v"].dtype)
     layers, binds = [], []
-    for group, monitor, projection in zip(
-        parts.groups, parts.monitors, parts.projections, strict=True
+    for group, monitor, projection, neuron in zip(
+        parts.groups, parts.monitors, parts.projections, model.neurons, strict=True
     ):
-        recorded = [v for v in monitor.record_variables if v not in ("i", "t")]
         fields = [
             name(monitor.variables["i"]),
             name(monitor.variables["t"]),
             f"{name(monitor.variables['N'])}[0]",
-            _braced(f"&{name(monitor.variables[v])}" for v in recorded),
-            _braced(name(group.variables[v]) for v in recorded),
+            _braced(f"&{name(monitor.variables[v])}" for v in neuron.state),
+            _braced(name(group.variables[v]) for v in neuron.state),
             str(len(group)),
         ]
         layers.append(_braced(fields))
