@@ -1,0 +1,35 @@
+"""Analyses of recorded spikes and of sweeps; nothing heavy loads until it is used."""
+
+import importlib
+
+_HOME = {
+    "Measurement": ".measurement",
+    "accuracy": ".metrics",
+    "as_spikes": ".metrics",
+    "console_table": ".report",
+    "dead_labels": ".metrics",
+    "first_output_latency": ".latency",
+    "first_spike_latency": ".latency",
+    "make_figures": ".figures",
+    "membrane_trace": ".traces",
+    "mean_latency": ".latency",
+    "pareto_front": ".pareto",
+    "prediction_confidence": ".metrics",
+    "read_sweep": ".tables",
+    "sample_latency": ".latency",
+    "silent_fraction": ".metrics",
+    "spikes_per_sample": ".metrics",
+    "undecided": ".metrics",
+    "write_report": ".report",
+}
+__all__ = [*_HOME]
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_HOME])

@@ -41,6 +41,10 @@ class ExponentialModes:
         rates = [-c / tau for c, tau in zip(self.synaptic, self.tau, strict=True)]
         return self._sum(rates, delay)
 
+    def reset_response(self, delay):
+        """Return rho(delay), dimensionless; `delay` is an array in seconds, >= 0."""
+        return self._sum(self.reset, delay)
+
     def _sum(self, amplitudes, delay):
         delay = np.asarray(delay, dtype=float)
         terms = zip(amplitudes, self.tau, strict=True)

@@ -1,0 +1,146 @@
+"""The measures of a whole test set, gathered batch by batch."""
+
+import numpy as np
+
+from . import latency, metrics
+
+
+class Measurement:
+    """Gathers what `metrics` and `latency` define, without keeping the spikes.
+
+    Parameters
+    ----------
+    model : Model
+    target : float
+        Spikes that the loss asks of the true label's output.
+
+    Raises
+    ------
+    ValueError
+        If `target` is not positive.
+
+    Examples
+    --------
+    >>> measured = Measurement(model, target=15)                      # doctest: +SKIP
+    >>> for inputs, labels in batches:                                # doctest: +SKIP
+    ...     measured.add(simulator.run(weights, inputs), labels)
+    >>> measured.summary()["accuracy"]                                # doctest: +SKIP
+    """
+
+    def __init__(self, model, target):
+        metrics.check_target(target)
+        self.model = model
+        self.target = target
+        self.n_samples = 0
+        self._times = metrics.confidence_times(model)
+        self._arrived = np.zeros(len(self._times))
+        self._fired = [np.zeros(size, bool) for size in model.layer_sizes]
+        self._sums = {}
+        self._layer_spikes = np.zeros(model.n_layers)
+
+    def add(self, layers, labels):
+        """Add a batch.
+
+        Parameters
+        ----------
+        layers : list of Spikes
+            Spikes of each layer after the input.
+        labels : array_like, shape (n_samples,), int
+
+        Raises
+        ------
+        ValueError
+            If the layers are not those of the model, or `labels` do not fit.
+        """
+        sizes = tuple(layer.n_neurons for layer in layers)
+        if sizes != self.model.layer_sizes:
+            raise ValueError(
+                f"'layers' must be the model's layers of {self.model.layer_sizes} "
+                f"neurons, got {sizes}; leave the input out."
+            )
+        output, n_samples = layers[-1], layers[-1].n_samples
+        if n_samples == 0:
+            return
+        true_spikes, labels = metrics.true_label_spikes(output, labels)
+        first = latency.first_output_latency(output)
+        self.n_samples += n_samples
+        self._arrived += metrics.count_arrived(true_spikes, self._times)
+        self._layer_spikes += [layer.n_spikes for layer in layers]
+        for fired, layer in zip(self._fired, layers, strict=True):
+            fired |= metrics.has_fired(layer)
+        for name, value in (
+            ("correct", metrics.is_correct(output, labels).sum()),
+            ("undecided", metrics.is_tied(output).sum()),
+            ("answered", np.count_nonzero(~np.isnan(first))),
+            ("first_spike", np.nansum(first)),
+        ):
+            self._sums[name] = self._sums.get(name, 0.0) + value
+
+    def confidence(self):
+        """Return the prediction confidence over time.
+
+        Returns
+        -------
+        time_ms : ndarray, shape (n_times,), float64
+            Ends of the bins; every millisecond where time is continuous.
+        confidence : ndarray, shape (n_times,), float64
+            Mean over the samples.
+
+        Raises
+        ------
+        ValueError
+            If no sample was added.
+        """
+        self._check_any()
+        return 1e3 * self._times, self._arrived / (self.n_samples * self.target)
+
+    def summary(self):
+        """Return the measures as plain numbers, ready for JSON.
+
+        Returns
+        -------
+        summary : dict
+            `accuracy` and `undecided`, fractions of the samples; `hidden_spikes`,
+            `output_spikes` and `layer_spikes` (a list), per sample; `silent_fraction`
+            of the neurons after the input, and `dead_labels`, a number of outputs;
+            `latency_ms`, a dict from a level to the time at which the mean confidence
+            reaches it (None: never); `first_spike_ms`, the mean first output spike
+            over the samples that have one (None: none has), and
+            `silent_samples`, the fraction that has none.
+
+        Raises
+        ------
+        ValueError
+            If no sample was added.
+        """
+        self._check_any()
+        mean = {name: total / self.n_samples for name, total in self._sums.items()}
+        layer_spikes = self._layer_spikes / self.n_samples
+        answered = self._sums["answered"]
+        first = self._sums["first_spike"] / answered if answered else float("nan")
+        time_ms, confidence = self.confidence()
+        return {
+            "accuracy": float(mean["correct"]),
+            "undecided": float(mean["undecided"]),
+            "hidden_spikes": float(layer_spikes[:-1].sum()),
+            "output_spikes": float(layer_spikes[-1]),
+            "layer_spikes": layer_spikes.tolist(),
+            "silent_fraction": float(1 - np.mean(np.concatenate(self._fired))),
+            "dead_labels": int(np.count_nonzero(~self._fired[-1])),
+            "latency_ms": {
+                f"{level:g}": _none_if_nan(
+                    latency.mean_latency(time_ms, confidence, level)
+                )
+                for level in latency.LEVELS
+            },
+            "first_spike_ms": _none_if_nan(1e3 * first),
+            "silent_samples": float(1 - mean["answered"]),
+        }
+
+    def _check_any(self):
+        if self.n_samples == 0:
+            raise ValueError("nothing was measured: 'add' a batch first.")
+
+
+def _none_if_nan(value):
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,256 @@
+r"""What is measured of recorded spikes; each quantity is defined here and nowhere else.
+
+*Accuracy*: the fraction of samples whose label is the output neuron with most spikes,
+the lowest index on ties. That is the field's convention, and what published numbers
+use, but it makes a silent output layer "say" class 0. The fraction of samples decided
+by the order of the neurons alone is therefore reported beside it, as *undecided*.
+
+*Sparsity*: hidden and output spikes per sample, and the *silent fraction*: neurons,
+over all layers after the input, that fire in none of the samples. A *dead label* is an
+output neuron of that kind. Both describe a network over its whole test set, not over
+one sample.
+
+*Prediction confidence* at time t: spikes of the true label's output that arrived up to
+t, divided by their target number, averaged over the samples.
+
+Every function takes `Spikes`, or a Brian2 ``SpikeMonitor`` of one sample; a recording
+of several samples goes through `as_spikes` first.
+"""
+
+import numpy as np
+
+from bsnn.equations import time_rules
+from bsnn.equations.units import in_seconds, positive_seconds
+from bsnn.spikes import Spikes
+
+# Where time is continuous there are no bins to end; sample every millisecond.
+CONTINUOUS_SAMPLING = 1e-3
+
+
+def as_spikes(recorded, n_samples=1, duration=None):
+    """Return recorded spikes as `Spikes`.
+
+    Parameters
+    ----------
+    recorded : Spikes or SpikeMonitor
+        `Spikes` are returned as they are. A Brian2 monitor must hold the samples one
+        after another, the first starting at time 0.
+    n_samples : int
+        Samples in the monitor.
+    duration : Quantity, optional
+        Length of a sample, rounded up to whole time steps; needed if there are several.
+
+    Returns
+    -------
+    spikes : Spikes
+        Its `step` is the monitor's ``t/dt`` within the sample, so that a spike arrives
+        at the monitor's ``t + dt``.
+
+    Raises
+    ------
+    TypeError
+        If `recorded` is neither.
+    ValueError
+        If `duration` is missing, or the monitor holds spikes after the last sample.
+    """
+    if isinstance(recorded, Spikes):
+        return recorded
+    if not all(hasattr(recorded, name) for name in ("i", "t", "source")):
+        raise TypeError(
+            f"'recorded' must be Spikes or a SpikeMonitor, got {type(recorded)}."
+        )
+    clock = recorded.source.clock
+    dt = in_seconds(clock.dt, "dt")
+    step = np.rint(np.asarray(recorded.t / clock.dt)).astype(np.int64)
+    sample = np.zeros_like(step)
+    if duration is not None:
+        n_steps = time_rules.count_steps(positive_seconds(duration, "duration"), dt)
+        sample, step = np.divmod(step, n_steps)
+    elif n_samples != 1:
+        raise ValueError(
+            f"'duration' must be given to tell {n_samples} samples of one recording "
+            "apart."
+        )
+    if sample.size and sample.max() >= n_samples:
+        raise ValueError(
+            f"'recorded' holds spikes of {sample.max() + 1} samples of {duration!s}, "
+            f"but 'n_samples' is {n_samples}; raise it, or record less."
+        )
+    return Spikes.from_events(
+        sample=sample,
+        neuron=np.asarray(recorded.i),
+        n_samples=n_samples,
+        n_neurons=len(recorded.source),
+        dt=dt,
+        step=step,
+    )
+
+
+def accuracy(output, labels):
+    """Return the fraction of samples whose label fires most.
+
+    Parameters
+    ----------
+    output : Spikes or SpikeMonitor
+        Spikes of the output layer.
+    labels : array_like, shape (n_samples,), int
+
+    Returns
+    -------
+    accuracy : float
+        Ties go to the lowest index; see `undecided`.
+
+    Raises
+    ------
+    ValueError
+        If there is not one label in 0..n_neurons-1 for each sample.
+    """
+    return float(np.mean(is_correct(output, labels)))
+
+
+def is_correct(output, labels):
+    """Return in which samples the label fires most; shape (n_samples,), bool."""
+    output = as_spikes(output)
+    labels = checked_labels(output, labels)
+    return output.counts().argmax(axis=1) == labels
+
+
+def undecided(output):
+    """Return the fraction of samples in which several outputs share the top count.
+
+    Silent samples are among them: there all outputs share the count 0.
+    """
+    return float(np.mean(is_tied(output)))
+
+
+def is_tied(output):
+    """Return in which samples outputs share the top count; shape (n_samples,), bool."""
+    counts = as_spikes(output).counts()
+    return (counts == counts.max(axis=1, keepdims=True)).sum(axis=1) > 1
+
+
+def spikes_per_sample(layers):
+    """Return the mean number of spikes of each layer in a sample.
+
+    Parameters
+    ----------
+    layers : sequence of Spikes or SpikeMonitor
+        The layers after the input; the last is the output.
+
+    Returns
+    -------
+    spikes : ndarray, shape (n_layers,), float64
+        Hidden spikes are the sum of all but the last, total spikes the sum of all.
+    """
+    layers = [as_spikes(layer) for layer in layers]
+    return np.array([layer.n_spikes / layer.n_samples for layer in layers])
+
+
+def has_fired(layer):
+    """Return which neurons fire in any of the samples; shape (n_neurons,), bool."""
+    layer = as_spikes(layer)
+    return np.bincount(layer.neuron, minlength=layer.n_neurons) > 0
+
+
+def silent_fraction(layers):
+    """Return the fraction of neurons, over all `layers`, that fire in no sample."""
+    return float(1 - np.mean(np.concatenate([has_fired(layer) for layer in layers])))
+
+
+def dead_labels(output):
+    """Return how many output neurons fire in no sample."""
+    return int(np.count_nonzero(~has_fired(output)))
+
+
+def prediction_confidence(output, labels, target, times):
+    """Return the mean prediction confidence at each of `times`.
+
+    Parameters
+    ----------
+    output : Spikes or SpikeMonitor
+        Spikes of the output layer.
+    labels : array_like, shape (n_samples,), int
+    target : float
+        Spikes that the loss asks of the true label's output.
+    times : array_like, shape (n_times,)
+        Seconds from the start of a sample; a spike that arrives at one counts.
+
+    Returns
+    -------
+    confidence : ndarray, shape (n_times,), float64
+        Not bounded by 1: an output may fire more often than its target.
+
+    Raises
+    ------
+    ValueError
+        If `target` is not positive, or `labels` do not fit.
+    """
+    output = as_spikes(output)
+    check_target(target)
+    arrived = count_arrived(true_label_spikes(output, labels)[0], times)
+    return arrived / (output.n_samples * target)
+
+
+def confidence_times(model):
+    """Return when the confidence of `model` can change, in seconds; shape (n_times,).
+
+    These are the ends of the bins; every millisecond where time is continuous.
+    """
+    dt = model.dt_seconds or CONTINUOUS_SAMPLING
+    n_times = time_rules.count_steps(model.duration_seconds, dt)
+    return time_rules.delivery_time(np.arange(n_times), dt)
+
+
+def true_label_spikes(output, labels):
+    """Return only those spikes that the output of the true label fired.
+
+    Returns
+    -------
+    spikes : Spikes
+        Without slope and state.
+    labels : ndarray, shape (n_samples,), int64
+    """
+    labels = checked_labels(output, labels)
+    sample = output.sample
+    chosen = output.neuron == labels[sample]
+    n_per_sample = np.bincount(sample[chosen], minlength=output.n_samples)
+    spikes = Spikes(
+        neuron=output.neuron[chosen],
+        offset=np.concatenate([[0], np.cumsum(n_per_sample)]),
+        n_neurons=output.n_neurons,
+        dt=output.dt,
+        step=None if output.step is None else output.step[chosen],
+        time=None if output.time is None else output.time[chosen],
+    )
+    return spikes, labels
+
+
+def count_arrived(spikes, times):
+    """Return how many of all the spikes arrived up to each time; (n_times,), int64."""
+    if spikes.step is None:
+        return np.searchsorted(np.sort(spikes.time), times, side="right")
+    # On a grid whole bins are compared: those that end by a time precede its own bin.
+    bins = time_rules.bin_index(times, spikes.dt)
+    return np.searchsorted(np.sort(spikes.step), bins, side="left")
+
+
+def check_target(target):
+    """Raise ValueError unless `target` is a positive number of spikes."""
+    if not (np.isfinite(target) and target > 0):
+        raise ValueError(f"'target' must be a positive number, got {target!r}.")
+
+
+def checked_labels(output, labels):
+    """Return `labels` as int64, raising ValueError unless they fit `output`."""
+    given = np.asarray(labels)
+    if given.shape != (output.n_samples,) or given.dtype.kind not in "iu":
+        raise ValueError(
+            f"'labels' must be {output.n_samples} integers, one for each sample, "
+            f"got shape {given.shape} of {given.dtype}."
+        )
+    if given.size and not (0 <= given.min() and given.max() < output.n_neurons):
+        raise ValueError(
+            f"'labels' must lie in 0..{output.n_neurons - 1}, the output neurons, "
+            f"got {given.min()}..{given.max()}."
+        )
+    return given.astype(np.int64)

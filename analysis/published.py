@@ -1,0 +1,120 @@
+"""Published results of the time step study, as tables like those of our own runs.
+
+Source: A. G. Cojocaru, "The effects of the time step size on the accuracy, sparsity and
+latency of the SNN", TU Delft 2024; result files of the public repository
+alexcojocaru2002/bats-time-discretization (MIT licence). See data/README.md.
+"""
+
+from importlib import resources
+
+import pandas as pd
+
+from bsnn.equations import time_rules
+
+from .tables import CELL, RUN, SPIKES, cells, mean_over_seeds
+
+# Our name of a data set -> the published one. The official balanced split of EMNIST is
+# not every 47-class EMNIST; figures say which one the published points are of.
+COUNTERPART = {
+    "mnist": "mnist",
+    "fashion-mnist": "fashion-mnist",
+    "emnist": "emnist-balanced",
+    "emnist-balanced": "emnist-balanced",
+}
+
+
+def epochs():
+    """Return every published epoch.
+
+    Returns
+    -------
+    epochs : DataFrame
+        Columns `tables.RUN`, `epoch`, `accuracy`, `loss`, `hidden_spikes`,
+        `output_spikes`, `total_spikes`, `dead_fraction` (of the output neurons).
+    """
+    table = _read("dt_study_epochs.csv")
+    table["accuracy"] = table.pop("test_accuracy_percent") / 100
+    table["dead_fraction"] = table.pop("silent_output_percent") / 100
+    table["total_spikes"] = table[list(SPIKES)].sum(axis=1)
+    values = ["epoch", "accuracy", "loss", *SPIKES, "total_spikes", "dead_fraction"]
+    return table[[*RUN, *values]]
+
+
+def runs(dataset=None):
+    """Return one row a published run, with the columns that `tables.cells` needs.
+
+    Parameters
+    ----------
+    dataset : str, optional
+        Only the published counterpart of this data set; an empty table if it has none.
+    """
+    table = _of(epochs(), dataset)
+    groups = table.groupby(RUN)
+    values = ["epoch", "accuracy", *SPIKES, "total_spikes"]
+    parts = [
+        table.loc[rows].set_index(RUN)[values].add_prefix(f"{at}_")
+        for at, rows in (
+            ("best", groups.accuracy.idxmax()),
+            ("last", groups.epoch.idxmax()),
+        )
+    ]
+    return pd.concat(parts, axis=1).reset_index()
+
+
+def confidence(dataset=None):
+    """Return the published prediction confidence at the last epoch.
+
+    Returns
+    -------
+    confidence : DataFrame
+        Columns `tables.RUN`, `time_ms`, `confidence`; nine times a run.
+    """
+    table = _of(_read("dt_study_confidence.csv"), dataset)
+    table = table[table.epoch == table.groupby(RUN).epoch.transform("max")]
+    return table.rename(columns={"t_ms": "time_ms"})[[*RUN, "time_ms", "confidence"]]
+
+
+def summary(dataset=None):
+    """Return the published numbers of each data set and time step.
+
+    Returns
+    -------
+    summary : DataFrame
+        Columns `tables.CELL`; `best_accuracy` and `last_accuracy` (fractions) and
+        `best_total_spikes` and `last_total_spikes`, each a mean over `n_seeds` with
+        ``_sd``; `final_confidence` at the end of the sample, a mean over
+        `n_confidence_seeds` with ``_sd``, NaN where unpublished.
+    """
+    names = ["accuracy", "total_spikes"]
+    parts = []
+    for at in ("best", "last"):
+        columns = [name for value in names for name in (value, f"{value}_sd")]
+        table = cells(runs(dataset), at).set_index([*CELL, "n_seeds"])[columns]
+        parts.append(table.add_prefix(f"{at}_"))
+    accuracy = pd.concat(parts, axis=1).reset_index()
+    curves = confidence(dataset)
+    final = curves[curves.time_ms == curves.groupby(RUN).time_ms.transform("max")]
+    final = mean_over_seeds(final, CELL, ["confidence"]).rename(
+        columns={
+            "confidence": "final_confidence",
+            "confidence_sd": "final_confidence_sd",
+            "n_seeds": "n_confidence_seeds",
+        }
+    )
+    return accuracy.merge(final, on=CELL, how="left")
+
+
+def _of(table, dataset):
+    if dataset is None:
+        return table
+    return table[table.dataset == COUNTERPART.get(dataset)]
+
+
+def _read(name):
+    with resources.files("bsnn.analysis").joinpath("data", name).open() as file:
+        table = pd.read_csv(file).rename(columns={"seed_index": "seed"})
+    continuous = table.dt_ms == 0
+    rule = continuous.map(
+        {True: time_rules.CONTINUOUS, False: time_rules.QUANTISED_EVENT}
+    )
+    return table.assign(source="published", rule=rule)
