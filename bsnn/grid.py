@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from .equations import time_rules
-from .program import PRECISIONS, build_program
+from .program import PRECISIONS, PROJECTIONS, build_program
 from .resident import ResidentProgram, Segment, aligned
 from .simulator import Simulator
 from .spikes import Spikes
@@ -60,6 +60,11 @@ class GridSimulator(Simulator):
                 f"got {precision!r}."
             )
         workers = n_cores() if workers is None else workers
+        if projection not in PROJECTIONS:
+            raise ValueError(
+                f"'projection' must be one of {', '.join(PROJECTIONS)}, "
+                f"got {projection!r}."
+            )
         if workers < 1:
             raise ValueError(f"'workers' must be at least 1, got {workers}.")
         real = np.dtype(np.float32 if precision == "single" else np.float64)
@@ -76,6 +81,11 @@ class GridSimulator(Simulator):
             self._programs.append(
                 ResidentProgram(folder, model, self._segment, real, timeout)
             )
+
+    @property
+    def pids(self):
+        """Process ids of the running programs."""
+        return [program.pid for program in self._programs]
 
     def _run(self, weights, inputs):
         for shared, given in zip(self._weights, weights, strict=True):
@@ -94,6 +104,9 @@ class GridSimulator(Simulator):
             if stop > start:
                 program.send(inputs.select(start, stop))
                 busy.append(program)
+        if not busy:  # an empty batch
+            self._programs[0].send(inputs)
+            busy.append(self._programs[0])
         shards = [program.receive() for program in busy]
         return [Spikes.concatenate(parts) for parts in zip(*shards, strict=True)]
 

@@ -15,8 +15,6 @@ from brian2 import (
 
 from .projection import DenseProjection
 
-PROJECTIONS = ("dense", "synapses")
-
 
 @dataclass(frozen=True, kw_only=True)
 class BrianNetwork:
@@ -83,10 +81,6 @@ def _project(source, target, variable, kind, layer):
     name = f"projection{layer}"
     if kind == "dense":
         return DenseProjection(source, target, variable, name=name)
-    if kind != "synapses":
-        raise ValueError(
-            f"'projection' must be one of {', '.join(PROJECTIONS)}, got {kind!r}."
-        )
     synapses = Synapses(
         source,
         target,

@@ -15,6 +15,7 @@ from .errors import BuildError
 
 NATIVE = Path(__file__).parent / "native"
 PRECISIONS = ("double", "single")
+PROJECTIONS = ("dense", "synapses")
 COMPILE_FLAGS = (
     "-w -O3 -ffast-math -fno-finite-math-only -march=native -std=c++17".split()
 )

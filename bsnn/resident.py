@@ -101,6 +101,10 @@ class ResidentProgram:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def send(self, inputs):
         """Start simulating a batch; collect it with `receive`."""
         n_steps, n_inputs = self._model.n_steps, inputs.n_spikes

@@ -40,10 +40,16 @@ class Simulator(ABC):
             If the simulating program dies.
         """
         self._check_inputs(inputs)
+        shapes = self.model.weight_shapes
+        if len(weights) != len(shapes):
+            raise ValueError(
+                f"'weights' must have {len(shapes)} matrices, one for each layer, "
+                f"got {len(weights)}."
+            )
         for layer, (weight, shape) in enumerate(
-            zip(weights, self.model.weight_shapes, strict=True)
+            zip(weights, shapes, strict=True), start=1
         ):
-            check_weights(weight, shape, f"layer {layer + 1}")
+            check_weights(weight, shape, f"layer {layer}")
         return self._run(weights, inputs)
 
     def _check_inputs(self, inputs):

@@ -1,0 +1,18 @@
+"""Fixtures shared by the tests: compiled programs are built once a session."""
+
+import os
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def build_cache(tmp_path_factory):
+    """Keep the user's build cache out of it, unless BSNN_CACHE names one."""
+    if "BSNN_CACHE" not in os.environ:
+        os.environ["BSNN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20240722)
