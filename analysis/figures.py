@@ -13,6 +13,9 @@ from bsnn.runs import SPIKES, RunFolder
 from . import pareto, plots, published, tables, traces
 
 N_TRACES = 2  # neurons whose potential is drawn, in each panel
+# Cells with at most this many times the smallest error are drawn once more by
+# themselves: one collapsed cell would hide all differences between the others.
+NEAR_FRONT = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +96,17 @@ def draw_pareto(sweep):
     table = pareto.pareto_table(with_published(sweep), at="last")
     if len(table) < 2:
         raise NoData("it needs two cells (time steps or rules)")
-    figure, (ax,) = plots.new_figure(height=4.0)
-    plots.plot_pareto(table, ax)
+    error = 1 - table.accuracy
+    near = table[error <= NEAR_FRONT * error.min()]
+    panels = {"all": table, "near the front": near}
+    if len(near) == len(table):
+        panels.pop("near the front")
+    figure, axes = plots.new_figure(len(panels), height=4.0)
+    for ax, (title, part) in zip(axes, panels.items(), strict=True):
+        plots.plot_pareto(part, ax)
+        ax.set_title(title if len(panels) > 1 else None)
+    for ax in axes[1:]:
+        ax.get_legend().remove()
     figure.suptitle(_subtitle(sweep, table), fontsize=9)
     return (
         figure,

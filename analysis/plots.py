@@ -112,7 +112,10 @@ def plot_pareto(table, ax):
             color="0.45",
             linewidth=1,
             linestyle="-" if source == "bsnn" else ":",
-            zorder=1,
+            marker="o",
+            markersize=10,
+            markerfacecolor="none",
+            markeredgewidth=0.8,
             label=f"Pareto front{'' if source == 'bsnn' else ', published'}",
         )
     ax.set_xlabel("1 / (spikes per sample)")
@@ -386,7 +389,7 @@ def _rule_style(source, rule):
     index = RULES.index(rule) if rule in RULES else len(RULES)
     style = {"color": COLOURS[index], "marker": MARKERS[index]}
     if source != "bsnn":
-        style |= {"markerfacecolor": "none", "markersize": 7}
+        style |= {"markerfacecolor": "none", "markersize": 6.5}
     return style
 
 
@@ -414,6 +417,7 @@ def _accuracy_axis(accuracy, ax):
         return
     # Logarithmic in the error, to show differences at the top and collapses at once.
     # The error is never 0 there: half a per cent more than it is.
+    shared, previous = ax.get_yscale() == "function", ax.get_ylim()
     ax.set_yscale(
         "function",
         functions=(
@@ -421,8 +425,12 @@ def _accuracy_axis(accuracy, ax):
             lambda z: 100.5 - 10.0**-z,
         ),
     )
-    marks = np.array([0, 20, 40, 60, 70, 80, 85, 90, 93, 95, 97, 98, 99, 99.5, 100])
+    marks = np.array(
+        [0, 20, 40, 60, 70, 80, 85, 90, 93, 95, 97, 98, 98.5, 99, 99.5, 100]
+    )
     low, high = percent.min() - 3, min(percent.max() + 0.3, 100)
+    if shared:
+        low, high = min(low, previous[0]), max(high, previous[1])
     inside = marks[(marks > low) & (marks <= high)]
     ax.yaxis.set_major_locator(FixedLocator(inside))
     ax.yaxis.set_minor_locator(NullLocator())
@@ -435,13 +443,18 @@ def _label_points(table, ax):
     ax.autoscale_view()
     taken = [_to_points(p, ax) for p in table.itertuples()]
     order = table.sort_values(["on_front", "source"], ascending=[False, True])
+    corners = ax.bbox.get_points() * 72 / ax.figure.dpi
+
+    def inside(place):
+        return (corners[0] < place).all() and (place < corners[1]).all()
+
     for point in order.itertuples():
         here = _to_points(point, ax)
         text = f"{point.dt_ms:g}"
         for shift in ((5, 3), (5, -10), (-5 - 5 * len(text), 3), (-8, 7), (-3, -14)):
             centre = here + shift + (2.5 * len(text), 3)
             apart = np.abs(np.array(taken) - centre)
-            if np.isfinite(centre).all() and not (apart < (9, 8)).all(axis=1).any():
+            if inside(centre) and not (apart < (8, 7)).all(axis=1).any():
                 taken.append(centre)
                 ax.annotate(
                     text,
