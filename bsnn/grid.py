@@ -1,22 +1,15 @@
 """The clock-driven simulator: resident Brian2 programs, one per core."""
 
-import os
-
 import numpy as np
 
 from .equations import time_rules
 from .program import PRECISIONS, PROJECTIONS, build_program
 from .resident import ResidentProgram, Segment, aligned
-from .simulator import Simulator
+from .simulator import Simulator, n_cores
 from .spikes import Spikes
 
 # Steps of a batch are numbered in int32 by Brian2's SpikeGeneratorGroup.
 MAX_STEPS = 2**31 - 1
-
-
-def n_cores():
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 class GridSimulator(Simulator):

@@ -17,10 +17,12 @@ NATIVE = Path(__file__).parent / "native"
 PRECISIONS = ("double", "single")
 PROJECTIONS = ("dense", "synapses")
 COMPILE_FLAGS = (
-    "-w -O3 -ffast-math -fno-finite-math-only -march=native -std=c++17".split()
-)
+    "-w -O3 -ffast-math -fno-finite-math-only -march=native -std=c++17"
+).split()
+PRELUDE = "prelude.h"
 # Files whose text, with the model and Brian2's version, determines the program.
 _SOURCES = (
+    "native/prelude.h",
     "native/resident.h",
     "network.py",
     "program.py",
@@ -72,12 +74,14 @@ def build_program(model, *, precision="double", projection="dense"):
             [sys.executable, "-m", "bsnn.program", specification, str(folder)],
             "generating the simulation program failed.",
         )
-        _run(
-            ["make", "-j2", f"CXX={' '.join(compiler())}"],
-            "compiling the simulation program failed.",
-            cwd=folder,
-        )
-        for leftover in folder.rglob("*.o"):
+        failure = "compiling the simulation program failed."
+        precompile = [*COMPILE_FLAGS, "-I.", "-x", "c++-header", PRELUDE]
+        _run([*compiler(), *precompile, "-o", f"{PRELUDE}.gch"], failure, cwd=folder)
+        # Nothing will be edited here, so no dependencies need to be found out.
+        (folder / "make.deps").touch()
+        command = " ".join([*compiler(), "-include", PRELUDE])
+        _run(["make", "-j2", f"CXX={command}"], failure, cwd=folder)
+        for leftover in (*folder.rglob("*.o"), *folder.glob("*.gch")):
             leftover.unlink()
 
     return build_once("programs", key, make)
@@ -119,8 +123,8 @@ def _generate(specification, folder):
     single = values["precision"] == "single"
     prefs.core.default_float_dtype = np.float32 if single else np.float64
     prefs.codegen.cpp.extra_compile_args_gcc = COMPILE_FLAGS
-    prefs.codegen.cpp.headers = ['"resident.h"']
-    shutil.copy(NATIVE / "resident.h", folder)
+    for header in (PRELUDE, "resident.h"):
+        shutil.copy(NATIVE / header, folder)
     set_device("cpp_standalone", build_on_run=False, directory=folder)
     model = Model.from_dict(values["model"])
     parts = build_network(model, projection=values["projection"])

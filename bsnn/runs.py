@@ -27,6 +27,16 @@ METRICS_COLUMNS = (
     "dead_labels",
     "seconds",
 )
+EVALUATIONS = "evaluations.csv"
+EVALUATION_COLUMNS = (
+    "rule",
+    "dt_ms",
+    "accuracy",
+    "hidden_spikes",
+    "output_spikes",
+    "silent_fraction",
+    "dead_labels",
+)
 
 
 @contextlib.contextmanager
@@ -82,51 +92,45 @@ class RunFolder:
     def __init__(self, path):
         self.path = Path(path)
 
-    @classmethod
-    def create(cls, path, config, *, resume=False):
-        """Make the folder of a new run and write its configuration.
-
-        Parameters
-        ----------
-        path : path_like
-        config : dict
-            Ready for JSON.
-        resume : bool
-            Go on with the run that the folder holds.
+    def check_free(self, config, *, resume=False):
+        """Refuse a path where a new run would overwrite or mix with something.
 
         Raises
         ------
         RunFolderError
-            If the path holds another run or anything else, or cannot be written.
+            If the path is a file, holds anything but a run to resume, or holds a run of
+            another configuration.
         """
-        folder = cls(path)
-        if folder.path.exists() and not folder.path.is_dir():
+        path = self.path
+        if path.exists() and not path.is_dir():
             raise RunFolderError(f"'out' must name a folder, {path} is a file.")
-        if folder.path.is_dir() and any(folder.path.iterdir()):
-            if not (folder.path / CONFIG).is_file():
-                raise RunFolderError(
-                    f"'out' must be a new or empty folder, {path} holds other files; "
-                    "choose another name."
-                )
-            if not resume:
-                raise RunFolderError(
-                    f"'out' must be a new or empty folder, {path} holds another run; "
-                    "choose another name, or go on with that run with --resume."
-                )
-            if folder.config() != json.loads(json.dumps(config)):
-                raise RunFolderError(
-                    f"{path} holds a run of another configuration; "
-                    "resume it with the settings of its config.json."
-                )
-            return folder
+        if not path.is_dir() or not any(path.iterdir()):
+            return
+        if not (path / CONFIG).is_file():
+            raise RunFolderError(
+                f"'out' must be a new or empty folder, {path} holds other files; "
+                "choose another name."
+            )
+        if not resume:
+            raise RunFolderError(
+                f"'out' must be a new or empty folder, {path} holds another run; "
+                "choose another name, or go on with that run with --resume."
+            )
+        if self.config() != json.loads(json.dumps(config)):
+            raise RunFolderError(
+                f"{path} holds a run of another configuration; "
+                "resume it with the settings of its config.json."
+            )
+
+    def create(self, config):
+        """Make the folder, unless it is there, and write its configuration."""
         try:
-            folder.path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(
-                f"the folder {path} cannot be made ({error}); choose another name."
+                f"the folder {self.path} cannot be made ({error}); choose another name."
             ) from error
-        folder.write_json(CONFIG, config)
-        return folder
+        self.write_json(CONFIG, config)
 
     def config(self):
         """Return what `create` was given."""
@@ -151,6 +155,15 @@ class RunFolder:
     def spikes(self):
         """Return the recorded test slice: list of `Spikes`, input first, and labels."""
         return load_spikes(self.path / SPIKES)
+
+    def add_evaluations(self, rows):
+        """Add rows to evaluations.csv; a new one replaces its rule and dt_ms."""
+        table = pd.DataFrame(rows, columns=list(EVALUATION_COLUMNS))
+        if (self.path / EVALUATIONS).is_file():
+            before = self._read_table(EVALUATIONS, EVALUATION_COLUMNS)
+            table = pd.concat([before, table])
+        table = table.drop_duplicates(["rule", "dt_ms"], keep="last")
+        self.write_table(EVALUATIONS, table, EVALUATION_COLUMNS)
 
     def write_json(self, name, values):
         with replacing(self.path / name) as file:

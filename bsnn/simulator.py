@@ -1,10 +1,17 @@
 """The common face of the simulators, and the choice between them."""
 
+import os
 from abc import ABC, abstractmethod
 
 import numpy as np
 
 from .equations import time_rules
+
+
+def n_cores():
+    """Return the number of cores this process may use: BSNN_THREADS, else all."""
+    given = os.environ.get("BSNN_THREADS")
+    return int(given) if given else len(os.sched_getaffinity(0))
 
 
 class Simulator(ABC):

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,9 +12,11 @@ from tqdm import tqdm
 
 from bsnn import runs
 from bsnn.encoding import encode_ttfs
+from bsnn.equations import time_rules
 
 from .checkpoint import load_checkpoint, restore_weights, save_checkpoint
 from .losses import SpikeCountLoss
+from .settings import Settings
 from .spiking_network import SpikingNetwork
 
 EVALUATION_BATCH = 500
@@ -22,18 +25,20 @@ N_RECORDED = 20  # test samples whose spikes are kept
 log = logging.getLogger(__name__)
 
 
-def train(settings, dataset, folder, *, measurement, progress=None):
-    """Train with `settings` and fill a run folder; goes on where the folder stands.
+def train(settings, dataset, folder, *, measurement, resume=False, progress=None):
+    """Train with `settings` and fill a run folder.
 
     Parameters
     ----------
     settings : Settings
     dataset : Dataset
     folder : RunFolder
-        Created; its checkpoint, if it has one, is resumed.
+        Made once the program runs.
     measurement : callable
         ``measurement(model, target)`` returns an object with `add`, `summary` and
         `confidence`, such as `bsnn.analysis.Measurement`.
+    resume : bool
+        Go on from the checkpoint of the run that the folder holds.
     progress : bool, optional
         Show a progress bar; by default, if stderr is a terminal.
 
@@ -46,6 +51,8 @@ def train(settings, dataset, folder, *, measurement, progress=None):
     ------
     ValueError
         If the data set does not fit the settings, or weights become NaN.
+    RunFolderError
+        If the folder holds another run, or cannot be written.
     ProgramError
         If the simulating program dies; the last checkpoint stands.
     """
@@ -55,9 +62,12 @@ def train(settings, dataset, folder, *, measurement, progress=None):
             f"'layers' must begin with the {dataset.n_inputs} inputs of {dataset.title}"
             f" and end with its {dataset.n_classes} classes, got {settings.layers}."
         )
+    config = {**settings.to_dict(), "model": model.to_dict()}
+    folder.check_free(config, resume=resume)
     progress = sys.stderr.isatty() if progress is None else progress
     loss = SpikeCountLoss(true=settings.true, false=settings.false)
     with make_network(settings, model) as network:
+        folder.create(config)
         optimizer = torch.optim.Adam(
             network.parameters(), lr=settings.learning_rate, fused=True
         )
@@ -134,10 +144,65 @@ def train(settings, dataset, folder, *, measurement, progress=None):
     return summary
 
 
+def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=None):
+    """Test the network of a run folder, also at time steps it was not trained at.
+
+    The results join those in the folder's evaluations.csv.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    load : callable
+        ``load(name)`` returns the `Dataset`.
+    measurement : callable
+        As for `train`.
+    dt_ms : sequence of float, optional
+        Time steps in milliseconds; that of the training unless given.
+    rule : str, optional
+        Time rule; that of the training unless given. At 0 ms it is "continuous".
+    workers : int, optional
+
+    Returns
+    -------
+    rows : list of dict
+        Rows of evaluations.csv.
+
+    Raises
+    ------
+    RunFolderError
+        If the folder holds no readable run.
+    """
+    config = folder.config()
+    config.pop("model", None)
+    trained = Settings.from_dict({**config, "workers": workers})
+    state = load_checkpoint(folder)
+    dataset = load(trained.dataset).head(trained.n_train, trained.n_test)
+    rows = []
+    for dt in [trained.dt_ms] if dt_ms is None else dt_ms:
+        chosen = time_rules.CONTINUOUS if dt == 0 else rule or trained.rule
+        if dt > 0 and chosen == time_rules.CONTINUOUS:
+            chosen = time_rules.GRID
+        settings = replace(trained, dt_ms=float(dt), rule=chosen)
+        with make_network(settings, settings.model()) as network:
+            restore_weights(network, state)
+            tested, _ = evaluate(
+                network,
+                dataset.test_images,
+                dataset.test_labels,
+                measured=measurement(network.model, settings.true),
+            )
+        rows.append(
+            {"rule": chosen, "dt_ms": dt}
+            | {name: tested[name] for name in runs.EVALUATION_COLUMNS[2:]}
+        )
+    folder.add_evaluations(rows)
+    return rows
+
+
 def make_network(settings, model):
     """Return the untrained network that `settings` describe."""
     options = {"workers": settings.workers}
-    if model.rule == "grid":
+    if model.rule == time_rules.GRID:
         options["projection"] = settings.projection
     return SpikingNetwork(
         model, seed=settings.seed, precision=settings.precision, **options

@@ -11,12 +11,16 @@ class SpikeCountLoss(nn.Module):
 
     A count is not differentiable in a spike's time; the error is handed to every spike
     of the neuron instead, dL/dT = target_j - count_j: where spikes are missing they are
-    pulled forward, which makes room for more (Bacho & Chu 2023, doi:10.1162/neco_a_01609).
+    pulled forward, which makes room for more.
 
     Parameters
     ----------
     true, false : float
         Target of the label's neuron and of the others, in spikes per sample.
+
+    References
+    ----------
+    Bacho & Chu 2023, doi:10.1162/neco_a_01609.
     """
 
     def __init__(self, *, true=15, false=3):
@@ -72,8 +76,7 @@ class FirstSpikeLoss(nn.Module):
 
         L = -log( exp(-t_label/tau) / sum_j exp(-t_j/tau) ), averaged over the samples
 
-    (Göltz et al. 2021, doi:10.1038/s42256-021-00388-x). A silent neuron counts as firing
-    at the end of the sample and receives no gradient.
+    A silent neuron counts as firing at the end of the sample and receives no gradient.
 
     Parameters
     ----------
@@ -81,6 +84,10 @@ class FirstSpikeLoss(nn.Module):
         Softness in seconds.
     duration : float
         Length of a sample in seconds.
+
+    References
+    ----------
+    Göltz et al. 2021, doi:10.1038/s42256-021-00388-x.
     """
 
     def __init__(self, *, tau, duration):

@@ -7,11 +7,13 @@ import torch
 from torch import nn
 
 from bsnn.equations import time_rules
-from bsnn.simulator import make_simulator
+from bsnn.simulator import make_simulator, n_cores
 from bsnn.spikes import Spikes
 
-from .gradient import Arrivals, Crossings, layer_gradient
+from . import gradient, kernel
+from .gradient import Arrivals, Crossings
 
+GRADIENTS = ("native", "torch")
 PRECISION_DTYPE = {"single": torch.float32, "double": torch.float64}
 
 
@@ -54,6 +56,11 @@ class SpikingNetwork(nn.Module):
     slope_min : float
         Slopes of v at a crossing count as at least this many Hz in the gradient, which
         grows without bound where v only grazes the threshold.
+    gradient : {"native", "torch"}
+        Compiled kernel, or pure torch; they agree to rounding.
+    n_threads : int, optional
+        Threads of the native gradient, one per core unless given. The result does not
+        depend on it.
     **simulator
         Options of `make_simulator`, such as ``workers``.
 
@@ -74,6 +81,8 @@ class SpikingNetwork(nn.Module):
         high=1.0,
         precision="single",
         slope_min=0.1,
+        gradient="native",
+        n_threads=None,
         **simulator,
     ):
         super().__init__()
@@ -84,7 +93,13 @@ class SpikingNetwork(nn.Module):
             )
         if not slope_min > 0:
             raise ValueError(f"'slope_min' must be positive, got {slope_min}.")
+        if gradient not in GRADIENTS:
+            raise ValueError(
+                f"'gradient' must be one of {', '.join(GRADIENTS)}, got {gradient!r}."
+            )
         self.model, self.slope_min, self.n_clamped = model, slope_min, 0
+        self._gradient = gradient
+        self._n_threads = n_cores() if n_threads is None else n_threads
         if model.rule == time_rules.GRID:
             simulator = {"precision": precision, **simulator}
         self._simulator = make_simulator(model, **simulator)
@@ -120,6 +135,12 @@ class SpikingNetwork(nn.Module):
         """Return each layer's `Spikes` for a batch, without gradients."""
         return self._simulator.run([w.detach().numpy() for w in self.weights], inputs)
 
+    def layer_gradient(self, *arguments, **options):
+        """Return the `LayerGradient` of the chosen implementation."""
+        if self._gradient == "torch":
+            return gradient.layer_gradient(*arguments, **options)
+        return kernel.layer_gradient(*arguments, n_threads=self._n_threads, **options)
+
     def close(self):
         """End the simulator's processes."""
         self._simulator.close()
@@ -149,7 +170,7 @@ class _SpikeTimes(torch.autograd.Function):
         for layer in reversed(range(len(records))):
             neuron = network.model.neurons[layer]
             pre = records[layer - 1] if layer else ctx.inputs
-            grad_weights[layer], grad_sent, n_clamped = layer_gradient(
+            grad_weights[layer], grad_sent, n_clamped = network.layer_gradient(
                 arrivals(pre),
                 crossings(records[layer], neuron),
                 grad_times[layer] + grad_sent,

@@ -1,0 +1,301 @@
+"""The console command ``bsnn``."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from .errors import BsnnError
+
+DESCRIPTION = """\
+Train spiking networks whose neurons are Brian2 equations, and measure what the time
+step does to accuracy, sparsity and latency."""
+
+
+def main(argv=None):
+    """Run one command; return its exit code.
+
+    What was asked for goes to stdout, everything else to stderr. An error is one
+    message; BSNN_DEBUG=1 shows where it came from.
+    """
+    arguments = make_parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        return arguments.command(arguments)
+    except KeyboardInterrupt:
+        print("bsnn: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except (BsnnError, ValueError, TypeError) as error:
+        if os.environ.get("BSNN_DEBUG"):
+            raise
+        print(f"bsnn: {error}", file=sys.stderr)
+        return 1
+
+
+def run():
+    """Entry point of the console script."""
+    sys.exit(main())
+
+
+def make_parser():
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="bsnn", description=DESCRIPTION, epilog="bsnn COMMAND --help says more."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    train = _command(
+        commands,
+        _train,
+        "train",
+        "train a network and leave a run folder",
+        "bsnn train mnist --dt-ms 1 --epochs 10 --seed 0 --out runs/mnist_1ms",
+    )
+    train.add_argument("dataset", help="mnist, emnist, fashion-mnist, digits, yin-yang")
+    train.add_argument("--dt-ms", type=float, help="time step in ms; 0 = continuous")
+    train.add_argument("--rule", help="grid, quantised-event, continuous")
+    train.add_argument("--seed", type=int, help="of weights and data order")
+    train.add_argument("--out", type=Path, help="run folder (default: runs/<name>)")
+    train.add_argument(
+        "--resume", action="store_true", help="go on with the run in --out"
+    )
+    _add_settings(train)
+    train.add_argument("--workers", type=int, help="processes (default: one a core)")
+
+    sweep = _command(
+        commands,
+        _sweep,
+        "sweep",
+        "train every combination of time step, rule and seed",
+        "bsnn sweep mnist --dt-ms 0 1 4 8 --rules grid quantised-event --seeds 0 1 2",
+    )
+    sweep.add_argument("dataset", help="as for train")
+    sweep.add_argument("--dt-ms", type=float, nargs="+", required=True, help="in ms")
+    sweep.add_argument("--rules", nargs="+", default=["grid"], help="(default: grid)")
+    sweep.add_argument("--seeds", type=int, nargs="+", default=[0], help="(default: 0)")
+    sweep.add_argument(
+        "--out", type=Path, help="sweep folder (default: runs/<dataset>)"
+    )
+    sweep.add_argument("--parallel", type=int, help="cells at a time (default: cores)")
+    _add_settings(sweep)
+
+    evaluate = _command(
+        commands,
+        _evaluate,
+        "evaluate",
+        "test a trained network, also at other time steps",
+        "bsnn evaluate runs/mnist_1ms --dt-ms 0.5 1 2 4 8",
+    )
+    evaluate.add_argument("run", type=Path, help="run folder")
+    evaluate.add_argument(
+        "--dt-ms", type=float, nargs="+", help="in ms (default: its own)"
+    )
+    evaluate.add_argument("--rule", help="(default: its own)")
+    evaluate.add_argument("--workers", type=int, help="processes (default: one a core)")
+    evaluate.add_argument("--data-dir", type=Path, help="(default: BSNN_DATA)")
+
+    plot = _command(
+        commands,
+        _plot,
+        "plot",
+        "draw the figures of a sweep or run",
+        "bsnn plot runs/mnist --out figures",
+    )
+    plot.add_argument("sweep", type=Path, help="sweep folder or run folder")
+    plot.add_argument("--out", type=Path, help="(default: <sweep>/figures)")
+
+    report = _command(
+        commands,
+        _report,
+        "report",
+        "put the tables and figures of a sweep into one HTML page",
+        "bsnn report runs/mnist --out report.html",
+    )
+    report.add_argument("sweep", type=Path, help="sweep folder or run folder")
+    report.add_argument("--out", type=Path, help="(default: <sweep>/report.html)")
+
+    doctor = _command(
+        commands,
+        _doctor,
+        "doctor",
+        "say what works here and how to mend what does not",
+        "bsnn doctor",
+    )
+    doctor.add_argument("--data-dir", type=Path, help="(default: BSNN_DATA)")
+    return parser
+
+
+def _command(commands, function, name, summary, example):
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"example: {example}",
+    )
+    parser.set_defaults(command=function)
+    return parser
+
+
+# Options that are settings of the same name; without them the reference settings hold.
+_SETTINGS = {
+    "--epochs": {"type": int, "help": "(default: 10)"},
+    "--batch-size": {"type": int, "help": "samples an update"},
+    "--learning-rate": {"type": float, "help": "of Adam"},
+    "--layers": {
+        "type": int,
+        "nargs": "+",
+        "help": "inputs, then neurons of each layer",
+    },
+    "--v-threshold": {"type": float, "nargs": "+", "help": "of each layer"},
+    "--detect": {"help": "end or crossing, under the rule grid"},
+    "--max-spikes": {"type": int, "nargs": "+", "help": "of each layer, event rules"},
+    "--true": {"type": float, "help": "target spikes of the label (15)"},
+    "--false": {"type": float, "help": "target spikes of the others (3)"},
+    "--n-train": {"type": int, "help": "use the first N training samples"},
+    "--n-test": {"type": int, "help": "use the first N test samples"},
+    "--precision": {"help": "single or double (default: single)"},
+    "--projection": {"help": "dense or synapses (default: dense)"},
+    "--device": {"help": "cpp (default)"},
+}
+
+
+def _add_settings(parser):
+    for option, keywords in _SETTINGS.items():
+        parser.add_argument(option, **keywords)
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        help="folder of the data sets (default: BSNN_DATA, else the user cache)",
+    )
+
+
+def _settings_of(arguments, *more):
+    from .training.settings import Settings
+
+    names = [option[2:].replace("-", "_") for option in _SETTINGS] + list(more)
+    given = {name: getattr(arguments, name) for name in names}
+    return Settings.reference(arguments.dataset, **given)
+
+
+def _train(arguments):
+    from .analysis import Measurement, console_table, read_sweep
+    from .datasets import load_dataset
+    from .runs import RunFolder
+    from .training.loop import train
+    from .training.sweep import cell_name
+
+    settings = _settings_of(arguments, "dt_ms", "rule", "seed", "workers")
+    dataset = load_dataset(settings.dataset, data_dir=arguments.data_dir)
+    out = arguments.out or Path("runs") / cell_name(settings)
+    train(
+        settings,
+        dataset.head(settings.n_train, settings.n_test),
+        RunFolder(out),
+        measurement=Measurement,
+        resume=arguments.resume,
+    )
+    print(console_table(read_sweep(out).runs))
+    return 0
+
+
+def _sweep(arguments):
+    from .analysis import console_table, read_sweep
+    from .datasets import load_dataset
+    from .simulator import n_cores
+    from .training.sweep import make_cells, run_sweep
+
+    base = _settings_of(arguments)
+    cells = make_cells(
+        base, dt_ms=arguments.dt_ms, rules=arguments.rules, seeds=arguments.seeds
+    )
+    load_dataset(base.dataset, data_dir=arguments.data_dir)  # fail early, and once
+    out = arguments.out or Path("runs") / base.dataset
+
+    failed = run_sweep(
+        cells,
+        out,
+        command=lambda cell, folder: _train_command(cell, folder, arguments.data_dir),
+        parallel=arguments.parallel or n_cores(),
+    )
+    for name, error in failed.items():
+        print(f"bsnn: {name} failed: {error}", file=sys.stderr)
+    if len(failed) < len(cells):
+        print(console_table(read_sweep(out).runs))
+    return 1 if failed else 0
+
+
+def _train_command(settings, folder, data_dir):
+    command = [sys.executable, "-m", "bsnn", "train", settings.dataset, "--resume"]
+    changes = {"dt_ms": settings.dt_ms, "rule": settings.rule, "seed": settings.seed}
+    for option in _SETTINGS:
+        name = option[2:].replace("-", "_")
+        changes[name] = getattr(settings, name)
+    changes.update(workers=1, out=folder, data_dir=data_dir)
+    for name, value in changes.items():
+        if value is not None:
+            values = value if isinstance(value, tuple) else (value,)
+            command += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return command
+
+
+def _evaluate(arguments):
+    import pandas as pd
+
+    from .analysis import Measurement
+    from .datasets import load_dataset
+    from .runs import RunFolder
+    from .training.loop import evaluate_run
+
+    folder = RunFolder(arguments.run)
+    rows = evaluate_run(
+        folder,
+        load=lambda name: load_dataset(name, data_dir=arguments.data_dir),
+        measurement=Measurement,
+        dt_ms=arguments.dt_ms,
+        rule=arguments.rule,
+        workers=arguments.workers,
+    )
+    print(pd.DataFrame(rows).to_string(index=False, float_format="{:.4g}".format))
+    return 0
+
+
+def _plot(arguments):
+    from .analysis import make_figures
+
+    out = arguments.out or arguments.sweep / "figures"
+    written, skipped = make_figures(arguments.sweep, out, load_weights=_load_weights)
+    _say_skipped(skipped)
+    print("\n".join(str(path) for path in written if path.suffix == ".png"))
+    return 0
+
+
+def _report(arguments):
+    from .analysis import write_report
+
+    out = arguments.out or arguments.sweep / "report.html"
+    _say_skipped(write_report(arguments.sweep, out, load_weights=_load_weights))
+    print(out)
+    return 0
+
+
+def _load_weights(folder):
+    from .runs import RunFolder
+    from .training.checkpoint import load_checkpoint
+
+    return [weight.numpy() for weight in load_checkpoint(RunFolder(folder))["weights"]]
+
+
+def _say_skipped(skipped):
+    for name, reason in skipped.items():
+        print(f"left out {name}: {reason}", file=sys.stderr)
+
+
+def _doctor(arguments):
+    from .doctor import examine, render, usable
+
+    checks = examine(arguments.data_dir)
+    print(render(checks))
+    return 0 if usable(checks) else 1

@@ -1,0 +1,12 @@
+// Included before every generated file and precompiled, because parsing these headers
+// takes most of the compiler's time.
+#pragma once
+#include <climits>
+#include <cmath>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+
+#include "brianlib/common_math.h"
+#include "objects.h"
+#include "resident.h"
