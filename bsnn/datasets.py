@@ -99,7 +99,7 @@ def load_dataset(name, *, data_dir=None) -> Dataset:
         return _yin_yang()
     folder, is_cache = data_folder(data_dir)
     if name == "emnist":
-        name = _available_emnist(folder)
+        name = available_emnist(folder)
     files = IMAGE_SETS[name]
     return Dataset(
         name=name,
@@ -117,7 +117,7 @@ def data_folder(data_dir=None):
     return platformdirs.user_cache_path("bsnn") / "data", True
 
 
-def _available_emnist(folder):
+def available_emnist(folder):
     """Return the name of the subset if that alone is in `folder`, else "emnist"."""
     subset = "emnist-47class-subset"
     only_subset = all(IMAGE_SETS[subset].find(folder)) and not any(

@@ -129,7 +129,7 @@ def read_splits(files, data_dir, *, fetch):
     DataError
         If files are missing, damaged or do not fit together.
     """
-    paths = _complete(files, data_dir, fetch=fetch)
+    paths = locate(files, data_dir, fetch=fetch)
     train_images, train_labels = _read_split(*paths[:2], files)
     test_images, test_labels = _read_split(*paths[2:], files)
     return {
@@ -140,8 +140,14 @@ def read_splits(files, data_dir, *, fetch):
     }
 
 
-def _complete(files, data_dir, *, fetch):
-    """Return the paths of all four files, downloading what is missing if allowed."""
+def locate(files, data_dir, *, fetch):
+    """Return the paths of the four files, downloading what is missing if `fetch`.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, or cannot be downloaded.
+    """
     folder = data_dir / files.folder
     paths = files.find(data_dir)
     missing = [i for i, path in enumerate(paths) if path is None]
