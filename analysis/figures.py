@@ -10,7 +10,7 @@ from bsnn.equations import time_rules
 from bsnn.model import Model
 from bsnn.runs import SPIKES, RunFolder
 
-from . import pareto, plots, published, tables, traces
+from . import pareto, plots, published, sample_plots, tables, traces
 
 N_TRACES = 2  # neurons whose potential is drawn, in each panel
 # Cells with at most this many times the smallest error are drawn once more by
@@ -86,6 +86,7 @@ def draw(sweep, load_weights=None):
         except NoData as reason:
             skipped[name] = str(reason)
         else:
+            plots.fix_layout(figure)
             drawings.append(
                 Drawing(name=name, figure=figure, table=table, caption=caption)
             )
@@ -212,7 +213,7 @@ def draw_raster(sweep):
     run, layers, label = _example(sweep)
     table = traces.raster_table(layers)
     figure, (ax,) = plots.new_figure(height=4.0)
-    plots.plot_raster(table, ax, label, _duration_ms(sweep, run))
+    sample_plots.plot_raster(table, ax, label, _duration_ms(sweep, run))
     figure.suptitle(_example_title(sweep, run, label), fontsize=9)
     return (
         figure,
@@ -241,7 +242,7 @@ def draw_membrane(sweep, load_weights):
         first = [label] if layer == -1 else []
         neurons = _most_active(own, first)
         part = traces.trace_table(model, weights, layers, layer, neurons)
-        plots.plot_membrane(part, ax, label if layer == -1 else None)
+        sample_plots.plot_membrane(part, ax, label if layer == -1 else None)
         ax.set_title(f"{name} layer")
         parts.append(part.assign(layer=name))
     figure.suptitle(_example_title(sweep, run, label), fontsize=9)

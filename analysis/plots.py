@@ -13,9 +13,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from bsnn.runs import replacing
+
+from .axes import accuracy_axis, label_points, time_step_axis, zero_position
 
 # Okabe and Ito's colours, which stay apart under all colour vision deficiencies
 # (jfly.uni-koeln.de/color); without their yellow, which is lost on paper.
@@ -119,8 +120,15 @@ def plot_pareto(table, ax):
             label=f"Pareto front{'' if source == 'bsnn' else ', published'}",
         )
     ax.set_xlabel("1 / (spikes per sample)")
-    _accuracy_axis(table.accuracy, ax)
-    _label_points(table, ax)
+    accuracy_axis(ax, table.accuracy, table.accuracy_sd)
+    order = table.sort_values(["on_front", "source"], ascending=[False, True])
+    label_points(
+        ax,
+        order.inverse_spikes.to_numpy(),
+        100 * order.accuracy.to_numpy(),
+        [f"{dt:g}" for dt in order.dt_ms],
+        ["black" if on_front else "0.45" for on_front in order.on_front],
+    )
     ax.ticklabel_format(axis="x", style="sci", scilimits=(-3, -3), useMathText=True)
     ax.legend()
     return ax
@@ -186,7 +194,7 @@ def plot_over_dt(table, ax, value):
     """
     _one_dataset(table)
     scale = 100 if value == "accuracy" else 1
-    zero = _zero_position(table.dt_ms)
+    zero = zero_position(table.dt_ms)
     for source, rule, line in _series(table):
         line = line.sort_values("dt_ms")
         ax.errorbar(
@@ -199,9 +207,9 @@ def plot_over_dt(table, ax, value):
             capsize=2,
             **_rule_style(source, rule),
         )
-    _log_dt_axis(table.dt_ms, zero, ax)
+    time_step_axis(ax, table.dt_ms)
     if value == "accuracy":
-        _accuracy_axis(table.accuracy, ax)
+        accuracy_axis(ax, table.accuracy, table.accuracy_sd)
     else:
         kind = value.removesuffix("_spikes").replace("total", "")
         ax.set_ylabel(f"{kind} spikes per sample".strip().capitalize())
@@ -245,83 +253,10 @@ def plot_transfer(table, ax):
     return ax
 
 
-def plot_raster(table, ax, label=None, duration_ms=None):
-    """Draw the spikes of every layer of one sample, each layer in a band of its own.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `traces.raster_table` returns it.
-    ax : Axes
-    label : int, optional
-        The sample's label: spikes of that output are coloured.
-    duration_ms : float, optional
-        End of the time axis.
-    """
-    layers = table[["layer", "n_neurons"]].drop_duplicates().sort_values("layer")
-    output = layers.layer.max()
-    for band, (layer, n_neurons) in enumerate(layers.itertuples(index=False)):
-        spikes = table[table.layer == layer]
-        y = band + 0.05 + 0.9 * (spikes.neuron + 0.5) / n_neurons
-        chosen = (spikes.neuron == label) & (layer == output)
-        height = max(2.0, min(9.0, 60.0 / n_neurons))
-        for which, colour in ((~chosen, "black"), (chosen, COLOURS[1])):
-            ax.plot(
-                spikes.time_ms[which],
-                y[which],
-                linestyle="none",
-                marker="|",
-                markersize=height,
-                markeredgewidth=0.8,
-                color=colour,
-                rasterized=True,
-            )
-        if band:
-            ax.axhline(band, color="0.7", linewidth=0.6)
-    names = [_layer_name(layer, output) for layer in layers.layer]
-    ticks = [f"{name}\n({n})" for name, n in zip(names, layers.n_neurons, strict=True)]
-    ax.set_yticks(np.arange(len(layers)) + 0.5, ticks)
-    ax.tick_params(axis="y", length=0)
-    ax.set_ylim(0, len(layers))
-    ax.set_xlim(0, duration_ms)
-    ax.set_xlabel("Time (ms)")
-    ax.set_ylabel("Layer (neurons)")
-    return ax
-
-
-def plot_membrane(table, ax, label=None):
-    """Draw the membrane potential of some neurons of one sample.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `traces.trace_table` returns it.
-    ax : Axes
-    label : int, optional
-        The sample's label, to mark its output neuron in the legend.
-    """
-    for index, (neuron, trace) in enumerate(table.groupby("neuron")):
-        ax.plot(
-            trace.time_ms,
-            trace.v,
-            color=COLOURS[index % len(COLOURS)],
-            linestyle=("-", (0, (4, 1.5)), ":")[index % 3],
-            linewidth=1,
-            label=f"neuron {neuron}{' (label)' if neuron == label else ''}",
-        )
-    ax.axhline(
-        table.v_threshold.iloc[0],
-        color="0.45",
-        linewidth=0.9,
-        linestyle=(0, (6, 3)),
-        label="threshold",
-    )
-    ax.set_xlim(0, table.time_ms.max())
-    ax.set_xlabel("Time (ms)")
-    ax.set_ylabel("Membrane potential")
-    # Below the axes: a spike train leaves no room inside them.
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3)
-    return ax
+def fix_layout(figure):
+    """Lay a finished figure out once, not each time it is written."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
 
 
 def save_figure(figure, path, table):
@@ -394,115 +329,9 @@ def _rule_style(source, rule):
 
 
 def _sequential_colour(index, n):
-    # The lightest tenth of the map is lost on white paper.
-    return matplotlib.colormaps[SEQUENTIAL](0.88 * index / max(n - 1, 1))
+    # The lightest part of the map is lost on white paper.
+    return matplotlib.colormaps[SEQUENTIAL](0.82 * index / max(n - 1, 1))
 
 
 def _time_step_label(dt):
     return "0 (continuous)" if dt == 0 else f"{dt:g} ms"
-
-
-def _layer_name(layer, output):
-    if layer == 0:
-        return "input"
-    if layer == output:
-        return "output"
-    return "hidden" if output == 2 else f"hidden {layer}"
-
-
-def _accuracy_axis(accuracy, ax):
-    ax.set_ylabel("Test accuracy (%)")
-    percent = 100 * accuracy[np.isfinite(accuracy)]
-    if len(percent) == 0 or percent.max() - percent.min() < 10:
-        return
-    # Logarithmic in the error, to show differences at the top and collapses at once.
-    # The error is never 0 there: half a per cent more than it is.
-    shared, previous = ax.get_yscale() == "function", ax.get_ylim()
-    ax.set_yscale(
-        "function",
-        functions=(
-            lambda y: -np.log10(np.maximum(100.5 - y, 0.1)),
-            lambda z: 100.5 - 10.0**-z,
-        ),
-    )
-    marks = np.array(
-        [0, 20, 40, 60, 70, 80, 85, 90, 93, 95, 97, 98, 98.5, 99, 99.5, 100]
-    )
-    low, high = percent.min() - 3, min(percent.max() + 0.3, 100)
-    if shared:
-        low, high = min(low, previous[0]), max(high, previous[1])
-    inside = marks[(marks > low) & (marks <= high)]
-    ax.yaxis.set_major_locator(FixedLocator(inside))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-    ax.set_ylim(low, high)
-
-
-def _label_points(table, ax):
-    # Labels go where there is room, those of the front first; the rest are in the CSV.
-    ax.autoscale_view()
-    taken = [_to_points(p, ax) for p in table.itertuples()]
-    order = table.sort_values(["on_front", "source"], ascending=[False, True])
-    corners = ax.bbox.get_points() * 72 / ax.figure.dpi
-
-    def inside(place):
-        return (corners[0] < place).all() and (place < corners[1]).all()
-
-    for point in order.itertuples():
-        here = _to_points(point, ax)
-        text = f"{point.dt_ms:g}"
-        for shift in ((5, 3), (5, -10), (-5 - 5 * len(text), 3), (-8, 7), (-3, -14)):
-            centre = here + shift + (2.5 * len(text), 3)
-            apart = np.abs(np.array(taken) - centre)
-            if inside(centre) and not (apart < (8, 7)).all(axis=1).any():
-                taken.append(centre)
-                ax.annotate(
-                    text,
-                    (point.inverse_spikes, 100 * point.accuracy),
-                    xytext=shift,
-                    textcoords="offset points",
-                    fontsize=8,
-                    color="black" if point.on_front else "0.45",
-                )
-                break
-
-
-def _to_points(point, ax):
-    pixels = ax.transData.transform((point.inverse_spikes, 100 * point.accuracy))
-    return pixels * 72 / ax.figure.dpi
-
-
-def _zero_position(time_steps):
-    positive = time_steps[time_steps > 0]
-    return positive.min() / 2.2 if len(positive) else 1.0
-
-
-def _log_dt_axis(time_steps, zero, ax):
-    ax.set_xscale("log")
-    low, high = time_steps[time_steps > 0].min(), time_steps.max()
-    ticks = []
-    for dt in sorted(set(time_steps[time_steps > 0]), reverse=True):
-        if not ticks or dt < ticks[-1] / 1.4:
-            ticks.append(dt)
-    with_zero = (time_steps == 0).any()
-    ax.xaxis.set_major_locator(FixedLocator([zero, *ticks] if with_zero else ticks))
-    ax.xaxis.set_minor_locator(FixedLocator(time_steps[time_steps > 0].unique()))
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.xaxis.set_major_formatter(
-        FuncFormatter(lambda t, _: "0" if t <= zero else f"{t:g}")
-    )
-    left = zero if with_zero else low
-    ax.set_xlim(left / 1.25, high * 1.2)
-    ax.set_xlabel("Time step (ms)")
-    if with_zero:
-        # Two slanted strokes: the axis is broken between 0 and the first step.
-        ax.plot(
-            [np.sqrt(zero * low) / 1.04, np.sqrt(zero * low) * 1.04],
-            [0, 0],
-            transform=ax.get_xaxis_transform(),
-            linestyle="none",
-            marker=[(-1, -2), (1, 2)],
-            markersize=7,
-            color="black",
-            clip_on=False,
-        )
