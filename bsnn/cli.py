@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from .errors import BsnnError
@@ -189,6 +190,7 @@ def _train(arguments):
 
     settings = _settings_of(arguments, "dt_ms", "rule", "seed", "workers")
     dataset = load_dataset(settings.dataset, data_dir=arguments.data_dir)
+    settings = replace(settings, dataset=dataset.name)  # a subset says so
     out = arguments.out or Path("runs") / cell_name(settings)
     train(
         settings,
@@ -208,10 +210,11 @@ def _sweep(arguments):
     from .training.sweep import make_cells, run_sweep
 
     base = _settings_of(arguments)
+    dataset = load_dataset(base.dataset, data_dir=arguments.data_dir)
+    base = replace(base, dataset=dataset.name)  # a subset says so
     cells = make_cells(
         base, dt_ms=arguments.dt_ms, rules=arguments.rules, seeds=arguments.seeds
     )
-    load_dataset(base.dataset, data_dir=arguments.data_dir)  # fail early, and once
     out = arguments.out or Path("runs") / base.dataset
 
     failed = run_sweep(

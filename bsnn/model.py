@@ -1,5 +1,6 @@
 """What is simulated: layers of neurons, the time step and the time rule."""
 
+import functools
 from dataclasses import dataclass, replace
 
 from brian2.units import Quantity, second
@@ -164,11 +165,11 @@ class Model:
         """Return the same model at another time step (a Quantity)."""
         return replace(self, dt=dt, rule=rule)
 
-    @property
+    @functools.cached_property
     def dt_seconds(self):
         return in_seconds(self.dt, "dt")
 
-    @property
+    @functools.cached_property
     def duration_seconds(self):
         return in_seconds(self.duration, "duration")
 
@@ -176,7 +177,7 @@ class Model:
     def n_layers(self):
         return len(self.layer_sizes)
 
-    @property
+    @functools.cached_property
     def n_steps(self):
         """Whole bins in a sample; 0 where time is continuous."""
         if self.rule == time_rules.CONTINUOUS:

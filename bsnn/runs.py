@@ -241,7 +241,7 @@ def load_spikes(path):
         If the file is missing, damaged or not of this kind; nothing in it is executed.
     """
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
             arrays = {name: data[name] for name in data.files}
         dt, sizes = float(arrays["dt"]), arrays["n_neurons"]
         layers = []

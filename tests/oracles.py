@@ -37,7 +37,7 @@ def first_crossing(v0, i0, dt, v_threshold, tau_mem, tau_syn):
 def grid_spikes(weights, taus, thresholds, deltas, n_steps, dt, sample):
     """Clock-driven spikes of one sample, each step: update, test, deliver, reset.
 
-    `sample` is a list of (step, neuron) of the input. Returns, for each layer, a list of
+    `sample` lists (step, neuron) of the input. Returns, for each layer, a list of
     (step, neuron, v, i) with the state at the end of the bin before delivery and reset,
     and how close any potential came to the threshold.
     """

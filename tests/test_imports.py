@@ -1,0 +1,94 @@
+"""Imports point one way, and heavy packages stay where they belong."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("equations", "bsnn", "training", "analysis")
+# What each folder may import of the project; cli.py alone may import everything.
+ALLOWED = {
+    "equations": {"equations"},
+    "bsnn": {"equations", "bsnn"},
+    "training": {"equations", "bsnn", "training"},
+    "analysis": {"equations", "bsnn", "analysis"},
+}
+BRIAN2_FILES = {"network.py", "program.py", "projection.py"}
+
+
+def modules():
+    return [
+        pytest.param(folder, path, id=f"{folder}/{path.name}")
+        for folder in FOLDERS
+        for path in sorted((ROOT / folder).glob("*.py"))
+    ]
+
+
+def imported(folder, path):
+    """Absolute names of everything a file imports, at any depth."""
+    package = "bsnn" if folder == "bsnn" else f"bsnn.{folder}"
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = (
+                    package.rsplit(".", node.level - 1)[0]
+                    if node.level > 1
+                    else package
+                )
+                name = f"{base}.{node.module}" if node.module else base
+            else:
+                name = node.module
+            yield from (f"{name}.{alias.name}" for alias in node.names)
+
+
+def home(name):
+    parts = name.split(".")
+    if parts[0] != "bsnn":
+        return None
+    return (
+        parts[1] if len(parts) > 1 and parts[1] in FOLDERS[:1] + FOLDERS[2:] else "bsnn"
+    )
+
+
+@pytest.mark.parametrize(("folder", "path"), modules())
+def test_imports_point_one_way(folder, path):
+    if path.name == "cli.py":
+        return
+    for name in imported(folder, path):
+        assert home(name) in ALLOWED[folder] | {None}, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize(("folder", "path"), modules())
+def test_heavy_packages_stay_where_they_belong(folder, path):
+    for name in imported(folder, path):
+        package = name.split(".")[0]
+        if package == "torch":
+            assert folder == "training", f"{path} imports torch"
+        if package == "matplotlib":
+            assert folder == "analysis", f"{path} imports matplotlib"
+        if package == "brian2" and not name.startswith("brian2.units"):
+            assert folder == "equations" or path.name in BRIAN2_FILES, (
+                f"{path} imports {name}"
+            )
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, bsnn, bsnn.analysis;"
+        "print([m for m in ('brian2', 'torch', 'matplotlib') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_nothing_imports_the_command_line():
+    for folder in FOLDERS:
+        for path in (ROOT / folder).glob("*.py"):
+            if path.name != "__main__.py":
+                assert "bsnn.cli.main" not in set(imported(folder, path))
+                assert "bsnn.cli.run" not in set(imported(folder, path))

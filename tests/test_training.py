@@ -1,0 +1,369 @@
+"""Training: the network as a torch module, run folders, resuming, the command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from brian2 import ms
+
+import bsnn
+from bsnn import runs
+from bsnn.analysis import Measurement
+from bsnn.cli import main
+from bsnn.errors import RunFolderError
+from bsnn.training import SpikeCountLoss, SpikingNetwork
+from bsnn.training.checkpoint import load_checkpoint
+from bsnn.training.settings import Settings
+
+pytestmark = pytest.mark.cpp
+
+TINY = "digits --dt-ms 2 --epochs 2 --n-train 200 --n-test 100".split()
+
+
+@pytest.fixture(scope="module")
+def network():
+    settings = Settings.reference("digits", dt_ms=2.0)
+    with SpikingNetwork(settings.model(), seed=3, workers=1) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return bsnn.load_dataset("digits")
+
+
+@pytest.fixture
+def batch(network, digits):
+    inputs = bsnn.encode_ttfs(digits.train_images[:30], network.model)
+    return inputs, digits.train_labels[:30]
+
+
+def test_torch_optimisers_reduce_the_loss(network, batch):
+    inputs, labels = batch
+    loss = SpikeCountLoss()
+    for kind, rate in (
+        (torch.optim.Adam, 0.003),
+        (torch.optim.SGD, 20.0),
+        (torch.optim.RMSprop, 0.003),
+    ):
+        for weight, shape in zip(
+            network.weights, network.model.weight_shapes, strict=True
+        ):
+            weight.data = torch.from_numpy(
+                np.random.default_rng(3).uniform(-1, 1, shape).astype(np.float32)
+            )
+        optimizer = kind(network.parameters(), lr=rate)
+        values = []
+        for _ in range(12):
+            optimizer.zero_grad()
+            value = loss(network(inputs), labels)
+            value.backward()
+            optimizer.step()
+            values.append(value.item())
+        assert values[-1] < 0.97 * values[0], kind
+
+
+def test_gradients_reach_every_layer_and_add_up(network, batch):
+    inputs, labels = batch
+    loss = SpikeCountLoss()
+    network.zero_grad()
+    loss(network(inputs), labels).backward()
+    once = [weight.grad.clone() for weight in network.weights]
+    loss(network(inputs), labels).backward()
+    for weight, grad in zip(network.weights, once, strict=True):
+        assert grad.abs().max() > 0
+        assert torch.isfinite(grad).all()
+        torch.testing.assert_close(weight.grad, 2 * grad)
+
+
+def test_native_and_torch_gradients_agree_on_a_network(digits):
+    model = Settings.reference("digits", dt_ms=2.0).model()
+    grads = {}
+    for kind in ("native", "torch"):
+        with SpikingNetwork(
+            model, precision="double", gradient=kind, workers=1
+        ) as network:
+            layers = network(bsnn.encode_ttfs(digits.train_images[:10], model))
+            SpikeCountLoss()(layers, digits.train_labels[:10]).backward()
+            grads[kind] = [weight.grad for weight in network.weights]
+    for one, other in zip(grads["native"], grads["torch"], strict=True):
+        # Sums of about 1e3 terms in different order.
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_a_network_with_nan_weights_stops(network, batch):
+    inputs, _ = batch
+    before = network.weights[1].data.clone()
+    network.weights[1].data[0, 0] = float("nan")
+    with pytest.raises(ValueError, match="'weights' of layer 2 must be finite"):
+        network(inputs)
+    network.weights[1].data = before
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"precision": "half"}, "'precision' must be one of single, double"),
+        ({"gradient": "surrogate"}, "'gradient' must be one of native, torch"),
+        ({"slope_min": 0}, "'slope_min' must be positive"),
+    ],
+)
+def test_impossible_options_are_refused(option, words):
+    with pytest.raises(ValueError, match=words):
+        SpikingNetwork(Settings.reference("digits").model(), **option)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished tiny run, made by the command."""
+    out = tmp_path_factory.mktemp("runs") / "unbroken"
+    assert main(["train", *TINY, "--workers", "2", "--out", str(out)]) == 0
+    return runs.RunFolder(out)
+
+
+def test_a_run_folder_explains_itself(finished):
+    names = {path.name for path in finished.path.iterdir()}
+    assert names == {
+        "config.json",
+        "metrics.csv",
+        "summary.json",
+        "confidence.csv",
+        "checkpoint.pt",
+        "spikes.npz",
+    }
+    config, summary = finished.config(), finished.summary()
+    assert (config["dataset"], config["dt_ms"], config["seed"]) == ("digits", 2, 0)
+    assert bsnn.Model.from_dict(config["model"]).n_steps == 100
+    assert summary["versions"]["brian2"]
+    assert summary["backend"] == {
+        "device": "cpp",
+        "precision": "single",
+        "projection": "dense",
+    }
+    table = finished.metrics()
+    assert list(table.columns) == list(runs.METRICS_COLUMNS)
+    assert table.epoch.tolist() == [1, 1, 2, 2]
+    assert table.split.tolist() == ["train", "test"] * 2
+    best = table[table.split == "test"].accuracy.max()
+    assert summary["best"]["accuracy"] == best
+    assert 0.15 < best <= 1
+    layers, labels = finished.spikes()
+    assert [layer.n_neurons for layer in layers] == [64, 128, 10]
+    assert len(labels) == layers[0].n_samples
+    assert layers[1].n_spikes > 0
+    curve = finished.confidence()
+    assert (curve[curve.epoch == 2].confidence.diff().dropna() >= 0).all()
+
+
+def test_one_worker_and_two_train_the_same(finished, tmp_path):
+    out = tmp_path / "one"
+    assert main(["train", *TINY, "--workers", "1", "--out", str(out)]) == 0
+    one, two = load_checkpoint(runs.RunFolder(out)), load_checkpoint(finished)
+    for a, b in zip(one["weights"], two["weights"], strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_killed_training_resumes_to_the_same_end(finished, tmp_path):
+    out = tmp_path / "broken"
+    command = [sys.executable, "-m", "bsnn", "train", *TINY, "--out", str(out)]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    for line in process.stderr:
+        if line.startswith("epoch 1/2"):
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait()
+    process.stderr.close()
+    assert not (out / runs.SUMMARY).exists()
+    assert main(["train", *TINY, "--out", str(out), "--resume"]) == 0
+    resumed, unbroken = load_checkpoint(runs.RunFolder(out)), load_checkpoint(finished)
+    for a, b in zip(resumed["weights"], unbroken["weights"], strict=True):
+        assert torch.equal(a, b)
+    columns = [c for c in runs.METRICS_COLUMNS if c != "seconds"]
+    left, right = runs.RunFolder(out).metrics(), finished.metrics()
+    assert left[columns].equals(right[columns])
+
+
+def test_evaluate_tests_at_other_time_steps(finished, capsys):
+    assert main(["evaluate", str(finished.path), "--dt-ms", "1", "2"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert len(table) == 3
+    rows = runs.pd.read_csv(finished.path / runs.EVALUATIONS)
+    assert rows.dt_ms.tolist() == [1, 2]
+    own = finished.summary()["last"]["accuracy"]
+    assert rows.accuracy[1] == pytest.approx(own)
+    (finished.path / runs.EVALUATIONS).unlink()
+
+
+def test_the_weights_are_those_of_the_measured_epoch(finished, digits):
+    """The accuracy in the summary is that of the checkpoint, measured here anew."""
+    model = bsnn.Model.from_dict(finished.config()["model"])
+    test = digits.head(200, 100)
+    with SpikingNetwork(model, workers=1) as network:
+        saved = load_checkpoint(finished)["weights"]
+        for weight, value in zip(network.weights, saved, strict=True):
+            weight.data = value
+        measured = Measurement(model, 15)
+        inputs = bsnn.encode_ttfs(test.test_images, model)
+        records = network.simulate(inputs)
+        measured.add(records, test.test_labels)
+    accuracy = np.mean(records[-1].counts().argmax(1) == test.test_labels)
+    assert measured.summary()["accuracy"] == pytest.approx(accuracy, abs=0.05)
+    assert finished.summary()["last"]["accuracy"] == measured.summary()["accuracy"]
+
+
+def run_command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "bsnn", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def assert_one_message(run, words):
+    assert run.returncode != 0
+    assert "Traceback" not in run.stderr
+    assert words in run.stderr
+    assert run.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nist"], "'dataset' must be one of mnist"),
+        (["digits", "--dt-ms", "-1"], "'dt' must not be negative"),
+        (["digits", "--dt-ms", "nan"], "'dt' must be finite"),
+        (["digits", "--dt-ms", "500"], "'dt' must not be longer than 'duration'"),
+        (["digits", "--rule", "euler"], "'rule' must be one of grid"),
+        (["digits", "--layers", "63", "10"], "'layers' must begin with the 64 inputs"),
+        (["digits", "--layers", "64", "9"], "end with its 10 classes"),
+        (["digits", "--epochs", "0"], "'epochs' must be 1 or more"),
+        (["digits", "--learning-rate", "0"], "'learning_rate' must be positive"),
+        (["digits", "--device", "cuda"], "'device' must be"),
+        (["digits", "--n-train", "9999999"], "'n_train' must lie in"),
+    ],
+)
+def test_bad_arguments_are_one_message(arguments, words, tmp_path, capsys):
+    out = tmp_path / "run"
+    if "--layers" in arguments:
+        arguments = [*arguments, "--v-threshold", "0.3"]
+    assert main(["train", *arguments, "--out", str(out)]) == 1
+    said = capsys.readouterr()
+    assert words in said.err
+    assert said.out == ""
+    assert not out.exists()
+
+
+def test_a_missing_data_set_is_one_message(tmp_path):
+    out = tmp_path / "run"
+    run = run_command("train", "mnist", "--out", str(out), BSNN_DATA=str(tmp_path))
+    assert_one_message(run, "mnist")
+    assert not out.exists()
+
+
+def test_no_compiler_is_one_message(tmp_path):
+    out = tmp_path / "run"
+    run = run_command(
+        "train",
+        *TINY,
+        "--out",
+        str(out),
+        CXX="no-such-compiler",
+        BSNN_CACHE=str(tmp_path),
+    )
+    assert_one_message(run, "'no-such-compiler' is needed to compile")
+    assert "apt install g++ make" in run.stderr
+    assert not out.exists()
+
+
+def test_a_compiler_that_fails_shows_its_output(tmp_path):
+    out = tmp_path / "run"
+    cache = tmp_path / "cache"
+    run = run_command(
+        "train", *TINY, "--out", str(out), CXX="false", BSNN_CACHE=str(cache)
+    )
+    assert_one_message(run, "compiling the simulation program failed")
+    assert not out.exists()
+    assert not list((cache / "programs").glob("*/"))
+
+
+def test_a_folder_with_another_run_is_refused(finished, capsys):
+    before = {path: path.read_bytes() for path in finished.path.iterdir()}
+    out = str(finished.path)
+    assert main(["train", *TINY, "--out", out]) == 1
+    assert "holds another run" in capsys.readouterr().err
+    assert main(["train", *TINY, "--seed", "1", "--out", out, "--resume"]) == 1
+    assert "another configuration" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in finished.path.iterdir()} == before
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path, capsys):
+    (tmp_path / "thesis.tex").write_text("precious")
+    assert main(["train", *TINY, "--out", str(tmp_path)]) == 1
+    assert "holds other files" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_damaged_checkpoint_is_one_message(finished, tmp_path, capsys):
+    for content in (b"", b"garbage", b"PK\x03\x04"):
+        broken = tmp_path / "broken"
+        broken.mkdir(exist_ok=True)
+        (broken / runs.CONFIG).write_text(json.dumps(finished.config()))
+        (broken / runs.CHECKPOINT).write_bytes(content)
+        with pytest.raises(RunFolderError, match="is damaged"):
+            load_checkpoint(runs.RunFolder(broken))
+        assert main(["evaluate", str(broken)]) == 1
+        assert "is damaged" in capsys.readouterr().err
+    assert main(["evaluate", str(tmp_path / "nothing")]) == 1
+    assert "holds no config.json" in capsys.readouterr().err
+
+
+def test_two_trainings_share_a_cold_cache(tmp_path):
+    cache = tmp_path / "cache"
+    command = [sys.executable, "-m", "bsnn", "train", *TINY, "--epochs", "1"]
+    processes = [
+        subprocess.Popen(
+            [*command, "--workers", "1", "--out", str(tmp_path / name)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "BSNN_CACHE": str(cache)},
+        )
+        for name in "ab"
+    ]
+    for process in processes:
+        assert process.wait() == 0, process.communicate()[1]
+        process.communicate()
+    assert len(list((cache / "programs").glob("*/"))) == 1
+
+
+def test_settings_survive_json_and_refuse_unknown_names():
+    settings = Settings.reference("fashion-mnist", dt_ms=8.0, seed=4)
+    assert Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+    with pytest.raises(ValueError, match="unknown setting 'momentum'"):
+        Settings.from_dict({**settings.to_dict(), "momentum": 0.9})
+
+
+def test_the_learning_rate_falls_to_its_floor():
+    settings = Settings.reference("emnist")
+    rates = [settings.learning_rate_at(epoch) for epoch in (1, 10, 11, 21, 101)]
+    assert rates == pytest.approx([0.003, 0.003, 0.0015, 0.00075, 1e-4])
+
+
+def test_the_readme_example_runs():
+    model = bsnn.Model.dense(
+        [64, 30, 10],
+        v_threshold=[0.1, 0.2],
+        tau_syn=130 * ms,
+        tau_mem=260 * ms,
+        dt=1 * ms,
+        duration=200 * ms,
+    )
+    assert model.n_steps == 200
