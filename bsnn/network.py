@@ -10,9 +10,11 @@ from brian2 import (
     SpikeMonitor,
     Synapses,
     defaultclock,
+    prefs,
     second,
 )
 
+from .codeobject import BsnnCodeObject
 from .projection import DenseProjection
 
 
@@ -59,7 +61,8 @@ def build_network(model, *, projection="dense", indices=(), times=()):
             threshold=neuron.threshold,
             reset=neuron.reset,
             method=neuron.method,
-            namespace=neuron.namespace,
+            namespace=_in_device_precision(neuron.namespace),
+            codeobj_class=BsnnCodeObject,
             name=f"layer{layer}",
         )
         projections.append(_project(source, group, neuron.synapse, projection, layer))
@@ -75,6 +78,15 @@ def build_network(model, *, projection="dense", indices=(), times=()):
         projections=tuple(projections),
         monitors=tuple(monitors),
     )
+
+
+def _in_device_precision(namespace):
+    # A double constant would make the compiler compare single potentials in double.
+    real = prefs.core.default_float_dtype
+    return {
+        name: real(value) if isinstance(value, float) else value
+        for name, value in namespace.items()
+    }
 
 
 def _project(source, target, variable, kind, layer):

@@ -22,12 +22,15 @@ COMPILE_FLAGS = (
 PRELUDE = "prelude.h"
 # Files whose text, with the model and Brian2's version, determines the program.
 _SOURCES = (
+    "codeobject.py",
     "native/prelude.h",
     "native/resident.h",
     "network.py",
     "program.py",
     "projection.py",
     "templates/dense_projection.cpp",
+    "templates/stateupdate.cpp",
+    "templates/threshold.cpp",
 )
 
 

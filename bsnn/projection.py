@@ -6,16 +6,9 @@ means the same and adds a row of the matrix to the target for each spike.
 """
 
 from brian2.core.variables import Variables
-from brian2.devices.cpp_standalone.codeobject import CPPStandaloneCodeObject
 from brian2.groups.group import CodeRunner, Group
 
-
-class BsnnCodeObject(CPPStandaloneCodeObject):
-    """C++ standalone code that also knows the templates of this package."""
-
-    templater = CPPStandaloneCodeObject.templater.derive(
-        "bsnn", templates_dir="templates"
-    )
+from .codeobject import BsnnCodeObject
 
 
 class DenseProjection(CodeRunner, Group):

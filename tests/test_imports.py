@@ -16,7 +16,7 @@ ALLOWED = {
     "training": {"equations", "bsnn", "training"},
     "analysis": {"equations", "bsnn", "analysis"},
 }
-BRIAN2_FILES = {"network.py", "program.py", "projection.py"}
+BRIAN2_FILES = {"codeobject.py", "network.py", "program.py", "projection.py"}
 
 
 def modules():
