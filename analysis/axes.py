@@ -6,7 +6,7 @@ MARKS = (0, 20, 40, 60, 70, 80, 85, 90, 93, 95, 97, 98, 98.5, 99, 99.5, 100)  # 
 LABEL_ROOM = (8, 7)  # points that labels and markers keep from each other
 
 
-def accuracy_axis(ax, accuracy, deviation):
+def accuracy_axis(ax, accuracy):
     """Make the y axis one of accuracies in per cent.
 
     Where they spread over ten points or more the axis is logarithmic in the error, to
@@ -15,21 +15,27 @@ def accuracy_axis(ax, accuracy, deviation):
     Parameters
     ----------
     ax : Axes
-    accuracy, deviation : Series
-        Fractions, and their standard deviations (NaN for one seed).
+    accuracy : Series
+        All fractions that will be drawn.
     """
     ax.set_ylabel("Test accuracy (%)")
-    percent, spread = 100 * accuracy, 100 * deviation.fillna(0)
+    percent = 100 * accuracy
     if not percent.max() - percent.min() >= 10:
         return
-    low = max((percent - spread).min() - 2, 0)
-    high = min((percent + spread).max() + 0.3, 100.2)
+    low, high = _stretch(percent.min()), _stretch(percent.max())
+    margin = 0.05 * (high - low)
+    low, high = low - margin, min(high + margin, _stretch(100.2))
     if ax.get_yscale() == "function":  # shared with axes that came before
-        low, high = min(low, ax.get_ylim()[0]), max(high, ax.get_ylim()[1])
+        before = _stretch(np.array(ax.get_ylim()))
+        low, high = min(low, before[0]), max(high, before[1])
+    ticks = []
+    for mark in MARKS[::-1]:
+        inside = low <= _stretch(mark) <= high
+        if inside and (not ticks or _stretch(ticks[-1]) - _stretch(mark) > margin):
+            ticks.append(mark)
     ax.set_yscale("function", functions=(_stretch, _unstretch))
-    ticks = [mark for mark in MARKS if low <= mark <= high]
     ax.set_yticks(ticks, [f"{mark:g}" for mark in ticks])
-    ax.set_ylim(low, high)
+    ax.set_ylim(_unstretch(low), _unstretch(high))
 
 
 def time_step_axis(ax, time_steps):

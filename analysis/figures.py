@@ -16,6 +16,7 @@ N_TRACES = 2  # neurons whose potential is drawn, in each panel
 # Cells with at most this many times the smallest error are drawn once more by
 # themselves: one collapsed cell would hide all differences between the others.
 NEAR_FRONT = 1.5
+AXIS = "Accuracies ten points or more apart have an axis logarithmic in the error."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +115,7 @@ def draw_pareto(sweep):
         table,
         "Test accuracy after the last epoch over the inverse of all hidden and output "
         "spikes of a test sample: better is up and to the right. Numbers are time "
-        "steps in ms, black on the Pareto front. " + _interval(sweep, table),
+        f"steps in ms, black on the Pareto front. {AXIS} " + _interval(sweep, table),
     )
 
 
@@ -165,7 +166,7 @@ def draw_accuracy(sweep):
         figure,
         table,
         "Test accuracy against the time step, at the epoch of the best test accuracy "
-        "and after the last one. " + _interval(sweep, table),
+        f"and after the last one. {AXIS} " + _interval(sweep, table),
     )
 
 
@@ -322,10 +323,7 @@ def _seeds(table):
 def _interval(sweep, table):
     note = f"Mean and standard deviation over seeds ({_seeds(table)})."
     if "published" in set(table.source):
-        note += " Published: Cojocaru 2024"
-        if published.COUNTERPART[sweep.dataset] == "emnist-balanced":
-            note += ", on the official balanced split of EMNIST"
-        note += "."
+        note += f" {published.citation(sweep.dataset)}"
     return note
 
 

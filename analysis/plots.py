@@ -120,7 +120,7 @@ def plot_pareto(table, ax):
             label=f"Pareto front{'' if source == 'bsnn' else ', published'}",
         )
     ax.set_xlabel("1 / (spikes per sample)")
-    accuracy_axis(ax, table.accuracy, table.accuracy_sd)
+    accuracy_axis(ax, table.accuracy)
     order = table.sort_values(["on_front", "source"], ascending=[False, True])
     label_points(
         ax,
@@ -209,7 +209,7 @@ def plot_over_dt(table, ax, value):
         )
     time_step_axis(ax, table.dt_ms)
     if value == "accuracy":
-        accuracy_axis(ax, table.accuracy, table.accuracy_sd)
+        accuracy_axis(ax, table.accuracy)
     else:
         kind = value.removesuffix("_spikes").replace("total", "")
         ax.set_ylabel(f"{kind} spikes per sample".strip().capitalize())

@@ -7,10 +7,28 @@ import shlex
 import numpy as np
 import pandas as pd
 
+from bsnn.equations import time_rules
 from bsnn.runs import replacing
 
 from . import figures, plots, published, tables
 
+# Settings in config.json that 'bsnn sweep' takes as an option of the same name.
+_OPTIONS = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "layers",
+    "v_threshold",
+    "detect",
+    "max_spikes",
+    "true",
+    "false",
+    "n_train",
+    "n_test",
+    "precision",
+    "projection",
+    "device",
+)
 LATENCY_LEVEL = 0.8  # of the prediction confidence; what the tables show
 
 _STYLE = """
@@ -142,21 +160,28 @@ def write_report(folder, path, *, dataset=None, load_weights=None):
 
 
 def command_lines(sweep):
-    """Return the commands that repeat the runs of a sweep, one a group of settings."""
-    runs = sweep.runs.assign(
-        detect=[sweep.configs[run]["detect"] for run in sweep.runs.run],
-        bare_rule=[sweep.configs[run]["rule"] for run in sweep.runs.run],
-    )
+    """Return the commands that repeat a sweep, one for each set of settings in it."""
+    groups = {}
+    for run in sweep.runs.run:
+        config = sweep.configs[run]
+        options = []
+        for name in _OPTIONS:
+            if config.get(name) is not None:
+                values = np.atleast_1d(np.array(config[name], dtype=object))
+                options += [f"--{name.replace('_', '-')}", *map(str, values)]
+        groups.setdefault(tuple(options), []).append(config)
     lines = []
-    for (detect, epochs), group in runs.groupby(["detect", "epochs"]):
+    for options, configs in groups.items():
+        steps, seeds = (
+            sorted({c[name] for c in configs}) for name in ("dt_ms", "seed")
+        )
+        # A time step of 0 means continuous time under any rule.
+        rules = sorted({c["rule"] for c in configs} - {time_rules.CONTINUOUS})
         words = ["bsnn", "sweep", sweep.dataset]
-        words += ["--dt-ms", *(f"{dt:g}" for dt in sorted(group.dt_ms.unique()))]
-        words += ["--rules", *sorted(group.bare_rule.unique())]
-        words += ["--seeds", *(str(seed) for seed in sorted(group.seed.unique()))]
-        words += ["--epochs", str(epochs)]
-        if detect != "end":
-            words += ["--detect", detect]
-        lines.append(shlex.join(words))
+        words += ["--dt-ms", *(f"{dt:g}" for dt in steps)]
+        words += ["--rules", *rules] if rules else []
+        words += ["--seeds", *map(str, seeds)]
+        lines.append(shlex.join([*words, *options]))
     return lines
 
 
@@ -187,12 +212,10 @@ def _comparison(sweep):
     table = comparison_table(sweep.runs, sweep.dataset)
     if table.empty:
         return ""
-    name = html.escape(published.COUNTERPART[sweep.dataset])
     return (
         f"<h2>Beside the published numbers</h2>{_html_table(table)}"
-        f'<p class="note">Published: A. G. Cojocaru, TU Delft 2024, data set {name}, '
-        "rule quantised-event, 10 epochs. All hidden and output spikes per test sample."
-        "</p>"
+        f'<p class="note">{html.escape(published.citation(sweep.dataset))} '
+        "All hidden and output spikes per test sample.</p>"
     )
 
 

@@ -14,14 +14,13 @@ import pandas as pd
 
 from bsnn.equations import time_rules
 from bsnn.errors import RunFolderError
-from bsnn.runs import CONFIDENCE, CONFIG, SUMMARY, RunFolder
+from bsnn.runs import CONFIDENCE, CONFIG, EVALUATIONS, SUMMARY, RunFolder
 
 RUN = ["source", "dataset", "rule", "dt_ms", "seed"]
 CELL = ["source", "dataset", "rule", "dt_ms"]
 SPIKES = ("hidden_spikes", "output_spikes")
 
 _CONFIG = ("dataset", "rule", "detect", "dt_ms", "seed", "epochs")
-_EVALUATIONS, _EVALUATED = "evaluations.csv", ("rule", "dt_ms", "accuracy")
 _POINT = ("epoch", "accuracy", *SPIKES)
 # In these, runs of one cell may differ: they are not settings of the experiment.
 _MAY_DIFFER = ("seed", "workers", "device", "backend", "projection", "versions")
@@ -198,6 +197,9 @@ def _read_config(folder):
     missing = [name for name in _CONFIG if name not in config]
     if missing:
         raise _damaged(folder, CONFIG, f"lacks {', '.join(missing)}")
+    for name, kind in (("dt_ms", (int, float)), ("seed", int), ("epochs", int)):
+        if not isinstance(config[name], kind):
+            raise _damaged(folder, CONFIG, f"has {name} = {config[name]!r}")
     if config["rule"] not in time_rules.RULES:
         raise _damaged(folder, CONFIG, f"has the unknown rule {config['rule']!r}")
     return config
@@ -270,25 +272,32 @@ def _check_cells(folder, runs, configs):
 def _confidence_rows(folder, config):
     if not (folder / CONFIDENCE).exists():
         return pd.DataFrame()
-    table = RunFolder(folder).confidence()
+    columns = ["epoch", "time_ms", "confidence"]
+    table = _numbers(folder, CONFIDENCE, RunFolder(folder).confidence(), columns)
     last = table[table.epoch == table.epoch.max()]
-    return last[["time_ms", "confidence"]].assign(**_identity(config))
+    return last[columns[1:]].assign(**_identity(config))
 
 
 def _transfer_rows(folder, config):
-    path = folder / _EVALUATIONS
-    if not path.exists():
+    if not (folder / EVALUATIONS).exists():
         return pd.DataFrame()
     try:
-        table = pd.read_csv(path)[list(_EVALUATED)].astype(
-            {"dt_ms": float, "accuracy": float}
-        )
+        table = pd.read_csv(folder / EVALUATIONS)
+        rule = table["rule"]
     except (OSError, ValueError, KeyError) as error:
-        raise _damaged(folder, _EVALUATIONS, f"is damaged ({error})") from error
+        raise _damaged(folder, EVALUATIONS, f"cannot be read ({error})") from error
+    table = _numbers(folder, EVALUATIONS, table, ["dt_ms", "accuracy"])
     # The matrix varies the time step alone; continuous time is the limit of all rules.
-    same = table[table.rule.isin((config["rule"], time_rules.CONTINUOUS))]
-    rows = same.rename(columns={"dt_ms": "test_dt_ms"})[["test_dt_ms", "accuracy"]]
+    same = table[rule.isin((config["rule"], time_rules.CONTINUOUS))]
+    rows = same.rename(columns={"dt_ms": "test_dt_ms"})
     return rows.assign(**_identity(config))
+
+
+def _numbers(folder, name, table, columns):
+    try:
+        return table[columns].astype(float)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(folder, name, f"holds no numbers ({error})") from error
 
 
 def _concat(tables, columns):

@@ -93,12 +93,12 @@ def write_run(sweep, *, dataset="digits", rule="grid", dt_ms=1.0, seed=0, **conf
     return run
 
 
-def write_example(run, dt=1e-3):
+def write_example(run, dt=1e-3, start=10):
     """Give a run spikes of two test samples; return the weights they belong to."""
     rng = np.random.default_rng(5)
     layers = []
     for size in SIZES:
-        fired = [(m, s, n) for m in (0, 1) for n in range(size) for s in (10, 60, 110)]
+        fired = [(m, s, n) for m in (0, 1) for n in range(size) for s in (0, 50, 100)]
         sample, step, neuron = np.array(fired).T
         layers.append(
             Spikes.from_events(
@@ -107,7 +107,7 @@ def write_example(run, dt=1e-3):
                 n_samples=2,
                 n_neurons=size,
                 dt=dt,
-                step=step + neuron,
+                step=start + step + neuron,
             )
         )
     save_spikes(run.path / SPIKES, layers, LABELS)
@@ -122,14 +122,19 @@ def write_sweep(sweep):
         for dt_ms in (0.5, 1, 8):
             for rule in ("grid", "quantised-event"):
                 run = write_run(sweep, rule=rule, dt_ms=dt_ms, seed=seed)
-                run.write_table(
-                    "evaluations.csv",
-                    {
-                        "rule": [rule] * 3 + ["continuous"],
-                        "dt_ms": [0.5, 1, 8, 0],
-                        "accuracy": [0.5, 0.6 + 0.02 * seed, 0.7, 0.4],
-                    },
-                    ["rule", "dt_ms", "accuracy"],
-                )
-        write_run(sweep, rule="continuous", dt_ms=0, seed=seed)
+                write_evaluations(run, rule, seed)
+        run = write_run(sweep, rule="continuous", dt_ms=0, seed=seed)
+        write_evaluations(run, "grid", seed)
     return sweep
+
+
+def write_evaluations(run, rule, seed):
+    run.write_table(
+        "evaluations.csv",
+        {
+            "rule": [rule] * 3 + ["continuous"],
+            "dt_ms": [0.5, 1, 8, 0],
+            "accuracy": [0.5, 0.6 + 0.02 * seed, 0.7, 0.4],
+        },
+        ["rule", "dt_ms", "accuracy"],
+    )

@@ -8,7 +8,7 @@ from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from bsnn.analysis import plots, published, sample_plots, tables
+from bsnn.analysis import axes, plots, published, sample_plots, tables
 
 
 @pytest.fixture
@@ -65,6 +65,26 @@ def test_continuous_time_stands_left_of_the_axis_break(ax, cells):
     assert labels[-1] == "0"
     assert "15" in labels and "0.1" in labels
     assert ax.get_xlim()[0] < point[0]
+
+
+def test_accuracy_axis_keeps_small_differences_beside_a_collapse(ax):
+    accuracy = pd.Series([0.575, 0.980, 0.983])
+    axes.accuracy_axis(ax, accuracy)
+    heights = ax.transAxes.inverted().transform(
+        ax.transData.transform([(0, 100 * a) for a in accuracy])
+    )[:, 1]
+    # Equal ratios of the error (plus half a per cent) are equal distances.
+    errors = np.log(100.5 - 100 * accuracy)
+    expected = (errors[1] - errors[2]) / (errors[0] - errors[2])
+    found = (heights[2] - heights[1]) / (heights[2] - heights[0])
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert (heights > 0).all() and (heights < 1).all()
+    assert "98" in [text.get_text() for text in ax.get_yticklabels()]
+
+
+def test_accuracies_close_together_have_a_plain_axis(ax):
+    axes.accuracy_axis(ax, pd.Series([0.95, 0.98]))
+    assert ax.get_yscale() == "linear"
 
 
 def test_pareto_marks_the_front(ax):
@@ -230,9 +250,9 @@ def test_a_figure_that_fails_leaves_nothing(tmp_path, cells, monkeypatch):
 def test_print_style_is_legible_and_leaves_no_trace(cells):
     before = dict(matplotlib.rcParams)
     with plots.print_style():
-        figure, axes = plots.new_figure(2)
-        plots.plot_over_dt(cells, axes[0], "accuracy")
-        plots.plot_over_dt(cells, axes[1], "output_spikes")
+        figure, (left, right) = plots.new_figure(2)
+        plots.plot_over_dt(cells, left, "accuracy")
+        plots.plot_over_dt(cells, right, "output_spikes")
     assert dict(matplotlib.rcParams) == before
     sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]
     assert min(sizes) >= 8

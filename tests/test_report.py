@@ -9,6 +9,7 @@ import pytest
 
 from bsnn.analysis import figures, report, tables
 from bsnn.errors import RunFolderError
+from bsnn.runs import RunFolder
 
 from . import sweep_folders
 
@@ -27,8 +28,9 @@ ALL = (
 def sweep(tmp_path_factory):
     """A finished sweep, its weights for the example run, and one unfinished run."""
     folder = sweep_folders.write_sweep(tmp_path_factory.mktemp("sweep"))
-    example = tables.RunFolder(folder / "digits_grid_dt1_seed0")
-    weights = sweep_folders.write_example(example)
+    for other in ("grid_dt8_seed0", "quantised-event_dt1_seed0", "grid_dt1_seed1"):
+        sweep_folders.write_example(RunFolder(folder / f"digits_{other}"), start=20)
+    weights = sweep_folders.write_example(RunFolder(folder / "digits_grid_dt1_seed0"))
     unfinished = sweep_folders.write_run(folder, dt_ms=4.0)
     (unfinished.path / "summary.json").unlink()
     return folder, lambda path: weights
@@ -78,6 +80,7 @@ def test_transfer_leaves_continuous_training_out(drawn):
 
 def test_example_is_the_grid_run_near_one_millisecond(drawn):
     raster = pd.read_csv(drawn[0] / "raster.csv")
+    assert raster.time_ms.min() == pytest.approx(11.0)  # the other runs begin later
     counts = raster.groupby("layer").size()
     assert counts.tolist() == [3 * size for size in sweep_folders.SIZES]
     membrane = pd.read_csv(drawn[0] / "membrane.csv")
@@ -201,8 +204,8 @@ def test_report_is_one_page_that_needs_nothing_else(sweep, tmp_path):
     )
     assert len(page.sources) == len(ALL)
     assert (
-        "bsnn sweep digits --dt-ms 0 0.5 1 8 --rules continuous grid quantised-event "
-        "--seeds 0 1 --epochs 2"
+        "bsnn sweep digits --dt-ms 0 0.5 1 8 --rules grid quantised-event "
+        "--seeds 0 1 --epochs 2 --batch-size 20 --detect end"
     ) in text
     assert "<td>2.9.0</td>" in text
     assert "run digits_grid_dt4_seed0: not finished" in text
@@ -219,6 +222,16 @@ def test_report_escapes_what_it_shows(tmp_path):
     Page(text)
 
 
+def test_published_numbers_of_another_selection_say_so(tmp_path):
+    run = sweep_folders.write_run(
+        tmp_path, dataset="emnist-47class-subset", rule="quantised-event", dt_ms=8.0
+    )
+    report.write_report(run.path, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "official balanced split of EMNIST" in text
+    assert "not comparable one to one" in text
+
+
 def test_crossing_detection_is_a_rule_of_its_own(tmp_path):
     sweep_folders.write_run(tmp_path, dt_ms=1.0, detect="crossing")
     sweep = tables.read_sweep(tmp_path)
@@ -233,6 +246,14 @@ def spoil_config(run):
 
 def spoil_config_values(run):
     run.write_json("config.json", {"dataset": "digits"})
+
+
+def spoil_time_step(run):
+    run.write_json("config.json", {**run.config(), "dt_ms": None})
+
+
+def spoil_numbers(run):
+    (run.path / "confidence.csv").write_text("epoch,time_ms,confidence\n1,x,0.5\n")
 
 
 def spoil_rule(run):
@@ -263,10 +284,12 @@ def spoil_evaluations(run):
         (spoil_config, r"config\.json"),
         (spoil_config_values, r"config\.json lacks rule, detect, dt_ms, seed, epochs"),
         (spoil_rule, r"config\.json has the unknown rule 'guess'"),
+        (spoil_time_step, r"config\.json has dt_ms = None"),
+        (spoil_numbers, r"confidence\.csv holds no numbers"),
         (spoil_summary, r"summary\.json"),
         (spoil_summary_values, r"summary\.json lacks a value \(KeyError\('accuracy'\)"),
         (spoil_confidence, r"confidence\.csv.* confidence"),
-        (spoil_evaluations, r"evaluations\.csv is damaged"),
+        (spoil_evaluations, r"evaluations\.csv holds no numbers"),
     ],
 )
 def test_damaged_run_folders_are_named(tmp_path, spoil, message):
