@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from brian2 import ms
 
 import bsnn
 from bsnn import runs
@@ -48,7 +48,7 @@ def test_torch_optimisers_reduce_the_loss(network, batch):
     loss = SpikeCountLoss()
     for kind, rate in (
         (torch.optim.Adam, 0.003),
-        (torch.optim.SGD, 20.0),
+        (torch.optim.SGD, 1.0),
         (torch.optim.RMSprop, 0.003),
     ):
         for weight, shape in zip(
@@ -357,13 +357,10 @@ def test_the_learning_rate_falls_to_its_floor():
     assert rates == pytest.approx([0.003, 0.003, 0.0015, 0.00075, 1e-4])
 
 
-def test_the_readme_example_runs():
-    model = bsnn.Model.dense(
-        [64, 30, 10],
-        v_threshold=[0.1, 0.2],
-        tau_syn=130 * ms,
-        tau_mem=260 * ms,
-        dt=1 * ms,
-        duration=200 * ms,
-    )
-    assert model.n_steps == 200
+def test_the_readme_example_runs(capsys):
+    readme = Path(__file__).parents[1] / "README.md"
+    example = readme.read_text().split("```python\n")[1].split("```")[0]
+    exec(compile(example, str(readme), "exec"), {})
+    printed = capsys.readouterr().out
+    # One pass over 1400 digits; guessing gives 10 %.
+    assert float(printed.split(" %")[0]) > 70
