@@ -27,6 +27,11 @@ class GridSimulator(Simulator):
     timeout : float
         Seconds after which a batch counts as hung.
 
+    Attributes
+    ----------
+    seconds : float
+        What simulating the last batch took the slowest process, without the exchange.
+
     Raises
     ------
     ValueError
@@ -69,6 +74,7 @@ class GridSimulator(Simulator):
             self._segment.view(int(at), real, shape)
             for at, shape in zip(starts, model.weight_shapes, strict=False)
         ]
+        self.seconds = 0.0
         self._programs = []
         for _ in range(workers):
             self._programs.append(
@@ -101,6 +107,7 @@ class GridSimulator(Simulator):
             self._programs[0].send(inputs)
             busy.append(self._programs[0])
         shards = [program.receive() for program in busy]
+        self.seconds = max(program.seconds for program in busy)
         return [Spikes.concatenate(parts) for parts in zip(*shards, strict=True)]
 
     def close(self):

@@ -13,9 +13,9 @@ from .errors import ProgramError
 from .spikes import Spikes
 
 # As in native/resident.h.
-MAGIC = 0x3130306E6E736200
+MAGIC = 0x3230306E6E736200
 REQUEST = struct.Struct("<QqqqdQ")
-ANSWER = struct.Struct("<Qqq")
+ANSWER = struct.Struct("<Qqqd")
 ALIGNMENT = 64
 
 
@@ -75,9 +75,15 @@ class ResidentProgram:
         float64 or float32, the precision of the build.
     timeout : float
         Seconds after which a batch counts as hung.
+
+    Attributes
+    ----------
+    seconds : float
+        What simulating the last batch took the process, without the exchange.
     """
 
     def __init__(self, folder, model, weights, real, timeout):
+        self.seconds = 0.0
         self._model, self._real = model, np.dtype(real)
         self._exchange = Segment(1 << 20)
         self._stderr = tempfile.TemporaryFile()
@@ -139,7 +145,7 @@ class ResidentProgram:
             raise self._failure("died") from error
         if len(answer) < ANSWER.size:
             raise self._failure("died")
-        magic, n_bytes, at = ANSWER.unpack(answer)
+        magic, n_bytes, at, self.seconds = ANSWER.unpack(answer)
         if magic != MAGIC or n_bytes > os.fstat(self._exchange.fd).st_size:
             raise self._failure("sent an answer that makes no sense")
         self._exchange.remap(n_bytes)

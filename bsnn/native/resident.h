@@ -6,6 +6,7 @@
 // records and which it enlarges when the records need more room. Requests and answers
 // go through a socket; when the other end closes, the program ends.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -22,7 +23,7 @@
 
 namespace bsnn {
 
-const uint64_t MAGIC = 0x3130306e6e736200;  // "\0bsnn001", version of this protocol
+const uint64_t MAGIC = 0x3230306e6e736200;  // "\0bsnn002", version of this protocol
 
 struct Request {
   uint64_t magic;
@@ -35,6 +36,7 @@ struct Answer {
   uint64_t magic;
   int64_t exchange_bytes;  // its size now
   int64_t records_at;      // where in it the records begin
+  double seconds;          // what stepping the network took
 };
 
 inline void fail(const char* what) {
@@ -179,6 +181,7 @@ void serve(Network& network, Clock& clock, std::vector<int32_t>& input_step,
     clock.t[0] = 0;
     for (auto& layer : layers) layer.clear();
 
+    const auto start = std::chrono::steady_clock::now();
     for (int64_t sample = 0; sample < request.n_samples; sample++) {
       for (auto& layer : layers) layer.rest();
       for (int64_t step = 0; step < n_steps; step++) {
@@ -187,6 +190,7 @@ void serve(Network& network, Clock& clock, std::vector<int32_t>& input_step,
       }
       for (auto& layer : layers) layer.offset.push_back(layer.neuron.size());
     }
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
 
     const size_t records_at = 2 * aligned(n_inputs * 4);
     size_t end = records_at;
@@ -194,7 +198,8 @@ void serve(Network& network, Clock& clock, std::vector<int32_t>& input_step,
     exchange.grow(end);
     char* to = exchange.at(records_at);
     for (const auto& layer : layers) to = layer.store(to, request.dt, n_steps);
-    const Answer answer = {MAGIC, int64_t(exchange.bytes()), int64_t(records_at)};
+    const Answer answer = {MAGIC, int64_t(exchange.bytes()), int64_t(records_at),
+                           spent.count()};
     if (send(socket, &answer, sizeof answer, MSG_NOSIGNAL) != sizeof answer) break;
   }
   _exit(0);  // not through Brian2's end, which writes every array to disk
