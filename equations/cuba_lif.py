@@ -32,6 +32,27 @@ dv/dt     = -v/tau_mem + i_syn : 1
 di_syn/dt = -i_syn/tau_syn     : Hz
 """
 THRESHOLD, RESET, METHOD = "v >= v_threshold", "v -= delta_v", "exact"
+
+# With these lines beside EQUATIONS, THRESHOLD_CROSSING fires as well where v rose to
+# threshold inside the bin and fell back before its end. All is told from the state at
+# that end: a time s earlier v was v_free exp(s/tau_mem) - v_syn exp(s/tau_syn), and its
+# maximum, where v = tau_mem i_syn, lies where growth = exp(s (1/tau_syn - 1/tau_mem)).
+# i_least is what a maximum at the bin's start that just reaches threshold leaves.
+# Where v crossed and fell back, v_rest and growth lie within their clips. Elsewhere
+# the clips keep v_peak finite and below threshold, or not above v_start.
+# Rounding of v grows by exp(dt (1/tau_mem - 1/tau_syn)) on the way back to the start.
+CROSSING_EQUATIONS = """
+order   = tau_mem/(tau_mem - tau_syn)                                : 1 (shared)
+spread  = dt*abs(1/tau_syn - 1/tau_mem)                              : 1 (shared)
+i_least = v_threshold/tau_mem*exp(-dt/tau_syn)                       : Hz (shared)
+v_syn   = order*tau_syn*i_syn                                        : 1
+v_free  = v + v_syn                                                  : 1
+v_start = v_free*exp(dt/tau_mem) - v_syn*exp(dt/tau_syn)             : 1
+v_rest  = tau_mem*clip(i_syn, i_least, v_threshold/tau_mem)          : 1
+growth  = clip(1 + (v/v_rest - 1)/order, exp(-spread), exp(spread))  : 1
+v_peak  = v_rest*growth**order                                       : 1
+"""
+THRESHOLD_CROSSING = f"{THRESHOLD} or (v_start < v_threshold and v_peak >= v_threshold)"
 SYNAPSE = "i_syn"  # the variable that a presynaptic spike increases by w
 
 
@@ -64,6 +85,8 @@ class CubaLIF:
 
     equations: ClassVar[str] = EQUATIONS
     threshold: ClassVar[str] = THRESHOLD
+    crossing_equations: ClassVar[str] = CROSSING_EQUATIONS
+    threshold_crossing: ClassVar[str] = THRESHOLD_CROSSING
     reset: ClassVar[str] = RESET
     method: ClassVar[str] = METHOD
     synapse: ClassVar[str] = SYNAPSE
@@ -137,6 +160,11 @@ def kernel_scale(tau_mem, tau_syn):
     return tau_mem * tau_syn / (tau_mem - tau_syn)
 
 
+def is_quadratic(tau_mem, tau_syn):
+    """Return whether tau_mem = 2 tau_syn, so that v is quadratic in exp(-t/tau_mem)."""
+    return math.isclose(tau_mem, 2 * tau_syn, rel_tol=1e-12)
+
+
 def solution(t, v0, i0, *, tau_mem, tau_syn, exp=np.exp):
     """Return (v, i_syn) a time `t` after the state was (v0, i0), without input.
 
@@ -154,6 +182,8 @@ def slope(v, i_syn, *, tau_mem):
 
 def crossing(v, i_syn, dt, *, v_threshold, tau_mem, tau_syn):
     """Return when inside a bin v first crossed threshold upwards, and how steeply.
+
+    The neuron may have fallen back below threshold by the end of the bin.
 
     Parameters
     ----------
@@ -182,7 +212,7 @@ def crossing(v, i_syn, dt, *, v_threshold, tau_mem, tau_syn):
     v, i_syn = np.asarray(v, dtype=float), np.asarray(i_syn, dtype=float)
     taus = {"tau_mem": tau_mem, "tau_syn": tau_syn}
     v0, i0 = solution(-dt, v, i_syn, **taus)
-    if math.isclose(tau_mem, 2 * tau_syn, rel_tol=1e-12):
+    if is_quadratic(tau_mem, tau_syn):
         delay = _quadratic_crossing(v0, i0, v_threshold, tau_mem, tau_syn)
     else:
         delay = _newton_crossing(v0, i0, dt, v_threshold, **taus)
