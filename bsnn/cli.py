@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from .errors import BsnnError
@@ -81,6 +82,11 @@ def make_parser():
         "--out", type=Path, help="sweep folder (default: runs/<dataset>)"
     )
     sweep.add_argument("--parallel", type=int, help="cells at a time (default: cores)")
+    sweep.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask scheduler whose workers share --out and --data-dir",
+    )
     _add_settings(sweep)
 
     evaluate = _command(
@@ -204,44 +210,33 @@ def _train(arguments):
 
 
 def _sweep(arguments):
-    from .analysis import console_table, read_sweep
-    from .datasets import load_dataset
-    from .simulator import n_cores
+    from .analysis import Measurement, console_table, read_sweep
+    from .datasets import data_folder, load_dataset
     from .training.sweep import make_cells, run_sweep
 
     base = _settings_of(arguments)
-    dataset = load_dataset(base.dataset, data_dir=arguments.data_dir)
+    folder, is_cache = data_folder(arguments.data_dir)
+    load = partial(load_dataset, data_dir=None if is_cache else folder.resolve())
+    dataset = load(base.dataset).head(base.n_train, base.n_test)
     base = replace(base, dataset=dataset.name)  # a subset says so
+    base.check_dataset(dataset)
     cells = make_cells(
         base, dt_ms=arguments.dt_ms, rules=arguments.rules, seeds=arguments.seeds
     )
     out = arguments.out or Path("runs") / base.dataset
-
     failed = run_sweep(
         cells,
         out,
-        command=lambda cell, folder: _train_command(cell, folder, arguments.data_dir),
-        parallel=arguments.parallel or n_cores(),
+        load=load,
+        measurement=Measurement,
+        parallel=arguments.parallel,
+        scheduler=arguments.scheduler,
     )
     for name, error in failed.items():
-        print(f"bsnn: {name} failed: {error}", file=sys.stderr)
+        print(f"bsnn: {name} failed: {error} ({out / name}.log)", file=sys.stderr)
     if len(failed) < len(cells):
         print(console_table(read_sweep(out).runs))
     return 1 if failed else 0
-
-
-def _train_command(settings, folder, data_dir):
-    command = [sys.executable, "-m", "bsnn", "train", settings.dataset, "--resume"]
-    changes = {"dt_ms": settings.dt_ms, "rule": settings.rule, "seed": settings.seed}
-    for option in _SETTINGS:
-        name = option[2:].replace("-", "_")
-        changes[name] = getattr(settings, name)
-    changes.update(workers=1, out=folder, data_dir=data_dir)
-    for name, value in changes.items():
-        if value is not None:
-            values = value if isinstance(value, tuple) else (value,)
-            command += [f"--{name.replace('_', '-')}", *map(str, values)]
-    return command
 
 
 def _evaluate(arguments):

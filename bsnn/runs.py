@@ -16,6 +16,7 @@ from .spikes import Spikes
 
 CONFIG, SUMMARY, METRICS = "config.json", "summary.json", "metrics.csv"
 CONFIDENCE, SPIKES, CHECKPOINT = "confidence.csv", "spikes.npz", "checkpoint.pt"
+FILES = (CONFIG, SUMMARY, METRICS, CONFIDENCE, SPIKES, CHECKPOINT)
 METRICS_COLUMNS = (
     "epoch",
     "split",
@@ -104,7 +105,7 @@ class RunFolder:
         path = self.path
         if path.exists() and not path.is_dir():
             raise RunFolderError(f"'out' must name a folder, {path} is a file.")
-        if not path.is_dir() or not any(path.iterdir()):
+        if not path.is_dir() or set(path.iterdir()) <= set(self._leftovers()):
             return
         if not (path / CONFIG).is_file():
             raise RunFolderError(
@@ -116,21 +117,43 @@ class RunFolder:
                 f"'out' must be a new or empty folder, {path} holds another run; "
                 "choose another name, or go on with that run with --resume."
             )
-        if self.config() != json.loads(json.dumps(config)):
+        different = self._differences(config)
+        if different:
             raise RunFolderError(
-                f"{path} holds a run of another configuration; "
-                "resume it with the settings of its config.json."
+                f"{path} holds a run of another configuration ({different}); go on "
+                "with it under its own settings, or choose another folder."
             )
 
     def create(self, config):
-        """Make the folder, unless it is there, and write its configuration."""
+        """Make the folder, unless it is there, and write its configuration.
+
+        Temporary files go: whoever wrote them was killed.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            for path in self._leftovers():
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise RunFolderError(
                 f"the folder {self.path} cannot be made ({error}); choose another name."
             ) from error
         self.write_json(CONFIG, config)
+
+    def _leftovers(self):
+        return [path for name in FILES for path in self.path.glob(f".{name}.*")]
+
+    def _differences(self, config):
+        there, asked = self.config(), json.loads(json.dumps(config))
+        names = sorted(
+            (there.keys() | asked.keys()) - {"workers"}
+        )  # it changes nothing
+        names = [name for name in names if there.get(name) != asked.get(name)]
+        return ", ".join(
+            name
+            if name == "model"
+            else f"{name} {there.get(name)}, not {asked.get(name)}"
+            for name in names
+        )
 
     def config(self):
         """Return what `create` was given."""
@@ -205,7 +228,9 @@ class RunFolder:
         return path
 
     def _damaged(self, path, why):
-        return RunFolderError(f"{path} is damaged ({why}); run the training again.")
+        return RunFolderError(
+            f"{path} is damaged ({why}); delete its folder and train again."
+        )
 
 
 _LAYER_ARRAYS = ("neuron", "offset", "step", "time", "slope")

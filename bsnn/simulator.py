@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from .equations import time_rules
+from .equations import cuba_lif, time_rules
 
 
 def n_cores():
@@ -100,6 +100,23 @@ def check_weights(weight, shape, where):
             f"{np.count_nonzero(~np.isfinite(weight))} values that are not; "
             "a learning rate that is too high is the usual cause."
         )
+
+
+def check_model(model):
+    """Raise ValueError unless there is a simulator for the model.
+
+    The event rules are solved in closed form, which needs tau_mem = 2 tau_syn.
+    """
+    if model.rule == time_rules.GRID:
+        return
+    for layer, neuron in enumerate(model.neurons, start=1):
+        p = neuron.parameters
+        if not cuba_lif.is_quadratic(p["tau_mem"], p["tau_syn"]):
+            raise ValueError(
+                f"'tau_mem' of layer {layer} must be 2 tau_syn under the rule "
+                f"{model.rule!r}, got {p['tau_mem']} s and {p['tau_syn']} s; "
+                f"use the rule '{time_rules.GRID}'."
+            )
 
 
 def make_simulator(model, *, workers=None, **options):

@@ -1,6 +1,20 @@
-"""Training with spike-time gradients in torch."""
+"""Training with spike-time gradients in torch; nothing loads until it is used."""
 
-from .losses import FirstSpikeLoss, SpikeCountLoss
-from .spiking_network import SpikingNetwork
+import importlib
 
-__all__ = ["FirstSpikeLoss", "SpikeCountLoss", "SpikingNetwork"]
+_HOME = {
+    "FirstSpikeLoss": ".losses",
+    "SpikeCountLoss": ".losses",
+    "SpikingNetwork": ".spiking_network",
+}
+__all__ = [*_HOME]
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_HOME])

@@ -28,6 +28,7 @@ def save_checkpoint(folder, network, optimizer, *, epoch, rows, confidence):
         "epoch": epoch,
         "weights": [weight.detach() for weight in network.weights],
         "optimizer": optimizer.state_dict(),
+        "n_clamped": network.n_clamped,
         "rows": rows,
         "confidence": confidence,
     }
@@ -50,7 +51,7 @@ def load_checkpoint(folder):
         state = torch.load(path, weights_only=True)
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
         raise RunFolderError(
-            f"{path} is damaged ({error}); run the training again."
+            f"{path} is damaged ({error}); delete its folder and train again."
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise RunFolderError(f"{path} is no checkpoint of this version of bsnn.")

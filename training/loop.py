@@ -25,7 +25,16 @@ N_RECORDED = 20  # test samples whose spikes are kept
 log = logging.getLogger(__name__)
 
 
-def train(settings, dataset, folder, *, measurement, resume=False, progress=None):
+def train(
+    settings,
+    dataset,
+    folder,
+    *,
+    measurement,
+    resume=False,
+    progress=None,
+    after_epoch=None,
+):
     """Train with `settings` and fill a run folder.
 
     Parameters
@@ -41,6 +50,8 @@ def train(settings, dataset, folder, *, measurement, resume=False, progress=None
         Go on from the checkpoint of the run that the folder holds.
     progress : bool, optional
         Show a progress bar; by default, if stderr is a terminal.
+    after_epoch : callable, optional
+        Called with the number of each epoch that has been saved.
 
     Returns
     -------
@@ -57,12 +68,8 @@ def train(settings, dataset, folder, *, measurement, resume=False, progress=None
         If the simulating program dies; the last checkpoint stands.
     """
     model = settings.model()
-    if dataset.n_inputs != model.n_inputs or dataset.n_classes > model.layer_sizes[-1]:
-        raise ValueError(
-            f"'layers' must begin with the {dataset.n_inputs} inputs of {dataset.title}"
-            f" and end with its {dataset.n_classes} classes, got {settings.layers}."
-        )
-    config = {**settings.to_dict(), "model": model.to_dict()}
+    settings.check_dataset(dataset)
+    config = settings.config()
     folder.check_free(config, resume=resume)
     progress = sys.stderr.isatty() if progress is None else progress
     loss = SpikeCountLoss(true=settings.true, false=settings.false)
@@ -76,6 +83,7 @@ def train(settings, dataset, folder, *, measurement, resume=False, progress=None
             state = load_checkpoint(folder)
             restore_weights(network, state)
             optimizer.load_state_dict(state["optimizer"])
+            network.n_clamped = state["n_clamped"]
             done, rows, confidence = state["epoch"], state["rows"], state["confidence"]
             log.info("resuming %s after epoch %d", folder.path, done)
         for epoch in range(done + 1, settings.epochs + 1):
@@ -130,6 +138,8 @@ def train(settings, dataset, folder, *, measurement, resume=False, progress=None
                 confidence=confidence,
             )
             log.info("%s", _line(label, trained, tested))
+            if after_epoch is not None:
+                after_epoch(epoch)
         if done == settings.epochs:
             tested, _ = evaluate(
                 network,

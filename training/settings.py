@@ -105,6 +105,20 @@ class Settings:
             max_spikes=self.max_spikes,
         )
 
+    def config(self):
+        """Return what a run folder's config.json holds: settings and their model."""
+        return {**self.to_dict(), "model": self.model().to_dict()}
+
+    def check_dataset(self, dataset):
+        """Raise ValueError unless the layers fit the data set."""
+        inputs, *_, outputs = self.layers
+        if dataset.n_inputs != inputs or dataset.n_classes > outputs:
+            raise ValueError(
+                f"'layers' must begin with the {dataset.n_inputs} inputs of "
+                f"{dataset.title} and end with its {dataset.n_classes} classes, "
+                f"{self._came('layers')}."
+            )
+
     def learning_rate_at(self, epoch):
         """Return the learning rate of an epoch, counted from 1."""
         drops = (epoch - 1) // self.learning_rate_epochs

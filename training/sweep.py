@@ -1,19 +1,29 @@
 """Many runs: every combination of time step, rule and seed, in a folder each."""
 
+import contextlib
+import functools
+import glob
 import itertools
 import logging
-import os
-import subprocess
+import pickle
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import time
 from dataclasses import replace
 
+import filelock
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
+from bsnn.builds import compiler
 from bsnn.equations import time_rules
 from bsnn.errors import RunFolderError
-from bsnn.runs import RunFolder, replacing
+from bsnn.runs import RunFolder
+from bsnn.simulator import check_model, n_cores
+from bsnn.workers import Task, run_tasks
+
+from .cluster import run_on_cluster
+
+LOCK = ".sweep.lock"
 
 log = logging.getLogger(__name__)
 
@@ -32,33 +42,72 @@ def make_cells(base, *, dt_ms, rules, seeds):
     Parameters
     ----------
     base : Settings
-        What all cells share.
+        What all cells share. `detect` is for the cells under "grid", `max_spikes` for
+        those under the event rules.
     dt_ms : sequence of float
         Time steps in milliseconds; 0 is run once, under the rule "continuous".
     rules : sequence of str
     seeds : sequence of int
 
+    Returns
+    -------
+    cells : dict of str to Settings
+        By `cell_name`. Each runs with one worker: the cells share the cores.
+
     Raises
     ------
     ValueError
-        If there is no cell, or a cell's model is not possible.
+        If there is no cell, a cell's model is not possible, two time steps have one
+        name, or a setting belongs to none of the cells.
     """
     cells = {}
     for seed, dt, rule in itertools.product(seeds, dt_ms, rules):
         if dt == 0:
             rule = time_rules.CONTINUOUS
-        cell = replace(base, dt_ms=float(dt), rule=rule, seed=seed)
-        cell.model()  # refuses what is impossible before anything runs
-        cells[cell_name(cell)] = cell
+        other = {"max_spikes": None} if rule == time_rules.GRID else {"detect": "end"}
+        cell = replace(base, dt_ms=float(dt), rule=rule, seed=seed, workers=1, **other)
+        check_model(cell.model())
+        name = cell_name(cell)
+        if cells.setdefault(name, cell) != cell:
+            raise ValueError(
+                f"'dt_ms' must differ in the first six digits, got {dt!r} and "
+                f"{cells[name].dt_ms!r}."
+            )
     if not cells:
         raise ValueError(
             "the sweep is empty: 'dt_ms', 'rules' and 'seeds' must each have a value."
         )
+    for name in ("detect", "max_spikes"):
+        if all(getattr(cell, name) != getattr(base, name) for cell in cells.values()):
+            raise ValueError(
+                f"'{name}' belongs to none of the rules of this sweep; leave it out."
+            )
     return cells
 
 
-def run_sweep(cells, out, *, command, parallel, progress=None):
+def train_cell(settings, folder, load, measurement, report):
+    """Train one cell, or go on with it; `report` is called with each epoch done."""
+    from .loop import train
+
+    if folder.finished:
+        return
+    train(
+        settings,
+        load(settings.dataset).head(settings.n_train, settings.n_test),
+        folder,
+        measurement=measurement,
+        resume=True,
+        progress=False,
+        after_epoch=report,
+    )
+
+
+def run_sweep(
+    cells, out, *, load, measurement, parallel=None, scheduler=None, progress=None
+):
     """Run all unfinished cells, several at a time.
+
+    It may be killed at any moment: started again, it goes on from the last epochs.
 
     Parameters
     ----------
@@ -66,74 +115,172 @@ def run_sweep(cells, out, *, command, parallel, progress=None):
         What `make_cells` returned.
     out : Path
         Folder of the run folders.
-    command : callable
-        ``command(settings, folder)`` returns the command line, as a list, that trains
-        one cell in one process and resumes it if it was begun.
-    parallel : int
-        Cells that run side by side, one core each.
+    load : callable
+        ``load(name)`` returns the `Dataset`. It and `measurement` travel to other
+        processes, so both can be pickled.
+    measurement : callable
+        As for `bsnn.training.loop.train`.
+    parallel : int, optional
+        Cells that run side by side, one core each; as many as cores unless given.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers run the cells and share `out`.
     progress : bool, optional
-        Show a progress bar; by default, if stderr is a terminal.
+        Show a progress bar instead of a line for each cell; by default, if stderr is a
+        terminal.
 
     Returns
     -------
     failed : dict of str to str
-        The cells that failed, with the end of what they wrote to stderr; their whole
-        output stands beside their folders as ``<cell>.log``.
+        The cells that failed, and why; their output stands beside their folders as
+        ``<cell>.log``.
+
+    Raises
+    ------
+    ValueError
+        If `parallel` is not positive, or given with `scheduler`.
+    RunFolderError
+        If `out` cannot be written, another sweep runs in it, or it holds a cell that is
+        damaged or has another configuration. Nothing has run then.
+    BackendUnavailable
+        If there is no compiler, or no scheduler answers.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunFolderError(
-            f"the folder {out} cannot be made ({error}); choose another name."
-        ) from error
-    waiting = [name for name in cells if not RunFolder(out / name).finished]
-    n_finished = len(cells) - len(waiting)
-    if n_finished:
-        log.info("%d of %d cells are finished already", n_finished, len(cells))
-    progress = sys.stderr.isatty() if progress is None else progress
-    failed, running, stopping = {}, set(), threading.Event()
-
-    def run(name):
-        if stopping.is_set():
-            return "not started"
-        return _run_cell(command(cells[name], out / name), out / f"{name}.log", running)
-
-    with (
-        ThreadPoolExecutor(parallel) as pool,
-        tqdm(
-            total=len(cells), initial=n_finished, unit="cell", disable=not progress
-        ) as bar,
-    ):
-        jobs = {pool.submit(run, name): name for name in waiting}
-        try:
-            for job in as_completed(jobs):
-                name, error = jobs[job], job.result()
-                if error:
-                    failed[name] = error
-                log.info("%s %s", name, "FAILED" if error else "finished")
-                bar.update()
-        except BaseException:
-            stopping.set()
-            for process in tuple(running):
-                process.terminate()
-            raise
+    if scheduler and parallel is not None:
+        raise ValueError(
+            "'parallel' is for processes of this machine; with 'scheduler' the threads "
+            "of the Dask workers decide. Leave one of them out."
+        )
+    parallel = n_cores() if parallel is None else parallel
+    if parallel < 1:
+        raise ValueError(f"'parallel' must be at least 1, got {parallel}.")
+    out = out.resolve()
+    with _locked(out):
+        check_cells(cells, out)
+        tasks = [
+            _task(name, settings, out, load, measurement)
+            for name, settings in cells.items()
+            if not RunFolder(out / name).finished
+        ]
+        show = sys.stderr.isatty() if progress is None else progress
+        with _Display(cells, tasks, show) as display:
+            if scheduler:
+                ends = run_on_cluster(tasks, address=scheduler)
+            else:
+                compiler()  # without one every cell would fail
+                ends = run_tasks(tasks, parallel=parallel, on_report=display.reach)
+            failed = {}
+            with contextlib.closing(ends):
+                for name, error in ends:
+                    if error:
+                        failed[name] = error
+                    else:
+                        (out / f"{name}.log").unlink(missing_ok=True)
+                    display.end(name, error)
     return failed
 
 
-def _run_cell(command, log_path, running):
-    # One thread each: the cells share the cores, not the threads of a cell.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "BSNN_THREADS": "1"}
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
+def check_cells(cells, out):
+    """Refuse a sweep folder that these cells cannot join.
+
+    Raises
+    ------
+    RunFolderError
+        If a cell, or its repetition with another seed, has a folder that is damaged or
+        of another configuration.
+    """
+    for name, settings in cells.items():
+        stem = name.removesuffix(str(settings.seed))
+        for path in sorted({out / name, *out.glob(f"{glob.escape(stem)}*/")}):
+            seed = path.name.removeprefix(stem)
+            if not seed.isdecimal():
+                continue
+            folder = RunFolder(path)
+            folder.check_free(replace(settings, seed=int(seed)).config(), resume=True)
+            if folder.finished:
+                folder.summary()
+
+
+def _task(name, settings, out, load, measurement):
+    function = functools.partial(
+        train_cell, settings, RunFolder(out / name), load, measurement
     )
-    running.add(process)
-    output = process.communicate()[1]
-    running.discard(process)
-    with replacing(log_path) as file:
-        file.write(output)
-    return output.strip()[-500:] if process.returncode else ""
+    return Task(name=name, log=out / f"{name}.log", function=pickle.dumps(function))
+
+
+@contextlib.contextmanager
+def _locked(out):
+    """Make the sweep folder and keep other sweeps out of it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(out / LOCK, timeout=0)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise RunFolderError(
+            f"another sweep is running in {out}; wait for its end or choose another "
+            "folder."
+        ) from error
+    except OSError as error:
+        raise RunFolderError(
+            f"the folder {out} cannot be used ({error}); choose another name."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _Display:
+    """Says how far a sweep is: a bar on a terminal, otherwise a line for each cell."""
+
+    def __init__(self, cells, tasks, show):
+        self._epochs = {task.name: cells[task.name].epochs for task in tasks}
+        self._reached = dict.fromkeys(self._epochs, 0)
+        self._n_cells, self._n_ended = len(cells), len(cells) - len(tasks)
+        self._start = time.monotonic()
+        # Without smoothing: the time left follows from all epochs, not the last few.
+        self._bar = tqdm(
+            total=sum(self._epochs.values()),
+            unit="epoch",
+            smoothing=0,
+            disable=not show,
+        )
+        self._context = contextlib.ExitStack()
+
+    def __enter__(self):
+        self._context.enter_context(self._bar)
+        if not self._bar.disable:
+            self._context.enter_context(logging_redirect_tqdm())
+        if self._n_ended:
+            log.info(
+                "%d of %d cells are finished already", self._n_ended, self._n_cells
+            )
+        self._describe()
+        return self
+
+    def __exit__(self, *error):
+        return self._context.__exit__(*error)
+
+    def reach(self, name, epoch):
+        """Note that a cell has done this many epochs."""
+        self._bar.update(epoch - self._reached[name])
+        self._reached[name] = epoch
+
+    def end(self, name, error):
+        """Note that a cell has ended."""
+        self.reach(name, self._epochs[name])
+        self._n_ended += 1
+        self._describe()
+        if error:
+            log.info("%s %s FAILED: %s", self._tally(), name, error)
+        elif self._bar.disable:
+            log.info("%s %s finished, %s left", self._tally(), name, self._left())
+
+    def _tally(self):
+        return f"[{self._n_ended}/{self._n_cells}]"
+
+    def _describe(self):
+        self._bar.set_description(f"{self._n_ended} of {self._n_cells} cells")
+
+    def _left(self):
+        done, total = sum(self._reached.values()), sum(self._epochs.values())
+        seconds = time.monotonic() - self._start
+        return tqdm.format_interval(seconds * (total - done) / done)

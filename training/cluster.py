@@ -1,0 +1,66 @@
+"""The cells of a sweep on a cluster that Dask manages."""
+
+import logging
+
+from bsnn.errors import BackendUnavailable
+from bsnn.workers import run_task
+
+PATIENCE = 10  # seconds in which a scheduler must answer
+
+log = logging.getLogger(__name__)
+
+
+def run_on_cluster(tasks, *, address):
+    """Run tasks on the workers of a Dask scheduler, and yield each one's end.
+
+    Each task has a process of its own beside the Dask worker's, which ends when that
+    worker does; the scheduler then gives the task to another worker.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Their logs, and all they write, lie on a file system that the workers share.
+    address : str
+        Of the scheduler, such as "tcp://node1:8786".
+
+    Yields
+    ------
+    name, error : str
+        As `bsnn.workers.run_tasks`.
+
+    Raises
+    ------
+    BackendUnavailable
+        If `distributed` is not installed, or no scheduler answers within `PATIENCE`.
+    """
+    distributed = _import_distributed()
+    try:
+        client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise BackendUnavailable(
+            f"no Dask scheduler answered at {address!r} within {PATIENCE} s ({error}); "
+            "start one with 'dask scheduler' and give the address that it prints."
+        ) from error
+    with client:
+        if not client.scheduler_info()["workers"]:
+            log.info("%s has no workers yet; waiting for some", address)
+        futures = {
+            # The log names the cell on the shared file system: the same cell, asked
+            # for again after this process was killed, is the same task.
+            client.submit(run_task, task, key=f"bsnn-{task.log}"): task.name
+            for task in tasks
+        }
+        for future in distributed.as_completed(futures):
+            error = future.exception() if future.status != "finished" else None
+            yield futures[future], str(error) if error else future.result()
+
+
+def _import_distributed():
+    try:
+        import distributed
+    except ImportError as error:
+        raise BackendUnavailable(
+            "'scheduler' needs the package 'distributed', which is not installed; "
+            "pip install 'bsnn[cluster]', here and on the cluster."
+        ) from error
+    return distributed
