@@ -13,9 +13,9 @@ from bsnn.runs import SPIKES, RunFolder
 from . import pareto, plots, published, sample_plots, tables, traces
 
 N_TRACES = 2  # neurons whose potential is drawn, in each panel
-# Cells with at most this many times the smallest error are drawn once more by
-# themselves: one collapsed cell would hide all differences between the others.
-NEAR_FRONT = 1.5
+# One collapsed cell, with this many times the smallest error, would hide differences
+# between the others: those with a little more than it are drawn once more alone.
+COLLAPSED, NEAR_FRONT = 3, 1.5
 AXIS = "Accuracies ten points or more apart have an axis logarithmic in the error."
 
 
@@ -99,10 +99,9 @@ def draw_pareto(sweep):
     if len(table) < 2:
         raise NoData("it needs two cells (time steps or rules)")
     error = 1 - table.accuracy
-    near = table[error <= NEAR_FRONT * error.min()]
-    panels = {"all": table, "near the front": near}
-    if len(near) == len(table):
-        panels.pop("near the front")
+    panels = {"all": table}
+    if error.max() > COLLAPSED * error.min():
+        panels["near the front"] = table[error <= NEAR_FRONT * error.min()]
     figure, axes = plots.new_figure(len(panels), height=4.0)
     for ax, (title, part) in zip(axes, panels.items(), strict=True):
         plots.plot_pareto(part, ax)
@@ -197,11 +196,12 @@ def draw_transfer(sweep):
             "no run was evaluated at other time steps; "
             "do so with 'bsnn evaluate RUN --dt-ms ...'"
         )
-    figure, axes = plots.new_figure(len(rules), height=3.4)
+    width = "page" if len(rules) > 1 else "column"
+    figure, axes = plots.new_figure(len(rules), width=width, height=3.4)
     for ax, rule in zip(axes, rules, strict=True):
         plots.plot_transfer(table[table.rule == rule], ax)
         ax.set_title(f"{rule}: test accuracy (%)")
-    figure.suptitle(_subtitle(sweep, table), fontsize=9)
+    figure.suptitle(_subtitle(sweep, table, "mean over seeds"), fontsize=9)
     return (
         figure,
         table,
@@ -306,9 +306,12 @@ def _in_order(rules):
     return [rule for rule in plots.RULES if rule in present]
 
 
-def _subtitle(sweep, table):
-    epochs = _span(sweep.runs.epochs)
-    return f"{sweep.dataset}, {epochs} epochs, mean ± SD over seeds ({_seeds(table)})"
+def _subtitle(sweep, table, what="mean ± SD over seeds"):
+    if (table.n_seeds == 1).all():
+        return f"{sweep.dataset}, {_span(sweep.runs.epochs)} epochs, one seed"
+    return (
+        f"{sweep.dataset}, {_span(sweep.runs.epochs)} epochs, {what} ({_seeds(table)})"
+    )
 
 
 def _seeds(table):
