@@ -55,10 +55,14 @@ def build_network(model, *, projection="dense", indices=(), times=()):
     for layer, (size, neuron) in enumerate(
         zip(model.layer_sizes, model.neurons, strict=True), start=1
     ):
+        equations, threshold = neuron.equations, neuron.threshold
+        if model.detect == "crossing":
+            equations += neuron.crossing_equations
+            threshold = neuron.crossing_threshold
         group = NeuronGroup(
             size,
-            neuron.equations,
-            threshold=neuron.threshold,
+            equations,
+            threshold=threshold,
             reset=neuron.reset,
             method=neuron.method,
             namespace=_in_device_precision(neuron.namespace),

@@ -86,6 +86,8 @@ class CubaLIF:
     equations: ClassVar[str] = EQUATIONS
     threshold: ClassVar[str] = THRESHOLD
     crossing_equations: ClassVar[str] = CROSSING_EQUATIONS
+    crossing_threshold: ClassVar[str] = THRESHOLD_CROSSING
+    crossing_equations: ClassVar[str] = CROSSING_EQUATIONS
     threshold_crossing: ClassVar[str] = THRESHOLD_CROSSING
     reset: ClassVar[str] = RESET
     method: ClassVar[str] = METHOD
@@ -197,9 +199,9 @@ def crossing(v, i_syn, dt, *, v_threshold, tau_mem, tau_syn):
 
     Returns
     -------
-    delay : ndarray, float64
-        Seconds from the start of the bin, in [0, dt].
-    steepness : ndarray, float64
+    delay : ndarray
+        Seconds from the start of the bin, in [0, dt], in the precision of the state.
+    steepness : ndarray
         dv/dt at the crossing, in Hz. A neuron that was above threshold when the bin
         began crossed nowhere in it: its delay is 0 and its steepness the larger of
         dv/dt at the start and at the end of the bin.
@@ -209,16 +211,19 @@ def crossing(v, i_syn, dt, *, v_threshold, tau_mem, tau_syn):
     With tau_mem = 2 tau_syn, v is a quadratic in x = exp(-t/tau_mem) and the crossing
     its larger root (Bacho & Chu 2023, eq. 8); else Newton's method inside a bracket.
     """
-    v, i_syn = np.asarray(v, dtype=float), np.asarray(i_syn, dtype=float)
-    taus = {"tau_mem": tau_mem, "tau_syn": tau_syn}
-    v0, i0 = solution(-dt, v, i_syn, **taus)
+    v, i_syn = np.asarray(v), np.asarray(i_syn)
+    # Plain floats leave single precision as it is; numpy scalars would not.
+    dt, v_threshold = float(dt), float(v_threshold)
+    taus = {"tau_mem": float(tau_mem), "tau_syn": float(tau_syn)}
+    v0, i0 = solution(-dt, v, i_syn, exp=math.exp, **taus)
     if is_quadratic(tau_mem, tau_syn):
         delay = _quadratic_crossing(v0, i0, v_threshold, tau_mem, tau_syn)
     else:
         delay = _newton_crossing(v0, i0, dt, v_threshold, **taus)
     above = v0 >= v_threshold
     delay = np.where(above, 0.0, np.clip(delay, 0.0, dt))
-    steepness = slope(v_threshold, solution(delay, v0, i0, **taus)[1], tau_mem=tau_mem)
+    i_crossing = solution(delay, 0.0, i0, **taus)[1]
+    steepness = slope(v_threshold, i_crossing, tau_mem=tau_mem)
     steepest_end = np.maximum(
         slope(v0, i0, tau_mem=tau_mem), slope(v, i_syn, tau_mem=tau_mem)
     )

@@ -34,12 +34,16 @@ def first_crossing(v0, i0, dt, v_threshold, tau_mem, tau_syn):
     return brentq(distance, times[k], times[k + 1], xtol=1e-15)
 
 
-def grid_spikes(weights, taus, thresholds, deltas, n_steps, dt, sample):
+def grid_spikes(
+    weights, taus, thresholds, deltas, n_steps, dt, sample, rises_inside=None
+):
     """Clock-driven spikes of one sample, each step: update, test, deliver, reset.
 
     `sample` lists (step, neuron) of the input. Returns, for each layer, a list of
     (step, neuron, v, i) with the state at the end of the bin before delivery and reset,
-    and how close any potential came to the threshold.
+    and how close any potential came to the threshold. `rises_inside(k, v, i)` may tell
+    which neurons of layer k, in that state at the start of a bin, fire besides those
+    above threshold at its end, and how nearly others would.
     """
     v = [np.zeros(w.shape[1]) for w in weights]
     i = [np.zeros(w.shape[1]) for w in weights]
@@ -48,9 +52,14 @@ def grid_spikes(weights, taus, thresholds, deltas, n_steps, dt, sample):
     for step in range(n_steps):
         fired = [np.array([n for s, n in sample if s == step], dtype=int)]
         for k, advance in enumerate(step_matrix):
-            v[k], i[k] = advance @ np.array([v[k], i[k]])
+            start = v[k], i[k]
+            v[k], i[k] = advance @ np.array(start)
             nearest = min(nearest, np.abs(v[k] - thresholds[k]).min())
-            fired.append(np.flatnonzero(v[k] >= thresholds[k]))
+            fires = v[k] >= thresholds[k]
+            if rises_inside is not None:
+                rises, margin = rises_inside(k, *start)
+                fires, nearest = fires | rises, min(nearest, margin.min())
+            fired.append(np.flatnonzero(fires))
             found[k] += [(step, int(n), v[k][n], i[k][n]) for n in fired[-1]]
         for k, weight in enumerate(weights):
             i[k] = i[k] + weight[fired[k]].sum(axis=0)

@@ -12,7 +12,7 @@ from bsnn.builds import cache_dir
 from bsnn.errors import ProgramError
 from bsnn.grid import GridSimulator
 
-from . import oracles
+from . import event_oracles, oracles
 
 pytestmark = pytest.mark.cpp
 
@@ -167,6 +167,48 @@ def test_synapses_inside_the_program_give_the_same_spikes(simulators):
     assert_same_spikes(stock.run(weights, inputs), expected)
     # Once more: nothing of a batch is left for the next.
     assert_same_spikes(stock.run(weights, inputs), expected)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_crossings_inside_the_bin_are_detected(seed, simulators):
+    # Fast synapses and long bins: many potentials rise and fall inside one bin.
+    taus, thresholds = (0.010, 0.003), [1.0, 0.5]
+    model = bsnn.Model.dense(
+        [20, 30, 6],
+        v_threshold=thresholds,
+        tau_mem=taus[0] * second,
+        tau_syn=taus[1] * second,
+        dt=7 * ms,
+        duration=200 * ms,
+        detect="crossing",
+    )
+    rng = np.random.default_rng(seed)
+    weights, inputs = draw(model, rng, n_samples=1)
+    weights = [100 * w for w in weights]
+
+    def rises_inside(layer, v, i_syn):
+        return event_oracles.fires_in_bin(
+            v,
+            i_syn,
+            model.dt_seconds,
+            tau_mem=taus[0],
+            tau_syn=taus[1],
+            v_threshold=thresholds[layer],
+        )
+
+    sample = list(zip(inputs.step, inputs.neuron, strict=True))
+    arguments = (weights, [taus] * 2, thresholds, thresholds)
+    steps = (model.n_steps, model.dt_seconds, sample)
+    expected, nearest = oracles.grid_spikes(*arguments, *steps, rises_inside)
+    assert nearest > 1e-9
+    without, _ = oracles.grid_spikes(*arguments, *steps)
+    assert len(expected[0]) > len(without[0])
+    for record, spikes in zip(
+        simulators(model).run(weights, inputs), expected, strict=True
+    ):
+        assert [(s, n) for s, n, _, _ in spikes] == list(
+            zip(record.step, record.neuron, strict=True)
+        )
 
 
 def test_samples_do_not_touch_each_other(simulators):

@@ -203,6 +203,7 @@ def crossings(record, neuron):
     if record.time is None:
         delay, slope = neuron.crossing(*record.state.values(), record.dt)
         time, reset = record.step * record.dt + delay, sent
+        slope = slope.astype(np.float64)
     else:
         time, slope, reset = record.time, record.slope, record.time
     return Crossings(
