@@ -6,15 +6,14 @@ its numerical safeguards are in ``native/event.cpp``. Samples are shared among t
 
 import ctypes
 import itertools
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from .builds import load_kernel
-from .equations import cuba_lif, time_rules
-from .simulator import Simulator
+from .equations import time_rules
+from .simulator import Simulator, check_model, n_cores
 from .spikes import Spikes
 
 KERNEL = Path(__file__).parent / "native" / "event.cpp"
@@ -60,7 +59,8 @@ class EventSimulator(Simulator):
                 f"'{time_rules.CONTINUOUS}' here, got {model.rule!r}; "
                 "use make_simulator, which chooses by the rule."
             )
-        workers = len(os.sched_getaffinity(0)) if workers is None else workers
+        check_model(model)
+        workers = n_cores() if workers is None else workers
         if workers < 1:
             raise ValueError(f"'workers' must be at least 1, got {workers}.")
         self._layers = [_layer(model, index) for index in range(model.n_layers)]
@@ -149,12 +149,6 @@ class _Layer(ctypes.Structure):
 
 def _layer(model, index):
     p = model.neurons[index].parameters
-    if not cuba_lif.is_quadratic(p["tau_mem"], p["tau_syn"]):
-        raise ValueError(
-            f"'tau_mem' of layer {index + 1} must be 2 tau_syn under the rule "
-            f"{model.rule!r}, got {p['tau_mem']} s and {p['tau_syn']} s; "
-            f"use the rule '{time_rules.GRID}'."
-        )
     return _Layer(
         tau_mem=p["tau_mem"],
         v_threshold=p["v_threshold"],
