@@ -23,7 +23,8 @@ def main(argv=None):
     message; BSNN_DEBUG=1 shows where it came from.
     """
     arguments = make_parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("bsnn").setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         return arguments.command(arguments)
@@ -112,6 +113,7 @@ def make_parser():
         "bsnn plot runs/mnist --out figures",
     )
     plot.add_argument("sweep", type=Path, help="sweep folder or run folder")
+    plot.add_argument("--dataset", help="which, if the folder has several")
     plot.add_argument("--out", type=Path, help="(default: <sweep>/figures)")
 
     report = _command(
@@ -122,6 +124,7 @@ def make_parser():
         "bsnn report runs/mnist --out report.html",
     )
     report.add_argument("sweep", type=Path, help="sweep folder or run folder")
+    report.add_argument("--dataset", help="which, if the folder has several")
     report.add_argument("--out", type=Path, help="(default: <sweep>/report.html)")
 
     doctor = _command(
@@ -264,7 +267,9 @@ def _plot(arguments):
     from .analysis import make_figures
 
     out = arguments.out or arguments.sweep / "figures"
-    written, skipped = make_figures(arguments.sweep, out, load_weights=_load_weights)
+    written, skipped = make_figures(
+        arguments.sweep, out, dataset=arguments.dataset, load_weights=_load_weights
+    )
     _say_skipped(skipped)
     print("\n".join(str(path) for path in written if path.suffix == ".png"))
     return 0
@@ -274,7 +279,10 @@ def _report(arguments):
     from .analysis import write_report
 
     out = arguments.out or arguments.sweep / "report.html"
-    _say_skipped(write_report(arguments.sweep, out, load_weights=_load_weights))
+    skipped = write_report(
+        arguments.sweep, out, dataset=arguments.dataset, load_weights=_load_weights
+    )
+    _say_skipped(skipped)
     print(out)
     return 0
 
