@@ -84,9 +84,8 @@ class Layer {
       deliver(interval);
       const size_t n_before = spikes_.all.size();
       for (int64_t block = 0; block < n_blocks_; ++block)
-        if (may_cross_[block] || n_above_[block])
-          for (int64_t n = block * kBlock; n < (block + 1) * kBlock; ++n)
-            fire(n, interval);
+        for (uint64_t bits = crosses_[block] | above_[block]; bits; bits &= bits - 1)
+          fire(block * kBlock + __builtin_ctzll(bits), interval);
       sort_from(n_before);
     }
     spikes_.offset.push_back(spikes_.all.size());
@@ -97,9 +96,8 @@ class Layer {
     const int64_t padded = n_blocks_ * kBlock;
     for (auto* vector : {&a_, &b_, &weight_}) vector->assign(padded, 0.0);
     n_fired_.assign(padded, 0);
-    above_.assign(padded, false);
-    n_above_.assign(n_blocks_, 0);
-    may_cross_.assign(n_blocks_, false);
+    above_.assign(n_blocks_, 0);
+    crosses_.assign(n_blocks_, 0);
     t_ref_ = 0.0;
   }
 
@@ -130,21 +128,21 @@ class Layer {
     }
   }
 
-  // Delivers the sums and finds the blocks with a neuron that may cross. All the time
-  // goes here; the plain arrays let the compiler vectorise it.
+  // Delivers the sums and finds the neurons that cross. Most of the time goes here; the
+  // plain arrays let the compiler vectorise it.
   void deliver(const Interval& interval) {
     const double x_start = interval.x_start, x_stop = interval.x_stop;
     const double to_a = p_.tau_mem / x_start, to_b = to_a / x_start;
     const double theta = p_.v_threshold, *weight = weight_.data();
     double *__restrict a = a_.data(), *__restrict b = b_.data();
     for (int64_t block = 0; block < n_blocks_; ++block) {
-      int64_t any = 0;
-      for (int64_t n = block * kBlock; n < (block + 1) * kBlock; ++n) {
+      uint64_t bits = 0;
+      for (int64_t k = 0, n = block * kBlock; k < kBlock; ++k, ++n) {
         a[n] += to_a * weight[n];
         b[n] += to_b * weight[n];
-        any |= crosses(a[n], b[n], x_start, x_stop, theta);
+        bits |= uint64_t(crosses(a[n], b[n], x_start, x_stop, theta)) << k;
       }
-      may_cross_[block] = any != 0;
+      crosses_[block] = bits;
     }
   }
 
@@ -154,7 +152,7 @@ class Layer {
     const double b = b_[n], theta = p_.v_threshold;
     double &a = a_[n], x_from = interval.x_start;
     const auto above_at = [&](double x) { return potential(a, b, x) >= theta; };
-    if (above_[n]) return set_above(n, above_at(interval.x_stop));
+    if (is_above(n)) return set_above(n, above_at(interval.x_stop));
     while (crosses(a, b, x_from, interval.x_stop, theta)) {
       if (p_.max_spikes && n_fired_[n] >= p_.max_spikes) return;
       if (!(b > 0)) return;  // v falls: it is above threshold by rounding alone
@@ -184,9 +182,12 @@ class Layer {
                       bins_until(interval.t_stop) - 1);
   }
 
+  bool is_above(int64_t n) const { return above_[n / kBlock] >> (n % kBlock) & 1; }
+
   void set_above(int64_t n, bool above) {
-    n_above_[n / kBlock] += int(above) - int(above_[n]);
-    above_[n] = above;
+    const uint64_t bit = uint64_t(1) << (n % kBlock);
+    uint64_t& block = above_[n / kBlock];
+    block = above ? block | bit : block & ~bit;
   }
 
   void sort_from(size_t first) {
@@ -206,9 +207,9 @@ class Layer {
   double t_ref_ = 0.0;
   std::vector<double> a_, b_, weight_;
   std::vector<int64_t> n_fired_;
-  std::vector<uint8_t> above_;      // since a spike was sent, hence silent
-  std::vector<int64_t> n_above_;    // of each block
-  std::vector<uint8_t> may_cross_;  // of each block
+  // One bit a neuron, one word a block.
+  std::vector<uint64_t> crosses_;
+  std::vector<uint64_t> above_;  // since a spike was sent, hence silent
 };
 
 template <typename Weight>
