@@ -1,0 +1,168 @@
+"""The native gradient against the torch one, on layers of the sizes it is made for."""
+
+import numpy as np
+import pytest
+import torch
+
+from bsnn.equations import ExponentialModes
+from bsnn.training import gradient, kernel
+
+from .gradient_oracles import Spike, random_inputs, random_layer
+from .test_gradient import (
+    SLOPE_MIN,
+    THREE_MODES,
+    TWO_MODES,
+    arrivals_of,
+    crossings_of,
+)
+
+pytestmark = pytest.mark.cpp
+
+
+def random_case(n_post, *, n_samples=4, n_in=60, n_out=150, rule="grid", seed=0):
+    """Return (pre, post, grad_sent, weight) of a random layer of 30 inputs."""
+    rng = np.random.default_rng(seed)
+    dt, n_steps, n_pre = 0.002, 50, 30
+    n_out = min(n_out, n_post * n_steps // 2)
+    pre = [random_inputs(rng, n_in, n_pre, dt, n_steps) for _ in range(n_samples)]
+    post = [
+        random_layer(rng, n_out, n_post, dt, n_steps, rule) for _ in range(n_samples)
+    ]
+    grad = torch.from_numpy(rng.normal(size=n_samples * n_out))
+    weight = torch.from_numpy(rng.normal(size=(n_pre, n_post)))
+    return arrivals_of(pre), crossings_of(post), grad, weight
+
+
+def assert_equal(result, expected, *, rtol):
+    # Relative to the largest entry: a sum of terms of both signs has their rounding.
+    for value, reference in ((result.weight, expected.weight),
+                             (result.arrival, expected.arrival)):  # fmt: skip
+        assert reference.abs().max() > 0
+        np.testing.assert_allclose(
+            value.numpy(),
+            reference.numpy(),
+            rtol=0,
+            atol=rtol * float(reference.abs().max()),
+        )
+    assert result.n_clamped == expected.n_clamped > 0
+
+
+@pytest.mark.parametrize("rule", ["grid", "continuous"])
+@pytest.mark.parametrize("modes", [TWO_MODES, THREE_MODES])
+@pytest.mark.parametrize("n_post", [1, 8, 10, 16, 17, 64, 65, 200])
+def test_equals_torch(n_post, modes, rule):
+    pre, post, grad, weight = random_case(n_post, rule=rule)
+    expected = gradient.layer_gradient(
+        pre, post, grad, weight, modes, slope_min=SLOPE_MIN
+    )
+    for dtype, rtol in ((torch.float64, 1e-12), (torch.float32, 5e-6)):
+        result = kernel.layer_gradient(
+            pre, post, grad, weight.to(dtype), modes, slope_min=SLOPE_MIN
+        )
+        assert result.weight.dtype == dtype
+        assert_equal(result, expected, rtol=rtol)
+
+
+def test_torch_in_single_precision_is_as_exact():
+    pre, post, grad, weight = random_case(65)
+    args = (TWO_MODES,)
+    expected = gradient.layer_gradient(
+        pre, post, grad, weight, *args, slope_min=SLOPE_MIN
+    )
+    single = gradient.layer_gradient(
+        pre, post, grad, weight.float(), *args, slope_min=SLOPE_MIN
+    )
+    assert_equal(single, expected, rtol=5e-6)
+
+
+def test_columns_of_padding_do_not_leak():
+    # Weights that would spoil the sum if a row were read past its end.
+    pre, post, grad, weight = random_case(10)
+    spoiled = torch.full((30, 11), torch.nan, dtype=torch.float64)
+    spoiled[:, :10] = weight
+    expected = kernel.layer_gradient(
+        pre, post, grad, weight, TWO_MODES, slope_min=SLOPE_MIN
+    )
+    result = kernel.layer_gradient(
+        pre, post, grad, spoiled[:, :10], TWO_MODES, slope_min=SLOPE_MIN
+    )
+    assert torch.equal(result.arrival, expected.arrival)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_threads_do_not_change_a_bit(dtype):
+    # Enough spikes and elements for three threads in both phases.
+    pre, post, grad, weight = random_case(200, n_samples=20, n_in=600, n_out=700)
+    assert len(pre.time) + len(post.time) > 2 * 8000 and len(pre.time) * 200 > 2e6
+    results = [
+        kernel.layer_gradient(
+            pre,
+            post,
+            grad,
+            weight.to(dtype),
+            TWO_MODES,
+            slope_min=SLOPE_MIN,
+            n_threads=n_threads,
+        )
+        for n_threads in (1, 2, 3, 3, 3)
+    ]
+    for result in results[1:]:
+        assert torch.equal(result.weight, results[0].weight)
+        assert torch.equal(result.arrival, results[0].arrival)
+        assert result.n_clamped == results[0].n_clamped
+
+
+@pytest.mark.parametrize("side", ["pre", "post"])
+@pytest.mark.parametrize("neuron", [-1, 3])
+def test_indices_out_of_range_are_refused(side, neuron):
+    post = Spike(neuron=0, sent=0.02, time=0.02, slope=1.0, reset=0.02)
+    spikes = {"pre": [Spike(neuron=0, sent=0.01)], "post": [post]}
+    spikes[side] = [Spike(**vars(spikes[side][0]) | {"neuron": neuron})]
+    with pytest.raises(ValueError, match=r"neurons below the \(3, 3\) of 'weight'"):
+        kernel.layer_gradient(
+            arrivals_of([spikes["pre"]]),
+            crossings_of([spikes["post"]]),
+            torch.ones(1),
+            torch.ones(3, 3),
+            TWO_MODES,
+            slope_min=SLOPE_MIN,
+        )
+
+
+@pytest.mark.parametrize("offset", [[0, 2], [1, 1], [0, 2, 1], [0, -1, 1]])
+def test_offsets_that_do_not_fit_are_refused(offset):
+    pre = gradient.Arrivals(
+        offset=torch.tensor(offset),
+        neuron=torch.zeros(1, dtype=torch.int32),
+        time=torch.full((1,), 0.01, dtype=torch.float64),
+    )
+    with pytest.raises(ValueError, match="offsets that rise from 0"):
+        kernel.layer_gradient(
+            pre,
+            crossings_of([[]] * (len(offset) - 1)),
+            torch.ones(0),
+            torch.ones(3, 3),
+            TWO_MODES,
+            slope_min=SLOPE_MIN,
+        )
+
+
+def test_what_native_code_cannot_do_is_refused():
+    pre, post, grad, weight = random_case(3)
+    many = ExponentialModes(
+        tau=tuple(0.01 * (k + 1) for k in range(9)),
+        synaptic=(1.0,) * 9,
+        reset=(-1.0,) * 9,
+    )
+    with pytest.raises(ValueError, match="1 to 8 modes, got cpu and 9; use bsnn"):
+        kernel.layer_gradient(pre, post, grad, weight, many, slope_min=SLOPE_MIN)
+    with pytest.raises(ValueError, match="'out' must be contiguous"):
+        kernel.layer_gradient(
+            pre,
+            post,
+            grad,
+            weight,
+            TWO_MODES,
+            slope_min=SLOPE_MIN,
+            out=torch.empty(3, 30, dtype=torch.float64).T,
+        )
