@@ -63,7 +63,8 @@ constexpr int64_t max_modes = 8;
 // What a thread does in about 200 microseconds, several times what starting it costs.
 constexpr int64_t spikes_per_thread = 8000, elements_per_thread = 1000000;
 
-// exp(x) for x <= 700 to about 2e-16, in a form that compilers vectorise.
+// exp(x) to about 2e-16 for -700 <= x <= 700, in a form that compilers vectorise. Below
+// that it stays at 1e-304, which is as good as zero here.
 inline double exponential(double x) {
     const double round = 6755399441055744.0;  // 1.5 * 2^52 pushes the fraction out
     const double bounded = x > -700 ? x : -700;
@@ -79,7 +80,7 @@ inline double exponential(double x) {
     std::memcpy(&bits, &sum, sizeof bits);
     bits += exponent << 52;
     std::memcpy(&sum, &bits, sizeof sum);
-    return x > -700 ? sum : 0.0;
+    return sum;
 }
 
 void exponentiate(double *x, int64_t n) {
@@ -432,7 +433,7 @@ struct Row {
 };
 
 // Sweeps the samples with the traces of one block of columns.
-template <class Real, int width, int fixed_modes>
+template <class Real, int width>
 class Sweep {
     using Block = Row<Real, width>;
     const Shared<Real> &shared;
@@ -452,7 +453,7 @@ public:
     Sweep(const Shared<Real> &shared, Real *parts)
         : shared(shared),
           layer(shared.layer),
-          n_modes(fixed_modes ? fixed_modes : layer.n_modes),
+          n_modes(layer.n_modes),
           parts(parts),
           gradient(layer.n_pre) {
         for (int k = 0; k < n_modes; ++k) rate[k] = Real(1 / layer.tau[k]);
@@ -539,7 +540,7 @@ bool is_offset(const int64_t *offset, int64_t n_samples, int64_t n_spikes) {
            std::is_sorted(offset, offset + n_samples + 1);
 }
 
-template <class Real, int log2_width, int fixed_modes>
+template <class Real, int log2_width>
 Status differentiate(Layer &layer, int64_t n_threads) {
     if (!is_offset(layer.pre_offset, layer.n_samples, layer.n_arrivals) ||
         !is_offset(layer.post_offset, layer.n_samples, layer.n_spikes))
@@ -553,10 +554,8 @@ Status differentiate(Layer &layer, int64_t n_threads) {
 
     Array<Real> parts(layer.grad_arrival ? shared.n_blocks * layer.n_arrivals : 0);
     const int64_t n_elements = (layer.n_arrivals + layer.n_pre) * layer.n_post;
-    run_tasks(
-        threads_for(n_elements, elements_per_thread, n_threads), shared.n_blocks, [&] {
-            return Sweep<Real, 1 << log2_width, fixed_modes>(shared, parts.data());
-        });
+    run_tasks(threads_for(n_elements, elements_per_thread, n_threads), shared.n_blocks,
+              [&] { return Sweep<Real, 1 << log2_width>(shared, parts.data()); });
     if (!layer.grad_arrival) return done;
     std::fill_n(layer.grad_arrival, layer.n_arrivals, 0.0);
     for (int64_t block = 0; block < shared.n_blocks; ++block)
@@ -565,21 +564,15 @@ Status differentiate(Layer &layer, int64_t n_threads) {
     return done;
 }
 
-template <class Real, int log2_width>
-Status with_modes(Layer &layer, int64_t n_threads) {
-    return layer.n_modes == 2 ? differentiate<Real, log2_width, 2>(layer, n_threads)
-                              : differentiate<Real, log2_width, 0>(layer, n_threads);
-}
-
 // Blocks of one, two or more cache lines, so that narrow layers waste little.
 template <class Real>
 int layer_gradient(Layer &layer, int64_t n_threads) {
     constexpr int line = sizeof(Real) == 4 ? 4 : 3;  // log2 of its columns
+    const auto run = layer.n_post <= 1 << line   ? differentiate<Real, line>
+                     : layer.n_post <= 2 << line ? differentiate<Real, line + 1>
+                                                 : differentiate<Real, line + 2>;
     try {
-        if (layer.n_post <= 1 << line) return with_modes<Real, line>(layer, n_threads);
-        if (layer.n_post <= 2 << line)
-            return with_modes<Real, line + 1>(layer, n_threads);
-        return with_modes<Real, line + 2>(layer, n_threads);
+        return run(layer, n_threads);
     } catch (const std::bad_alloc &) {
         return out_of_memory;
     }
