@@ -162,10 +162,10 @@ def _run(log, function, connection):
         _write_to(os.fsdecode(log))
         pickle.loads(function)(lambda value: connection.send((REPORT, value)))
     except Exception as error:  # whatever it is, the other tasks go on
-        traceback.print_exc()
+        traceback.print_exc()  # into the log, with all lines of its message
         expected = isinstance(error, (BsnnError, ValueError))
         message = str(error) if expected else f"{type(error).__name__}: {error}"
-        return message, isinstance(error, ProgramError)
+        return message.splitlines()[0], isinstance(error, ProgramError)
     return "", False
 
 

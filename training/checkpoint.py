@@ -51,7 +51,8 @@ def load_checkpoint(folder):
         state = torch.load(path, weights_only=True)
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
         raise RunFolderError(
-            f"{path} is damaged ({error}); delete its folder and train again."
+            f"{path} is damaged ({type(error).__name__}); delete its folder and train "
+            "again."
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise RunFolderError(f"{path} is no checkpoint of this version of bsnn.")

@@ -35,7 +35,7 @@ def run_on_cluster(tasks, *, address):
     """
     distributed = _import_distributed()
     try:
-        client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
+        client = distributed.Client(address, timeout=PATIENCE)
     except (OSError, ValueError) as error:
         raise BackendUnavailable(
             f"no Dask scheduler answered at {address!r} within {PATIENCE} s ({error}); "

@@ -236,12 +236,12 @@ class _Display:
         self._reached = dict.fromkeys(self._epochs, 0)
         self._n_cells, self._n_ended = len(cells), len(cells) - len(tasks)
         self._start = time.monotonic()
-        # Without smoothing: the time left follows from all epochs, not the last few.
         self._bar = tqdm(
+            desc=self._summary(),
             total=sum(self._epochs.values()),
             unit="epoch",
-            smoothing=0,
-            disable=not show,
+            smoothing=0,  # the time left follows from all epochs, not the last few
+            disable=not (show and tasks),
         )
         self._context = contextlib.ExitStack()
 
@@ -250,10 +250,7 @@ class _Display:
         if not self._bar.disable:
             self._context.enter_context(logging_redirect_tqdm())
         if self._n_ended:
-            log.info(
-                "%d of %d cells are finished already", self._n_ended, self._n_cells
-            )
-        self._describe()
+            log.info("%s are finished already", self._summary())
         return self
 
     def __exit__(self, *error):
@@ -268,17 +265,13 @@ class _Display:
         """Note that a cell has ended."""
         self.reach(name, self._epochs[name])
         self._n_ended += 1
-        self._describe()
-        if error:
-            log.info("%s %s FAILED: %s", self._tally(), name, error)
-        elif self._bar.disable:
-            log.info("%s %s finished, %s left", self._tally(), name, self._left())
+        self._bar.set_description(self._summary())
+        how = f"FAILED: {error}" if error else "finished"
+        if error or self._bar.disable:
+            log.info("%s %s; %s, %s left", name, how, self._summary(), self._left())
 
-    def _tally(self):
-        return f"[{self._n_ended}/{self._n_cells}]"
-
-    def _describe(self):
-        self._bar.set_description(f"{self._n_ended} of {self._n_cells} cells")
+    def _summary(self):
+        return f"{self._n_ended} of {self._n_cells} cells"
 
     def _left(self):
         done, total = sum(self._reached.values()), sum(self._epochs.values())

@@ -1,0 +1,148 @@
+"""Worker processes: failures and deaths stay with their task; none is left behind."""
+
+import functools
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bsnn.workers import Task, run_task, run_tasks
+
+from . import worker_tasks
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def make_task(folder, name, function, *arguments):
+    function = pickle.dumps(functools.partial(function, *arguments))
+    return Task(name=name, log=folder / f"{name}.log", function=function)
+
+
+def run_all(tasks, parallel=1):
+    reports = []
+    ends = run_tasks(
+        tasks, parallel=parallel, on_report=lambda *values: reports.append(values)
+    )
+    return dict(ends), reports
+
+
+def is_alive(pid):
+    """Whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def assert_gone(pids):
+    deadline = time.monotonic() + 20
+    while any(map(is_alive, pids)):
+        assert time.monotonic() < deadline, f"{pids} outlive their parent"
+        time.sleep(0.01)
+
+
+def test_tasks_share_a_process_with_one_thread_and_keep_their_logs_apart(tmp_path):
+    names = ["one", "two", "three"]
+    tasks = [make_task(tmp_path, n, worker_tasks.tell, f"I am {n}") for n in names]
+    ends, reports = run_all(tasks)
+    assert ends == dict.fromkeys(names, "")
+    assert [name for name, _ in reports] == names
+    assert len({values for _, values in reports}) == 1
+    assert reports[0][1][1:] == ("1", "1")
+    for name in names:
+        assert (tmp_path / f"{name}.log").read_text() == f"I am {name}\n"
+    assert_gone([reports[0][1][0]])
+
+
+def test_two_workers_share_many_tasks(tmp_path):
+    tasks = [make_task(tmp_path, str(n), worker_tasks.tell, "") for n in range(9)]
+    ends, reports = run_all(tasks, parallel=2)
+    assert len(ends) == len(reports) == 9
+    assert len({pid for _, (pid, *_) in reports}) == 2
+
+
+def test_no_tasks_start_no_process():
+    assert run_all([]) == ({}, [])
+
+
+def test_a_failure_is_recorded_and_the_others_go_on(tmp_path):
+    tasks = [
+        make_task(tmp_path, "bad", worker_tasks.fail),
+        make_task(tmp_path, "good", worker_tasks.tell, "fine"),
+    ]
+    ends, _ = run_all(tasks)
+    assert ends == {"bad": "RuntimeError: no such thing", "good": ""}
+    log = (tmp_path / "bad.log").read_text()
+    assert log.startswith("a hint\nTraceback")
+    assert "of all things" in log
+
+
+@pytest.mark.parametrize(
+    ("function", "calls", "error"),
+    [
+        (worker_tasks.die_once, 2, ""),
+        (worker_tasks.die, 2, "its process was killed by signal 11"),
+        (worker_tasks.lose_program, 2, ""),
+        (worker_tasks.refuse, 1, "'x' must be positive, got -1."),
+    ],
+)
+def test_a_death_costs_one_retry_and_no_other_task(function, calls, error, tmp_path):
+    counter = tmp_path / "calls"
+    tasks = [
+        make_task(tmp_path, "before", worker_tasks.tell, ""),
+        make_task(tmp_path, "task", function, counter),
+        make_task(tmp_path, "after", worker_tasks.tell, ""),
+    ]
+    ends, _ = run_all(tasks)
+    assert ends == {"before": "", "task": error, "after": ""}
+    assert counter.stat().st_size == calls
+
+
+def test_a_log_that_cannot_be_written_is_a_failure(tmp_path):
+    task = make_task(tmp_path / "absent", "task", worker_tasks.tell, "")
+    assert "its folder must be there, and writable, on every machine" in run_task(task)
+
+
+def test_closing_ends_what_still_runs(tmp_path):
+    pids = []
+    tasks = [
+        make_task(tmp_path, "hang", worker_tasks.hang_with_child),
+        make_task(tmp_path, "fine", worker_tasks.tell, ""),
+    ]
+
+    def on_report(name, values):
+        pids.extend(values if name == "hang" else ())
+
+    ends = run_tasks(tasks, parallel=2, on_report=on_report)
+    assert next(ends) == ("fine", "")
+    ends.close()
+    assert_gone(pids)
+
+
+@pytest.mark.parametrize("cause", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_no_process_outlives_the_parent(cause, tmp_path):
+    code = "import sys, tests.worker_tasks as t; t.run_hanging(sys.argv[1])"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "log")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with parent:
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        assert all(map(is_alive, pids))
+        os.kill(parent.pid, cause)
+    assert_gone(pids)
