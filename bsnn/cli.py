@@ -1,6 +1,7 @@
 """The console command ``bsnn``."""
 
 import argparse
+import json
 import logging
 import os
 import signal
@@ -126,6 +127,48 @@ def make_parser():
     report.add_argument("sweep", type=Path, help="sweep folder or run folder")
     report.add_argument("--dataset", help="which, if the folder has several")
     report.add_argument("--out", type=Path, help="(default: <sweep>/report.html)")
+
+    bench = _command(
+        commands,
+        _bench,
+        "bench",
+        "measure speed and memory, beside stock Brian2 and other libraries",
+        "bsnn bench --dt-ms 1 --batch-size 50 --against spyx --out bench.json",
+    )
+    bench.add_argument(
+        "--workload",
+        choices=("mnist", "synthetic"),
+        help="(default: mnist if it is in the data folder)",
+    )
+    bench.add_argument("--dt-ms", type=float, help="time step in ms (default: 1)")
+    bench.add_argument("--batch-size", type=int, help="samples (default: 50)")
+    bench.add_argument(
+        "--precision", choices=("single", "double"), help="(default: single)"
+    )
+    bench.add_argument("--workers", type=int, help="processes (default: one a core)")
+    bench.add_argument("--repeats", type=int, default=7, help="5 or more (default: 7)")
+    bench.add_argument("--seed", type=int, help="of weights (default: 0)")
+    bench.add_argument(
+        "--layers", type=int, nargs="+", help="(default: 784 800 10 of MNIST)"
+    )
+    bench.add_argument("--v-threshold", type=float, nargs="+", help="of each layer")
+    bench.add_argument("--no-stock", action="store_true", help="leave out stock Brian2")
+    bench.add_argument(
+        "--against",
+        nargs="+",
+        default=[],
+        metavar="LIBRARY",
+        help="of spyx, snntorch, norse, spikingjelly those that are installed",
+    )
+    bench.add_argument(
+        "--scale",
+        action="store_true",
+        help="vary hidden size, batch, time step and layers instead; draw figures",
+    )
+    bench.add_argument("--data-dir", type=Path, help="(default: BSNN_DATA)")
+    bench.add_argument(
+        "--out", type=Path, help="JSON file; with --scale a folder (default: scaling)"
+    )
 
     doctor = _command(
         commands,
@@ -292,6 +335,58 @@ def _load_weights(folder):
     from .training.checkpoint import load_checkpoint
 
     return [weight.numpy() for weight in load_checkpoint(RunFolder(folder))["weights"]]
+
+
+def _bench(arguments):
+    from .training.bench import load_workload, run_bench
+    from .training.peers import check_peers
+    from .training.settings import Settings
+
+    check_peers(arguments.against)
+    names = "dt_ms batch_size precision workers seed layers v_threshold".split()
+    given = {name: getattr(arguments, name) for name in names}
+    settings = Settings.reference("mnist", **given)
+    workload = load_workload(
+        arguments.workload,
+        n_inputs=settings.layers[0],
+        seed=settings.seed,
+        data_dir=arguments.data_dir,
+    )
+    if arguments.scale:
+        return _scale(settings, workload, arguments)
+    report = run_bench(
+        settings,
+        workload,
+        repeats=arguments.repeats,
+        stock=not arguments.no_stock,
+        peers=arguments.against,
+    )
+    print(report.table())
+    if arguments.out:
+        _write(arguments.out, report.to_json())
+    if report.unequal:
+        print("bsnn: stock Brian2 gave other spikes in double", file=sys.stderr)
+    return 1 if report.unequal else 0
+
+
+def _scale(settings, workload, arguments):
+    from .analysis.scaling import make_scaling_figures
+    from .training.bench_scale import run_scale
+
+    out = arguments.out or Path("scaling")
+    rows = run_scale(settings, workload, repeats=arguments.repeats)
+    out.mkdir(parents=True, exist_ok=True)
+    _write(out / "scaling.json", json.dumps(rows, indent=2) + "\n")
+    for path in make_scaling_figures(rows, out):
+        print(path)
+    return 0
+
+
+def _write(path, text):
+    from .runs import replacing
+
+    with replacing(path) as file:
+        file.write(text)
 
 
 def _say_skipped(skipped):

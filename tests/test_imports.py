@@ -16,7 +16,13 @@ ALLOWED = {
     "training": {"equations", "bsnn", "training"},
     "analysis": {"equations", "bsnn", "analysis"},
 }
-BRIAN2_FILES = {"codeobject.py", "network.py", "program.py", "projection.py"}
+BRIAN2_FILES = {
+    "codeobject.py",
+    "network.py",
+    "program.py",
+    "projection.py",
+    "stock.py",
+}
 
 
 def modules():

@@ -14,7 +14,7 @@ from . import gradient, kernel
 from .gradient import Arrivals, Crossings
 
 GRADIENTS = ("native", "torch")
-PRECISION_DTYPE = {"single": torch.float32, "double": torch.float64}
+PRECISION = {"single": np.float32, "double": np.float64}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,10 +86,9 @@ class SpikingNetwork(nn.Module):
         **simulator,
     ):
         super().__init__()
-        if precision not in PRECISION_DTYPE:
+        if precision not in PRECISION:
             raise ValueError(
-                f"'precision' must be one of {', '.join(PRECISION_DTYPE)}, "
-                f"got {precision!r}."
+                f"'precision' must be one of {', '.join(PRECISION)}, got {precision!r}."
             )
         if not slope_min > 0:
             raise ValueError(f"'slope_min' must be positive, got {slope_min}.")
@@ -104,12 +103,13 @@ class SpikingNetwork(nn.Module):
             simulator = {"precision": precision, **simulator}
         self._simulator = make_simulator(model, **simulator)
         rng = np.random.default_rng(seed)
-        self.weights = nn.ParameterList(
-            torch.from_numpy(rng.uniform(low, high, shape)).to(
-                PRECISION_DTYPE[precision]
-            )
-            for shape in model.weight_shapes
-        )
+        if model.rule == time_rules.GRID:
+            arrays = self._simulator.weight_arrays()
+        else:
+            arrays = [np.empty(s, PRECISION[precision]) for s in model.weight_shapes]
+        for array in arrays:
+            array[:] = rng.uniform(low, high, array.shape)
+        self.weights = nn.ParameterList(map(torch.from_numpy, arrays))
 
     def forward(self, inputs):
         """Simulate a batch.
@@ -130,6 +130,11 @@ class SpikingNetwork(nn.Module):
             LayerSpikes(record=record, time=time)
             for record, time in zip(records, times, strict=True)
         )
+
+    @property
+    def simulator(self):
+        """The `Simulator` that runs the model."""
+        return self._simulator
 
     def simulate(self, inputs):
         """Return each layer's `Spikes` for a batch, without gradients."""

@@ -1,0 +1,175 @@
+"""The report of a bench: what was measured, as JSON and as a table."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+PHASES = ("encode", "exchange", "simulate", "gradient", "optimiser")
+MIB = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Median and quartiles of repeated measurements."""
+
+    median: float
+    low: float
+    high: float
+    n: int
+
+    @classmethod
+    def of(cls, values):
+        low, median, high = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
+        return cls(median=median, low=low, high=high, n=len(values))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What `run_bench` found.
+
+    Parameters
+    ----------
+    setting, machine, versions : dict
+        What was measured, on what, with what.
+    build : dict
+        `seconds` until the program was there, and whether it was `cached`.
+    phases : dict of str to Spread
+        Seconds of a minibatch, by the names of `PHASES`. `simulate` is what the program
+        takes for its steps by its own clock, `exchange` the rest of the call.
+    forward, training : Spread
+        Samples per second. A training step overlaps the encoding of the next batch.
+    fixed_cost : Spread
+        Seconds of a call with one sample, less its simulation.
+    memory : dict
+        Peak bytes of the `parent`, the `programs`, and in `total`.
+    spikes : list of float
+        Per sample, of the input and each layer.
+    stock : list of dict
+        Stock Brian2 with a batch a call and with a sample a call.
+    peers : list of dict
+        Other libraries: measurements, or the `error` for which there are none.
+    """
+
+    setting: dict
+    machine: dict
+    versions: dict
+    build: dict
+    phases: dict
+    forward: Spread
+    training: Spread
+    fixed_cost: Spread
+    memory: dict
+    spikes: list
+    stock: list
+    peers: list
+
+    def to_dict(self):
+        return dataclasses.asdict(self)
+
+    def to_json(self):
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @property
+    def unequal(self):
+        """Whether stock Brian2 gave other spikes, which in double it must not."""
+        double = self.setting["precision"] == "double"
+        return double and not all(stock["equal"] for stock in self.stock)
+
+    def table(self):
+        """Return the report as lines of aligned text."""
+        rows = [*self._head(), ("", ""), *self._costs()]
+        for stock in self.stock:
+            rows += [("", ""), *_stock_rows(stock)]
+        if self.peers:
+            rows += [("", "")]
+        for peer in self.peers:
+            rows += self._peer_rows(peer)
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
+
+    def _head(self):
+        s, m = self.setting, self.machine
+        sizes = "-".join(map(str, s["layers"]))
+        versions = ", ".join(f"{k} {v}" for k, v in self.versions.items())
+        state = "cached" if self.build["cached"] else "cold"
+        yield (
+            "network",
+            f"{sizes}, {s['n_neurons']} neurons, {s['n_synapses']} synapses",
+        )
+        yield "time step", f"{s['dt_ms']:g} ms, {s['n_steps']} steps"
+        yield (
+            "batch",
+            f"{s['batch_size']} samples of {s['dataset']}, after "
+            f"{s['warm_up_batches']} batches of training, seed {s['seed']}",
+        )
+        yield "precision", f"{s['precision']}, {s['workers']} workers"
+        yield (
+            "machine",
+            f"{m['processor']}, {m['n_cores']} cores, load {m['load']:.1f} before",
+        )
+        yield "versions", versions
+        yield "spikes per sample", _layers(self.spikes, "input")
+        yield "build", f"{self.build['seconds']:.2f} s ({state})"
+
+    def _costs(self):
+        for name in PHASES:
+            yield name, _spread(self.phases[name], 1e3, "ms")
+        yield "sum of the phases", f"{1e3 * self._sum():9.3f} ms"
+        yield "fixed cost", _spread(self.fixed_cost, 1e3, "ms")
+        yield "forward", _spread(self.forward, 1, "samples/s", 0)
+        yield "training", _spread(self.training, 1, "samples/s", 0)
+        programs = " + ".join(f"{p / MIB:.0f}" for p in self.memory["programs"])
+        yield (
+            "peak memory",
+            f"{self.memory['total'] / MIB:9.0f} MiB ({self.memory['parent'] / MIB:.0f} "
+            f"+ programs {programs}, shared pages in each)",
+        )
+
+    def _sum(self):
+        return sum(self.phases[name].median for name in PHASES)
+
+    def _peer_rows(self, peer):
+        name = peer["name"]
+        if "error" in peer:
+            yield name, peer["error"].splitlines()[0]
+            return
+        for kind in ("forward", "training"):
+            ratio = getattr(self, kind).median / peer[kind].median
+            speed = _spread(peer[kind], 1, "samples/s", 0)
+            yield f"{name} {kind}", f"{speed}  bsnn is {ratio:.1f} times as fast"
+        yield (
+            f"{name} {peer['version']}",
+            f"{peer['peak_memory'] / MIB:9.0f} MiB, spikes per sample "
+            f"{_layers(peer['spikes'], 'layer 1')}",
+        )
+
+
+def _stock_rows(stock):
+    name = f"stock Brian2, {stock['n_samples']} a call"
+    verdict = "equal spike by spike" if stock["equal"] else "NOT EQUAL"
+    yield name, _spread(stock["call"], 1e3, "ms")
+    yield "  of it the program", _spread(stock["program"], 1e3, "ms")
+    yield "  bsnn, the same call", _spread(stock["bsnn_call"], 1e3, "ms")
+    yield "  ratio", f"{stock['ratio']:9.1f}"
+    yield "  spikes, stock", _layers(stock["spikes"], "layer 1")
+    yield "  spikes, bsnn", f"{_layers(stock['bsnn_spikes'], 'layer 1')}: {verdict}"
+    yield "  build", f"{stock['build_seconds']:.1f} s"
+
+
+def _spread(spread, scale, unit, digits=3):
+    low, median, high = (
+        scale * value for value in (spread.low, spread.median, spread.high)
+    )
+    return (
+        f"{median:9.{digits}f} {unit}  "
+        f"({low:.{digits}f} to {high:.{digits}f}, n = {spread.n})"
+    )
+
+
+def _layers(spikes, first):
+    numbers = " + ".join(
+        f"{count}" if isinstance(count, int) else f"{count:.1f}" for count in spikes
+    )
+    return f"{numbers} (from {first})"
