@@ -139,5 +139,5 @@ def load_kernel(source):
         if run.returncode:
             raise BuildError(f"compiling {source.name} failed.", run.stderr)
 
-    folder = build_once("kernels", fingerprint(code, *KERNEL_FLAGS), make)
+    folder = build_once("kernels", fingerprint(source.name, code, *KERNEL_FLAGS), make)
     return ctypes.CDLL(str(folder / name))

@@ -8,6 +8,9 @@ from brian2.units import Quantity, second
 from .equations import CubaLIF, time_rules
 from .equations.units import in_seconds, positive_seconds
 
+# In time constants: Brian2's exact update evaluates exp(dt/tau), in single precision.
+LONGEST_DT = 80
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
@@ -74,6 +77,13 @@ class Model:
                 f"{len(self.layer_sizes)} layers after the input, "
                 f"got {len(self.neurons)}."
             )
+        for layer, neuron in enumerate(self.neurons, start=1):
+            shortest = min(neuron.modes.tau)
+            if dt > LONGEST_DT * shortest:
+                raise ValueError(
+                    f"'dt' must not exceed {LONGEST_DT} time constants, got "
+                    f"{self.dt!s}, {shortest} s in layer {layer}; choose a smaller one."
+                )
         self._check_rule(dt)
 
     def _check_rule(self, dt):

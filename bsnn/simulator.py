@@ -65,6 +65,14 @@ class Simulator(ABC):
             raise ValueError(
                 f"'inputs' must have {model.n_inputs} neurons, got {inputs.n_neurons}."
             )
+        # Generated and native code index with these.
+        if inputs.n_spikes and not (
+            0 <= inputs.neuron.min() and inputs.neuron.max() < model.n_inputs
+        ):
+            raise ValueError(
+                f"'inputs' must name neurons 0..{model.n_inputs - 1}, got "
+                f"{inputs.neuron.min()}..{inputs.neuron.max()}."
+            )
         if inputs.dt != model.dt_seconds:
             raise ValueError(
                 f"'inputs' must be encoded at the model's time step of "

@@ -17,6 +17,7 @@ Brette et al. 2007, doi:10.1007/s10827-007-0038-6 (CUBA networks in Brian's term
 Bacho & Chu 2023, doi:10.1162/neco_a_01609 (closed form for tau_mem = 2 tau_syn).
 """
 
+import functools
 import math
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -123,7 +124,7 @@ class CubaLIF:
         names = ("tau_mem", "tau_syn", "v_threshold", "delta_v")
         return {name: getattr(self, name) for name in names}
 
-    @property
+    @functools.cached_property
     def parameters(self):
         """The same values as plain floats in SI units."""
         return {
@@ -133,7 +134,7 @@ class CubaLIF:
             "delta_v": self.delta_v,
         }
 
-    @property
+    @functools.cached_property
     def modes(self):
         """The neuron's response to spikes and resets, for the spike-time gradient."""
         p = self.parameters

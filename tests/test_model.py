@@ -38,6 +38,7 @@ def dense(**changes):
             ValueError,
             "'max_spikes' must have one positive int for each of the 2 layers",
         ),
+        ({"dt": 100 * ms, "tau_syn": 1 * ms}, ValueError, "'dt' must not exceed 80"),
         ({"v_threshold": [1.0]}, ValueError, "'v_threshold' must have one value"),
         ({"duration": 0 * ms}, ValueError, "'duration' must be positive"),
     ],
