@@ -358,7 +358,7 @@ def test_a_scheduler_that_does_not_answer(address, tmp_path, monkeypatch, capsys
 
 @pytest.fixture
 def dask_cluster(tmp_path):
-    """Address of a scheduler, and its two workers: processes of their own."""
+    """Address of a scheduler, its process and those of its two workers."""
     pytest.importorskip("distributed")
     address, processes = tmp_path / "scheduler.json", []
 
@@ -384,7 +384,7 @@ def dask_cluster(tmp_path):
         while not address.is_file():
             assert processes[0].poll() is None
             time.sleep(0.01)
-        yield json.loads(address.read_text())["address"], processes[1:]
+        yield json.loads(address.read_text())["address"], *processes
     finally:
         for process in processes:
             process.kill()
@@ -397,15 +397,30 @@ def test_a_cluster_that_loses_a_worker_finishes_the_sweep(
     unbroken, dask_cluster, tmp_path
 ):
     expected, stdout, _ = unbroken
-    address, workers = dask_cluster
+    address, _, first, second = dask_cluster
     out = tmp_path / "sweep"
     process = start_sweep(out, "--scheduler", address)
     while len(list(out.glob("*/*"))) < 3:  # cells have begun, none has ended
         assert process.poll() is None, process.communicate()
         time.sleep(0.001)
-    workers[0].kill()
+    first.kill()
     table, stderr = process.communicate()
     assert process.returncode == 0, stderr
     assert table == stdout
     assert len(assert_same_runs(out, expected)) == 3
-    assert workers[1].poll() is None
+    assert second.poll() is None
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_lost_is_one_message(dask_cluster, tmp_path):
+    address, scheduler, *_ = dask_cluster
+    out = tmp_path / "sweep"
+    process = start_sweep(out, "--scheduler", address)
+    while not list(out.glob("*.log")):  # a cell has begun
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.001)
+    scheduler.kill()
+    _, stderr = process.communicate()
+    assert process.returncode == 1
+    assert f"bsnn: the Dask scheduler at {address!r} was lost" in stderr
+    assert "Traceback" not in stderr

@@ -1,5 +1,7 @@
 """The cells of a sweep on a cluster that Dask manages."""
 
+import asyncio
+import concurrent.futures
 import logging
 
 from bsnn.errors import BackendUnavailable
@@ -31,7 +33,8 @@ def run_on_cluster(tasks, *, address):
     Raises
     ------
     BackendUnavailable
-        If `distributed` is not installed, or no scheduler answers within `PATIENCE`.
+        If `distributed` is not installed, no scheduler answers within `PATIENCE`, or it
+        is lost on the way.
     """
     distributed = _import_distributed()
     try:
@@ -41,6 +44,8 @@ def run_on_cluster(tasks, *, address):
             f"no Dask scheduler answered at {address!r} within {PATIENCE} s ({error}); "
             "start one with 'dask scheduler' and give the address that it prints."
         ) from error
+    # It would print its own traceback of what is reported here in one message.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     with client:
         if not client.scheduler_info()["workers"]:
             log.info("%s has no workers yet; waiting for some", address)
@@ -51,8 +56,19 @@ def run_on_cluster(tasks, *, address):
             for task in tasks
         }
         for future in distributed.as_completed(futures):
-            error = future.exception() if future.status != "finished" else None
-            yield futures[future], str(error) if error else future.result()
+            yield futures[future], _end(future, address)
+
+
+def _end(future, address):
+    try:
+        return future.result()
+    except (asyncio.CancelledError, concurrent.futures.CancelledError) as error:
+        raise BackendUnavailable(
+            f"the Dask scheduler at {address!r} was lost; start the sweep again, its "
+            "cells go on from their last epochs."
+        ) from error
+    except Exception as error:  # what Dask says when a task takes its workers down
+        return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _import_distributed():
