@@ -92,7 +92,8 @@ class Measurement:
             If no sample was added.
         """
         self._check_any()
-        return 1e3 * self._times, self._arrived / (self.n_samples * self.target)
+        time_ms = np.round(1e3 * self._times, 9)  # 144, not 144.00000000000003
+        return time_ms, self._arrived / (self.n_samples * self.target)
 
     def summary(self):
         """Return the measures as plain numbers, ready for JSON.

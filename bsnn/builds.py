@@ -96,6 +96,8 @@ def build_once(kind, key, make):
         with filelock.FileLock(parent / f"{key}.lock", mode=0o600):
             if final.is_dir():
                 return final
+            for leftover in parent.glob(f"{key}.*/"):  # of a killed build
+                shutil.rmtree(leftover)
             with tempfile.TemporaryDirectory(prefix=f"{key}.", dir=parent) as scratch:
                 made = Path(scratch) / "made"
                 made.mkdir(mode=0o700)

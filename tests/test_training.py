@@ -244,6 +244,7 @@ def assert_one_message(run, words):
         (["digits", "--rule", "euler"], "'rule' must be one of grid"),
         (["digits", "--layers", "63", "10"], "'layers' must begin with the 64 inputs"),
         (["digits", "--layers", "64", "9"], "end with its 10 classes"),
+        (["digits", "--seed", "-1"], "'seed' must not be negative"),
         (["digits", "--epochs", "0"], "'epochs' must be 1 or more"),
         (["digits", "--learning-rate", "0"], "'learning_rate' must be positive"),
         (["digits", "--device", "cuda"], "'device' must be"),

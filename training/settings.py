@@ -48,6 +48,8 @@ class Settings:
         for name in ("epochs", "batch_size", "learning_rate_epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"'{name}' must be 1 or more, {self._came(name)}.")
+        if self.seed < 0:
+            raise ValueError(f"'seed' must not be negative, {self._came('seed')}.")
         if not self.learning_rate > 0:
             raise ValueError(
                 f"'learning_rate' must be positive, {self._came('learning_rate')}."
