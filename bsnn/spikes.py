@@ -1,5 +1,6 @@
 """Spikes of one layer over a batch of samples."""
 
+import functools
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -117,12 +118,12 @@ class Spikes:
     def n_samples(self):
         return len(self.offset) - 1
 
-    @property
+    @functools.cached_property
     def sample(self):
         """Sample each spike belongs to; shape (n_spikes,), int64."""
         return np.repeat(np.arange(self.n_samples), np.diff(self.offset))
 
-    @property
+    @functools.cached_property
     def arrival(self):
         """When each spike takes effect; shape (n_spikes,), float64, seconds."""
         if self.step is None:

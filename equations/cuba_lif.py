@@ -223,8 +223,8 @@ def crossing(v, i_syn, dt, *, v_threshold, tau_mem, tau_syn):
         delay = _newton_crossing(v0, i0, dt, v_threshold, **taus)
     above = v0 >= v_threshold
     delay = np.where(above, 0.0, np.clip(delay, 0.0, dt))
-    i_crossing = solution(delay, 0.0, i0, **taus)[1]
-    steepness = slope(v_threshold, i_crossing, tau_mem=tau_mem)
+    i_crossing = i0 * np.exp(-delay / taus["tau_syn"])
+    steepness = slope(v_threshold, i_crossing, tau_mem=taus["tau_mem"])
     steepest_end = np.maximum(
         slope(v0, i0, tau_mem=tau_mem), slope(v, i_syn, tau_mem=tau_mem)
     )

@@ -3,6 +3,8 @@
 #pragma once
 #include <climits>
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <ctime>
 #include <fstream>
 #include <iostream>
