@@ -1,6 +1,6 @@
 """Analyses of recorded spikes and of sweeps; nothing heavy loads until it is used."""
 
-import importlib
+from bsnn.lazy import lazy_names
 
 _HOME = {
     "Measurement": ".measurement",
@@ -23,13 +23,4 @@ _HOME = {
     "write_report": ".report",
 }
 __all__ = [*_HOME]
-
-
-def __getattr__(name):
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *_HOME])
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

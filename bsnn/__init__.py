@@ -3,7 +3,7 @@
 Nothing heavy is imported until a name is used: ``import bsnn`` starts no compiler.
 """
 
-import importlib
+from .lazy import lazy_names
 
 _HOME = {
     "CubaLIF": ".equations",
@@ -14,13 +14,4 @@ _HOME = {
     "make_simulator": ".simulator",
 }
 __all__ = [*_HOME]
-
-
-def __getattr__(name):
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *_HOME])
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -1,6 +1,6 @@
 """Training with spike-time gradients in torch; nothing loads until it is used."""
 
-import importlib
+from bsnn.lazy import lazy_names
 
 _HOME = {
     "FirstSpikeLoss": ".losses",
@@ -8,13 +8,4 @@ _HOME = {
     "SpikingNetwork": ".spiking_network",
 }
 __all__ = [*_HOME]
-
-
-def __getattr__(name):
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *_HOME])
+__getattr__, __dir__ = lazy_names(__name__, _HOME)
