@@ -134,7 +134,10 @@ class ResidentProgram:
             raise self._failure("died") from error
 
     def receive(self):
-        """Wait for the batch and return each layer's `Spikes`."""
+        """Wait for the batch and return each layer's `Spikes`.
+
+        Their arrays lie in the shared memory and hold until the next batch is sent.
+        """
         try:
             answer = self._socket.recv(ANSWER.size, socket.MSG_WAITALL)
         except TimeoutError as error:
@@ -157,7 +160,7 @@ class ResidentProgram:
     def _read_records(self, at):
         def take(dtype, size):
             nonlocal at
-            array = self._exchange.view(at, dtype, (size,)).copy()
+            array = self._exchange.view(at, dtype, (size,))
             at += aligned(array.nbytes)
             return array
 
@@ -176,7 +179,7 @@ class ResidentProgram:
                     offset=offset,
                     n_neurons=size,
                     dt=self._model.dt_seconds,
-                    step=step.astype(np.int64),
+                    step=step,
                     state={name: take(self._real, n_spikes) for name in neuron.state},
                 )
             )

@@ -102,7 +102,9 @@ def check_weights(weight, shape, where):
             f"'weights' of {where} must have shape {shape}, "
             f"got {tuple(weight.shape)}{hint}."
         )
-    if not np.isfinite(np.sum(weight)):
+    flat = weight.ravel()
+    # The dot product is a quick look: it is finite if all weights are, short of overflow.
+    if not np.isfinite(np.dot(flat, flat)) and not np.isfinite(flat).all():
         raise ValueError(
             f"'weights' of {where} must be finite, got "
             f"{np.count_nonzero(~np.isfinite(weight))} values that are not; "

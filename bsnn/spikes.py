@@ -130,11 +130,17 @@ class Spikes:
             return self.time
         return time_rules.delivery_time(self.step, self.dt)
 
-    def counts(self):
-        """Return spikes per sample and neuron; shape (n_samples, n_neurons), int64."""
+    @functools.cached_property
+    def _counts(self):
         shape = (self.n_samples, self.n_neurons)
         flat = self.sample * self.n_neurons + self.neuron
-        return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
+        counts = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
+        counts.flags.writeable = False
+        return counts
+
+    def counts(self):
+        """Return spikes per sample and neuron; (n_samples, n_neurons), int64, fixed."""
+        return self._counts
 
     def select(self, start, stop):
         """Return the spikes of samples ``start:stop``."""
@@ -144,11 +150,16 @@ class Spikes:
 
     @staticmethod
     def concatenate(parts):
-        """Return the samples of several `Spikes` of one layer, one after another."""
-        if len(parts) == 1:
-            return parts[0]
+        """Return the samples of several `Spikes` of one layer, one after another.
+
+        The arrays are new ones, also where there is one part.
+        """
         arrays = [part._per_spike() for part in parts]
-        joined = {name: np.concatenate([a[name] for a in arrays]) for name in arrays[0]}
+        dtypes = {"step": np.int64}
+        joined = {
+            name: np.concatenate([a[name] for a in arrays], dtype=dtypes.get(name))
+            for name in arrays[0]
+        }
         start = np.cumsum([0] + [part.n_spikes for part in parts])
         offset = [p.offset[1:] + s for p, s in zip(parts, start[:-1], strict=True)]
         return parts[0]._with(np.concatenate([[0], *offset]), joined)

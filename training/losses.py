@@ -1,5 +1,6 @@
 """Losses on the output layer's spikes."""
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -49,26 +50,28 @@ class SpikeCountLoss(nn.Module):
             If the labels do not fit the batch and the output layer.
         """
         output = layers[-1]
-        counts = output.counts()
-        label = _checked_labels(labels, counts.shape)
-        target = torch.full(counts.shape, float(self.false), dtype=torch.float64)
-        target.scatter_(1, label[:, None], float(self.true))
         record = output.record
-        error = target - counts
-        return _CountError.apply(output.time, error, record.sample, record.neuron)
+        counts = record.counts()
+        label = _checked_labels(labels, counts.shape).numpy()
+        n_samples = max(len(counts), 1)
+        target = np.full(counts.shape, float(self.false))
+        target[np.arange(len(label)), label] = self.true
+        error = (target - counts) / n_samples
+        value = 0.5 * n_samples * np.square(error).sum()
+        per_spike = error[record.sample, record.neuron]
+        return _CountError.apply(output.time, value, torch.from_numpy(per_spike))
 
 
 class _CountError(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, time, error, sample, neuron):
-        sample, neuron = torch.from_numpy(sample), torch.from_numpy(neuron).long()
-        ctx.per_spike = error[sample, neuron] / max(len(error), 1)
-        return 0.5 * (error**2).sum() / max(len(error), 1)
+    def forward(ctx, time, value, per_spike):
+        ctx.per_spike = per_spike.to(time.device)
+        return time.new_tensor(value)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
-        return grad * ctx.per_spike, None, None, None
+        return grad * ctx.per_spike, None, None
 
 
 class FirstSpikeLoss(nn.Module):

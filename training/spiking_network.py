@@ -35,7 +35,7 @@ class LayerSpikes:
 
     def counts(self):
         """Return spikes per sample and neuron; shape (n_samples, n_neurons), int64."""
-        return torch.from_numpy(self.record.counts())
+        return torch.tensor(self.record.counts())
 
 
 class SpikingNetwork(nn.Module):
@@ -164,6 +164,7 @@ class _SpikeTimes(torch.autograd.Function):
     def forward(ctx, network, inputs, records, *weights):
         ctx.network, ctx.inputs, ctx.records = network, inputs, records
         ctx.save_for_backward(*weights)
+        ctx.set_materialize_grads(False)
         return tuple(torch.from_numpy(record.arrival) for record in records)
 
     @staticmethod
@@ -171,14 +172,14 @@ class _SpikeTimes(torch.autograd.Function):
     def backward(ctx, *grad_times):
         network, records = ctx.network, ctx.records
         grad_weights = [None] * len(records)
-        grad_sent = torch.zeros(())
+        grad_sent = None  # of the spikes that the layer above received
         for layer in reversed(range(len(records))):
             neuron = network.model.neurons[layer]
             pre = records[layer - 1] if layer else ctx.inputs
             grad_weights[layer], grad_sent, n_clamped = network.layer_gradient(
                 arrivals(pre),
                 crossings(records[layer], neuron),
-                grad_times[layer] + grad_sent,
+                _sum_of(grad_times[layer], grad_sent, records[layer]),
                 ctx.saved_tensors[layer],
                 neuron.modes,
                 slope_min=network.slope_min,
@@ -186,6 +187,14 @@ class _SpikeTimes(torch.autograd.Function):
             )
             network.n_clamped += n_clamped
         return None, None, None, *grad_weights
+
+
+def _sum_of(one, other, record):
+    if one is None and other is None:
+        return torch.zeros(record.n_spikes, dtype=torch.float64)
+    if one is None or other is None:
+        return one if other is None else other
+    return one + other
 
 
 def arrivals(spikes):
