@@ -103,7 +103,7 @@ def check_weights(weight, shape, where):
             f"got {tuple(weight.shape)}{hint}."
         )
     flat = weight.ravel()
-    # The dot product is a quick look: it is finite if all weights are, short of overflow.
+    # A dot product is the quickest look: where finite, so are all weights.
     if not np.isfinite(np.dot(flat, flat)) and not np.isfinite(flat).all():
         raise ValueError(
             f"'weights' of {where} must be finite, got "

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from brian2 import ms
 
-from bsnn.equations import ExponentialModes
+from bsnn.equations import CubaLIF, ExponentialModes
+from bsnn.equations.cuba_lif import solution
+from bsnn.spikes import Spikes
 from bsnn.training import gradient, kernel
 
 from .gradient_oracles import Spike, random_inputs, random_layer
@@ -166,3 +169,51 @@ def test_what_native_code_cannot_do_is_refused():
             slope_min=SLOPE_MIN,
             out=torch.empty(3, 30, dtype=torch.float64).T,
         )
+
+
+@pytest.mark.parametrize("real", [np.float64, np.float32])
+@pytest.mark.parametrize("dt_ms", [0.1, 8.0])
+def test_recovered_crossings_are_those_of_the_equations(real, dt_ms):
+    neuron = CubaLIF(tau_mem=260 * ms, tau_syn=130 * ms, v_threshold=0.2)
+    rng = np.random.default_rng(0)
+    n, dt = 20_000, 1e-3 * dt_ms
+    # From far below threshold to far above it, rising steeply, slowly or falling.
+    v0 = rng.uniform(-1, 0.4, n)
+    i0 = rng.uniform(-1, 1, n) * 10.0 ** rng.uniform(-1, 4, n)
+    taus = {"tau_mem": 0.26, "tau_syn": 0.13}
+    v, i_syn = (x.astype(real) for x in solution(dt, v0, i0, **taus))
+    fired = v >= 0.2
+    v, i_syn = v[fired], i_syn[fired]
+    record = Spikes(
+        neuron=np.zeros(len(v), np.int32),
+        offset=np.array([0, len(v)]),
+        n_neurons=1,
+        dt=dt,
+        step=rng.integers(0, 100, len(v)),
+        state={"v": v, "i_syn": i_syn},
+    )
+    delay, slope = neuron.crossing(v.astype(float), i_syn.astype(float), dt)
+    assert (delay == 0).any() and (delay > 0).any() and (slope < 0).any()
+    for n_threads in (1, 3):
+        time, steepness = kernel.recover_crossings(record, neuron, n_threads=n_threads)
+        np.testing.assert_allclose(time, record.step * dt + delay, rtol=0, atol=1e-14)
+        np.testing.assert_allclose(steepness, slope, rtol=1e-9)
+
+
+def test_a_crossing_of_undefined_state_is_undefined():
+    neuron = CubaLIF(tau_mem=260 * ms, tau_syn=130 * ms, v_threshold=0.2)
+    record = Spikes(
+        neuron=np.zeros(1, np.int32),
+        offset=np.array([0, 1]),
+        n_neurons=1,
+        dt=1e-3,
+        step=np.zeros(1, np.int64),
+        state={"v": np.array([np.nan]), "i_syn": np.array([1.0])},
+    )
+    assert np.isnan(kernel.recover_crossings(record, neuron)[0]).all()
+
+
+def test_only_quadratic_neurons_have_a_native_crossing():
+    for tau_mem, expected in ((260, True), (200, False)):
+        neuron = CubaLIF(tau_mem=tau_mem * ms, tau_syn=130 * ms, v_threshold=0.2)
+        assert kernel.can_recover(neuron) == expected

@@ -3,9 +3,11 @@
 import ctypes
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from bsnn.builds import load_kernel
+from bsnn.equations import cuba_lif
 
 from .gradient import LayerGradient, check_layer
 
@@ -31,6 +33,65 @@ class _Layer(ctypes.Structure):
         ("grad_arrival", ctypes.c_void_p),
         ("n_clamped", ctypes.c_int64),
     ]
+
+
+class _Crossings(ctypes.Structure):
+    # Mirrors `Crossings` in SOURCE.
+    _fields_ = [
+        ("n_spikes", ctypes.c_int64),
+        *[(name, ctypes.c_void_p) for name in ("v", "i_syn", "step")],
+        *[(name, ctypes.c_double) for name in ("dt", "v_threshold", "tau_mem")],
+        *[(name, ctypes.c_void_p) for name in ("time", "slope")],
+    ]
+
+
+def can_recover(neuron):
+    """Return whether `recover_crossings` knows the neuron's closed form."""
+    p = neuron.parameters
+    return tuple(neuron.state) == ("v", "i_syn") and cuba_lif.is_quadratic(
+        p["tau_mem"], p["tau_syn"]
+    )
+
+
+def recover_crossings(record, neuron, *, n_threads=1):
+    """Return when recorded spikes crossed threshold, and how steeply.
+
+    As ``neuron.crossing`` does, always in double precision.
+
+    Parameters
+    ----------
+    record : Spikes
+        With the state of the end of the bin.
+    neuron : CubaLIF
+        For which `can_recover`.
+    n_threads : int
+
+    Returns
+    -------
+    time : ndarray, shape (n_spikes,), float64
+        Seconds from the start of the sample.
+    slope : ndarray, shape (n_spikes,), float64
+        Hz.
+    """
+    v, i_syn = map(np.ascontiguousarray, record.state.values())
+    step = np.ascontiguousarray(record.step, np.int64)
+    time, slope = np.empty(len(step)), np.empty(len(step))
+    spikes = _Crossings(
+        n_spikes=len(step),
+        v=v.ctypes.data,
+        i_syn=i_syn.ctypes.data,
+        step=step.ctypes.data,
+        dt=record.dt,
+        v_threshold=neuron.parameters["v_threshold"],
+        tau_mem=neuron.parameters["tau_mem"],
+        time=time.ctypes.data,
+        slope=slope.ctypes.data,
+    )
+    library = load_kernel(SOURCE)
+    single = v.dtype == np.float32
+    run = library.crossings_float if single else library.crossings_double
+    run(ctypes.byref(spikes), ctypes.c_int64(n_threads))
+    return time, slope
 
 
 def layer_gradient(

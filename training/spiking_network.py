@@ -146,6 +146,11 @@ class SpikingNetwork(nn.Module):
             return gradient.layer_gradient(*arguments, **options)
         return kernel.layer_gradient(*arguments, n_threads=self._n_threads, **options)
 
+    def crossings(self, record, neuron):
+        """Return the `Crossings` of a record, recovered by the chosen implementation."""
+        native = self._gradient == "native" and kernel.can_recover(neuron)
+        return crossings(record, neuron, n_threads=self._n_threads if native else 0)
+
     def close(self):
         """End the simulator's processes."""
         self._simulator.close()
@@ -178,7 +183,7 @@ class _SpikeTimes(torch.autograd.Function):
             pre = records[layer - 1] if layer else ctx.inputs
             grad_weights[layer], grad_sent, n_clamped = network.layer_gradient(
                 arrivals(pre),
-                crossings(records[layer], neuron),
+                network.crossings(records[layer], neuron),
                 _sum_of(grad_times[layer], grad_sent, records[layer]),
                 ctx.saved_tensors[layer],
                 neuron.modes,
@@ -206,18 +211,21 @@ def arrivals(spikes):
     )
 
 
-def crossings(record, neuron):
+def crossings(record, neuron, *, n_threads=0):
     """Return what a layer's gradient needs of its own `Spikes`.
 
     Under the rule "grid" the crossing is recovered from the recorded state, and the
     reset acts when the spike is delivered; the event rules know the crossing and reset
-    there.
+    there. Given `n_threads`, the native kernel recovers it, else the neuron.
     """
     sent = record.arrival
     if record.time is None:
-        delay, slope = neuron.crossing(*record.state.values(), record.dt)
-        time, reset = record.step * record.dt + delay, sent
-        slope = slope.astype(np.float64)
+        if n_threads:
+            time, slope = kernel.recover_crossings(record, neuron, n_threads=n_threads)
+        else:
+            delay, slope = neuron.crossing(*record.state.values(), record.dt)
+            time, slope = record.step * record.dt + delay, slope.astype(np.float64)
+        reset = sent
     else:
         time, slope, reset = record.time, record.slope, record.time
     return Crossings(

@@ -27,6 +27,16 @@
 #include <utility>
 #include <vector>
 
+// The recorded state of spikes and what is to be recovered from it. Mirrored by
+// `_Crossings` in training/kernel.py.
+struct Crossings {
+    int64_t n_spikes;
+    const void *v, *i_syn;  // of the type of the called function
+    const int64_t *step;
+    double dt, v_threshold, tau_mem;
+    double *time, *slope;  // results
+};
+
 // Mirrored by `_Layer` in training/kernel.py.
 struct Layer {
     int64_t n_samples, n_pre, n_post, n_modes, n_arrivals, n_spikes;
@@ -81,6 +91,26 @@ inline double exponential(double x) {
     bits += exponent << 52;
     std::memcpy(&sum, &bits, sizeof sum);
     return sum;
+}
+
+// log(x) to about 2e-16 for normal x > 0, in the same spirit: with x = 2^n m and
+// 1/sqrt(2) <= m < sqrt(2), log(m) = 2 artanh((m - 1) / (m + 1)) as a series.
+inline double logarithm(double x) {
+    constexpr uint64_t one = 0x3ff0000000000000, root_half = 0x3fe6a09e667f3bcd;
+    constexpr uint64_t two_to_52 = 0x4330000000000000;
+    uint64_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    const uint64_t shifted = (bits - root_half + one) >> 52;  // n + 1023
+    const uint64_t count = shifted | two_to_52;
+    bits -= (shifted << 52) - one;
+    double n, m;
+    std::memcpy(&n, &count, sizeof n);
+    std::memcpy(&m, &bits, sizeof m);
+    n -= 4503599627370496.0 + 1023;
+    const double t = (m - 1) / (m + 1), square = t * t;
+    double sum = 0;
+    for (int i = 21; i > 0; i -= 2) sum = sum * square + 2.0 / i;
+    return n * 0.6931471805599453 + t * sum;
 }
 
 void exponentiate(double *x, int64_t n) {
@@ -396,6 +426,37 @@ private:
     }
 };
 
+// `crossing` in equations/cuba_lif.py for tau_mem = 2 tau_syn, where v is a quadratic in
+// exp(-t/tau_mem).
+template <class Real>
+void find_crossings(const Crossings &spikes, int64_t first, int64_t stop) {
+    const double dt = spikes.dt, v_threshold = spikes.v_threshold;
+    const double rate = 1 / spikes.tau_mem, kappa = spikes.tau_mem;
+    const double growth_mem = std::exp(dt * rate), growth_syn = std::exp(2 * dt * rate);
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    const Real *const v_end = static_cast<const Real *>(spikes.v);
+    const Real *const i_end = static_cast<const Real *>(spikes.i_syn);
+    double *const __restrict time = spikes.time, *const __restrict slope = spikes.slope;
+    for (int64_t z = first; z < stop; ++z) time[z] = double(spikes.step[z]) * dt;
+    for (int64_t z = first; z < stop; ++z) {
+        const double v = v_end[z], i_syn = i_end[z];
+        const double v0 = v * growth_mem + kappa * i_syn * (growth_mem - growth_syn);
+        const double i0 = i_syn * growth_syn, a = kappa * i0, b = v0 + a;
+        const double square = b * b - 4 * a * v_threshold;
+        const double x = (b + std::sqrt(square > 0 ? square : 0)) / (2 * a);
+        const double root = x > 0 ? -kappa * logarithm(x) : nan;
+        const bool above = v0 >= v_threshold, rises = a > 0;
+        double delay = above | !rises ? 0 : root;
+        delay = delay < 0 ? 0 : delay;
+        delay = delay > dt ? dt : delay;
+        const double at_start = i0 - v0 * rate, at_end = i_syn - v * rate;
+        const double steepest_end = at_start > at_end ? at_start : at_end;
+        const double i_crossing = i0 * exponential(-2 * delay * rate);
+        time[z] += delay;
+        slope[z] = above ? steepest_end : i_crossing - v_threshold * rate;
+    }
+}
+
 // Several columns side by side, for the vector registers.
 template <class Real>
 struct Lanes {
@@ -564,6 +625,18 @@ Status differentiate(Layer &layer, int64_t n_threads) {
     return done;
 }
 
+template <class Real>
+void recover_crossings(const Crossings &spikes, int64_t n_threads) {
+    constexpr int64_t chunk = 4096;
+    run_tasks(threads_for(spikes.n_spikes, spikes_per_thread, n_threads),
+              (spikes.n_spikes + chunk - 1) / chunk, [&] {
+                  return [&](int64_t i) {
+                      find_crossings<Real>(spikes, i * chunk,
+                                           std::min((i + 1) * chunk, spikes.n_spikes));
+                  };
+              });
+}
+
 // Blocks of one, two or more cache lines, so that narrow layers waste little.
 template <class Real>
 int layer_gradient(Layer &layer, int64_t n_threads) {
@@ -587,5 +660,13 @@ int layer_gradient_float(Layer *layer, int64_t n_threads) {
 
 int layer_gradient_double(Layer *layer, int64_t n_threads) {
     return layer_gradient<double>(*layer, n_threads);
+}
+
+void crossings_float(const Crossings *spikes, int64_t n_threads) {
+    recover_crossings<float>(*spikes, n_threads);
+}
+
+void crossings_double(const Crossings *spikes, int64_t n_threads) {
+    recover_crossings<double>(*spikes, n_threads);
 }
 }
