@@ -7,6 +7,7 @@ from .program import PRECISIONS, PROJECTIONS, build_program
 from .resident import ResidentProgram, Segment, aligned
 from .simulator import Simulator, n_cores
 from .spikes import Spikes
+from .supervision import SupervisedProgram
 
 # Steps of a batch are numbered in int32 by Brian2's SpikeGeneratorGroup.
 MAX_STEPS = 2**31 - 1
@@ -25,7 +26,8 @@ class GridSimulator(Simulator):
     projection : {"dense", "synapses"}
         See `bsnn.network.build_network`.
     timeout : float
-        Seconds after which a batch counts as hung.
+        Seconds after which a batch counts as hung. A program that hangs, dies or
+        writes nonsense is started again, and its part of the batch repeated.
 
     Attributes
     ----------
@@ -38,6 +40,8 @@ class GridSimulator(Simulator):
         If an option or the model's rule is not possible.
     BackendUnavailable, BuildError
         If the program cannot be built.
+    ProgramError
+        If it cannot be started.
     """
 
     def __init__(
@@ -76,9 +80,14 @@ class GridSimulator(Simulator):
         ]
         self.seconds = 0.0
         self._programs = []
-        for _ in range(workers):
+        for worker in range(1, workers + 1):
             self._programs.append(
-                ResidentProgram(folder, model, self._segment, real, timeout)
+                SupervisedProgram(
+                    f"worker {worker}",
+                    lambda: ResidentProgram(
+                        folder, model, self._segment, real, timeout
+                    ),
+                )
             )
 
     @property

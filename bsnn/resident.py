@@ -1,11 +1,14 @@
 """A resident program: one generated simulator, alive, fed through shared memory."""
 
+import fcntl
+import math
 import mmap
 import os
 import socket
 import struct
 import subprocess
 import tempfile
+import time
 
 import numpy as np
 
@@ -17,6 +20,7 @@ MAGIC = 0x3230306E6E736200
 REQUEST = struct.Struct("<QqqqdQ")
 ANSWER = struct.Struct("<Qqqd")
 ALIGNMENT = 64
+STDERR_KEPT = 1 << 16  # bytes of a program's last words
 
 
 def aligned(n_bytes):
@@ -29,10 +33,13 @@ class Segment:
 
     def __init__(self, n_bytes):
         if hasattr(os, "memfd_create"):
-            self.fd = os.memfd_create("bsnn")
+            self.fd = os.memfd_create("bsnn", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            # A program that shortened it would make our next access a crash.
+            fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         else:
             with tempfile.TemporaryFile() as file:
                 self.fd = os.dup(file.fileno())
+        os.fchmod(self.fd, 0o600)
         self.n_bytes = 0
         self.reserve(n_bytes)
 
@@ -50,8 +57,8 @@ class Segment:
 
     def view(self, at, dtype, shape):
         """Return an array in the segment, beginning at byte `at`."""
-        n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        if at < 0 or at + n_bytes > self.n_bytes:
+        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        if at < 0 or n_bytes < 0 or at + n_bytes > self.n_bytes:
             raise ValueError(f"{n_bytes} bytes at {at} exceed {self.n_bytes}.")
         return self.memory[at : at + n_bytes].view(dtype).reshape(shape)
 
@@ -85,10 +92,20 @@ class ResidentProgram:
     def __init__(self, folder, model, weights, real, timeout):
         self.seconds = 0.0
         self._model, self._real = model, np.dtype(real)
+        self._timeout, self._process = timeout, None
         self._exchange = Segment(1 << 20)
         self._stderr = tempfile.TemporaryFile()
         self._socket, theirs = socket.socketpair()
-        self._socket.settimeout(timeout)
+        try:
+            self._start(folder, weights, theirs)
+        except OSError as error:
+            self.close()
+            raise ProgramError(
+                f"the simulation program {folder / 'main'} cannot be started "
+                f"({error}); if it is damaged, delete its folder: it is built again."
+            ) from error
+
+    def _start(self, folder, weights, theirs):
         with theirs:
             descriptors = {
                 "BSNN_SOCKET": theirs.fileno(),
@@ -120,6 +137,7 @@ class ResidentProgram:
         step[:] = inputs.sample * n_steps + inputs.step
         self._exchange.view(block, np.int32, (n_inputs,))[:] = inputs.neuron
         self._n_samples = inputs.n_samples
+        self._deadline = time.monotonic() + self._timeout
         request = REQUEST.pack(
             MAGIC,
             inputs.n_samples,
@@ -129,6 +147,7 @@ class ResidentProgram:
             self._exchange.n_bytes,
         )
         try:
+            self._socket.settimeout(self._timeout)
             self._socket.sendall(request)
         except OSError as error:
             raise self._failure("died") from error
@@ -139,17 +158,21 @@ class ResidentProgram:
         Their arrays lie in the shared memory and hold until the next batch is sent.
         """
         try:
-            answer = self._socket.recv(ANSWER.size, socket.MSG_WAITALL)
+            # What was sent meanwhile is there even if the time is over.
+            self._socket.settimeout(max(self._deadline - time.monotonic(), 1e-3))
+            # One byte more than an answer has, so that a longer one is noticed.
+            answer = self._socket.recv(ANSWER.size + 1)
         except TimeoutError as error:
-            raise self._failure(
-                f"gave no answer for {self._socket.gettimeout():g} s"
-            ) from error
+            raise self._failure(f"gave no answer for {self._timeout:g} s") from error
         except OSError as error:
             raise self._failure("died") from error
-        if len(answer) < ANSWER.size:
+        if not answer:
             raise self._failure("died")
+        if len(answer) != ANSWER.size:
+            raise self._failure(f"sent an answer of {len(answer)} bytes")
         magic, n_bytes, at, self.seconds = ANSWER.unpack(answer)
-        if magic != MAGIC or n_bytes > os.fstat(self._exchange.fd).st_size:
+        there = os.fstat(self._exchange.fd).st_size
+        if magic != MAGIC or not self._exchange.n_bytes <= n_bytes <= there:
             raise self._failure("sent an answer that makes no sense")
         self._exchange.remap(n_bytes)
         try:
@@ -169,10 +192,12 @@ class ResidentProgram:
             self._model.layer_sizes, self._model.neurons, strict=True
         ):
             offset = take(np.int64, self._n_samples + 1)
+            if np.any(np.diff(offset) < 0):
+                raise ValueError("a number of spikes is negative")
             n_spikes = int(offset[-1])
             index, step = take(np.int32, n_spikes), take(np.int32, n_spikes)
-            if n_spikes and (index.min() < 0 or index.max() >= size):
-                raise ValueError("a neuron index is out of range")
+            _check_range("neuron index", index, size)
+            _check_range("step", step, self._model.n_steps)
             records.append(
                 Spikes(
                     neuron=index,
@@ -188,23 +213,27 @@ class ResidentProgram:
     def _failure(self, what):
         self._process.kill()
         code = self._process.wait()
-        self._stderr.seek(0)
+        length = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(length - STDERR_KEPT, 0))
         return ProgramError(
-            f"the simulation program {what} (exit code {code}); "
-            "training can go on from the last checkpoint.",
+            f"the simulation program {what} (exit code {code}).",
             self._stderr.read().decode(errors="replace"),
         )
 
     def close(self):
         """End the process; it stops by itself when its socket closes."""
-        if self._process is None:
-            return
         self._socket.close()
-        try:
-            self._process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process is not None:
+            try:
+                self._process.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         self._stderr.close()
         self._exchange.close()
         self._process = None
+
+
+def _check_range(what, values, stop):
+    if values.size and not (0 <= values.min() and values.max() < stop):
+        raise ValueError(f"a {what} is out of range")

@@ -44,7 +44,7 @@ class Simulator(ABC):
         ValueError
             If weights or inputs do not fit the model or are not finite.
         ProgramError
-            If the simulating program dies.
+            If a simulating program fails three times in a row.
         """
         self._check_inputs(inputs)
         shapes = self.model.weight_shapes

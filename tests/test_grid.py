@@ -1,7 +1,6 @@
 """The generated program equals independent models, spike by spike."""
 
 import os
-import signal
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from brian2 import Hz, ms, second
 
 import bsnn
 from bsnn.builds import cache_dir
-from bsnn.errors import ProgramError
 from bsnn.grid import GridSimulator
 
 from . import event_oracles, oracles
@@ -318,24 +316,6 @@ def test_wrong_arguments_are_refused(simulators):
         GridSimulator(model, precision="half")
     with pytest.raises(ValueError, match="'projection' must be one of"):
         GridSimulator(model, projection="sparse")
-
-
-def test_a_killed_program_is_reported(simulators):
-    model = make_model()
-    weights, inputs = draw(model, np.random.default_rng(0))
-    simulator = simulators(model, workers=2)
-    os.kill(simulator.pids[1], signal.SIGKILL)
-    with pytest.raises(ProgramError, match="died"):
-        simulator.run(weights, inputs)
-
-
-def test_a_hanging_program_is_reported(simulators):
-    model = make_model()
-    weights, inputs = draw(model, np.random.default_rng(0))
-    simulator = simulators(model, timeout=0.5)
-    os.kill(simulator.pids[0], signal.SIGSTOP)
-    with pytest.raises(ProgramError, match=r"gave no answer for 0\.5 s"):
-        simulator.run(weights, inputs)
 
 
 def test_closing_ends_the_processes():

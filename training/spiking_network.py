@@ -147,7 +147,7 @@ class SpikingNetwork(nn.Module):
         return kernel.layer_gradient(*arguments, n_threads=self._n_threads, **options)
 
     def crossings(self, record, neuron):
-        """Return the `Crossings` of a record, recovered by the chosen implementation."""
+        """Return the `Crossings` of a record, by the chosen implementation."""
         native = self._gradient == "native" and kernel.can_recover(neuron)
         return crossings(record, neuron, n_threads=self._n_threads if native else 0)
 

@@ -6,13 +6,18 @@
 // records and which it enlarges when the records need more room. Requests and answers
 // go through a socket; when the other end closes, the program ends.
 #pragma once
+#include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <sys/mman.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,17 +50,17 @@ inline void fail(const char* what) {
 }
 
 class Segment {
-  int fd_;
+  int fd_, access_;
   char* base_ = nullptr;
   size_t bytes_ = 0;
 
  public:
-  explicit Segment(int fd) : fd_(fd) {}
+  Segment(int fd, int access) : fd_(fd), access_(access) {}
 
   void map(size_t bytes) {
     if (bytes == bytes_) return;
     if (base_) munmap(base_, bytes_);
-    void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
+    void* base = mmap(nullptr, bytes, access_, MAP_SHARED, fd_, 0);
     if (base == MAP_FAILED) fail("mapping shared memory");
     base_ = static_cast<char*>(base);
     bytes_ = bytes;
@@ -142,6 +147,7 @@ inline bool receive(int fd, Request& request) {
   while (done < sizeof request) {
     const ssize_t n = recv(fd, to + done, sizeof request - done, 0);
     if (n == 0) return false;
+    if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail("receiving a request");
     done += n;
   }
@@ -164,7 +170,13 @@ void serve(Network& network, Clock& clock, std::vector<int32_t>& input_step,
            std::vector<int32_t>& input_neuron, int32_t& last_input,
            std::vector<Layer<Real>> layers, Bind bind) {
   const int socket = descriptor("BSNN_SOCKET");
-  Segment weights(descriptor("BSNN_WEIGHTS")), exchange(descriptor("BSNN_EXCHANGE"));
+  // Weights are only read: whatever goes wrong here, a repeated batch finds the same.
+  Segment weights(descriptor("BSNN_WEIGHTS"), PROT_READ);
+  Segment exchange(descriptor("BSNN_EXCHANGE"), PROT_READ | PROT_WRITE);
+#ifdef __linux__
+  // Stopped, it would not see that the socket closed; a parent's death wakes it.
+  prctl(PR_SET_PDEATHSIG, SIGCONT);
+#endif
   weights.map_all();
   Request request;
   while (receive(socket, request)) {
