@@ -213,7 +213,9 @@ _SETTINGS = {
     "--n-test": {"type": int, "help": "use the first N test samples"},
     "--precision": {"help": "single or double (default: single)"},
     "--projection": {"help": "dense or synapses (default: dense)"},
-    "--device": {"help": "cpp (default)"},
+    "--device": {"help": "cpp (default) or cuda, which needs a GPU"},
+    "--cuda-arch": {"type": float, "help": "compute capability (default: the GPU's)"},
+    "--replicas": {"type": int, "help": "samples at a time on a GPU (default: by it)"},
 }
 
 

@@ -66,7 +66,7 @@ class GridSimulator(Simulator):
         if workers < 1:
             raise ValueError(f"'workers' must be at least 1, got {workers}.")
         real = np.dtype(np.float32 if precision == "single" else np.float64)
-        folder = build_program(model, precision=precision, projection=projection)
+        folder = self._build(precision, projection)
         sizes = [aligned(real.itemsize * m * n) for m, n in model.weight_shapes]
         starts = np.cumsum([0, *sizes])
         self._segment = Segment(int(starts[-1]))
@@ -80,6 +80,9 @@ class GridSimulator(Simulator):
             self._programs.append(
                 ResidentProgram(folder, model, self._segment, real, timeout)
             )
+
+    def _build(self, precision, projection):
+        return build_program(self.model, precision=precision, projection=projection)
 
     @property
     def pids(self):
