@@ -27,8 +27,8 @@ def require_gpu():
     check = gpu_check()
     if not check.ok:
         raise BackendUnavailable(
-            f"'device' is 'cuda' but no GPU was found ({check.found}): "
-            f"{check.remedy}; `bsnn doctor` says more. Use --device cpp here."
+            f"'device' must be 'cpp' here: no GPU was found. {check.remedy}; "
+            "`bsnn doctor` says more."
         )
     return float(re.search(r",\s*(\d+\.\d+)", check.found)[1])
 

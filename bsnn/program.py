@@ -80,7 +80,9 @@ def build_program(model, *, precision="double", projection="dense"):
         )
         failure = "compiling the simulation program failed."
         precompile = [*COMPILE_FLAGS, "-I.", "-x", "c++-header", PRELUDE]
-        run_tool([*compiler(), *precompile, "-o", f"{PRELUDE}.gch"], failure, cwd=folder)
+        run_tool(
+            [*compiler(), *precompile, "-o", f"{PRELUDE}.gch"], failure, cwd=folder
+        )
         # Nothing will be edited here, so no dependencies need to be found out.
         (folder / "make.deps").touch()
         command = " ".join([*compiler(), "-include", PRELUDE])

@@ -216,6 +216,8 @@ def make_network(settings, model):
         options["projection"] = settings.projection
     if settings.device == "cuda":
         options |= {"arch": settings.cuda_arch, "replicas": settings.replicas}
+        if torch.cuda.is_available():
+            options["gradient"] = "cuda"
     return SpikingNetwork(
         model, seed=settings.seed, precision=settings.precision, **options
     )

@@ -34,7 +34,9 @@ def compile_for_host(folder):
         if source.name == "synapses_classes.cu":
             continue
         text = re.sub(
-            r"(\w+)<<<(.*?), (.*?)>>>\(", r"on_host::launch(\1, \2, \3, ", source.read_text()
+            r"(\w+)<<<(.*?), (.*?)>>>\(",
+            r"on_host::launch(\1, \2, \3, ",
+            source.read_text(),
         )
         host = source.with_suffix(".cpp")
         host.write_text(text)

@@ -79,8 +79,8 @@ inline void __syncthreads() {
 }
 template <class T>
 T atomicAdd(T* at, T value) { T old = *at; *at += value; return old; }
-template <class T>
-T atomicCAS(T* at, T compare, T value) { T old = *at; if (old == compare) *at = value; return old; }
+template <class T, class U, class V>
+T atomicCAS(T* at, U compare, V value) { T old = *at; if (old == T(compare)) *at = value; return old; }
 template <class To, class From>
 To bits(From from) { To to; std::memcpy(&to, &from, sizeof to); return to; }
 inline long long __double_as_longlong(double x) { return bits<long long>(x); }
