@@ -48,6 +48,18 @@ def specify(model, n_replicas, precision="double"):
     )
 
 
+def wide_model():
+    # More neurons than a block has threads, and not a multiple of them.
+    return bsnn.Model.dense(
+        [20, 300, 6],
+        v_threshold=[0.12, 0.4],
+        tau_syn=130 * ms,
+        tau_mem=260 * ms,
+        dt=4 * ms,
+        duration=200 * ms,
+    )
+
+
 class EmulatedSimulator(CudaSimulator):
     """The CUDA simulator with its program compiled for the host."""
 
@@ -132,11 +144,11 @@ def test_event_rules_are_refused():
 @needs_brian2cuda
 @pytest.mark.parametrize(
     ("n_replicas", "precision", "name"),
-    [(4, "double", "two layers"), (3, "single", "three layers")],
+    [(4, "double", "wide"), (3, "single", "three layers")],
 )
 def test_emulated_program_equals_cpp(rng, tmp_path, n_replicas, precision, name):
     # 10 samples leave the last trial with idle replicas; 2 leave the first so.
-    model = make_model(name)
+    model = wide_model() if name == "wide" else make_model(name)
     rtol = {"double": 1e-9, "single": 1e-4}[precision]
     with (
         EmulatedSimulator(
