@@ -148,6 +148,11 @@ def make_parser():
         "--precision", choices=("single", "double"), help="(default: single)"
     )
     bench.add_argument("--workers", type=int, help="processes (default: one a core)")
+    bench.add_argument("--device", help="cpp (default) or cuda, which needs a GPU")
+    bench.add_argument("--cuda-arch", type=float, help="(default: the GPU's)")
+    bench.add_argument(
+        "--replicas", type=int, help="samples at a time on a GPU (default: by it)"
+    )
     bench.add_argument("--repeats", type=int, default=7, help="5 or more (default: 7)")
     bench.add_argument("--seed", type=int, help="of weights (default: 0)")
     bench.add_argument(
@@ -213,7 +218,9 @@ _SETTINGS = {
     "--n-test": {"type": int, "help": "use the first N test samples"},
     "--precision": {"help": "single or double (default: single)"},
     "--projection": {"help": "dense or synapses (default: dense)"},
-    "--device": {"help": "cpp (default)"},
+    "--device": {"help": "cpp (default) or cuda, which needs a GPU"},
+    "--cuda-arch": {"type": float, "help": "compute capability (default: the GPU's)"},
+    "--replicas": {"type": int, "help": "samples at a time on a GPU (default: by it)"},
 }
 
 
@@ -232,7 +239,16 @@ def _settings_of(arguments, *more):
 
     names = [option[2:].replace("-", "_") for option in _SETTINGS] + list(more)
     given = {name: getattr(arguments, name) for name in names}
-    return Settings.reference(arguments.dataset, **given)
+    settings = Settings.reference(arguments.dataset, **given)
+    _check_device(settings)
+    return settings
+
+
+def _check_device(settings):
+    if settings.device == "cuda":
+        from .cuda import require_gpu
+
+        require_gpu()  # before anything is loaded or written
 
 
 def _train(arguments):
@@ -345,9 +361,13 @@ def _bench(arguments):
     from .training.settings import Settings
 
     check_peers(arguments.against)
-    names = "dt_ms batch_size precision workers seed layers v_threshold".split()
+    names = (
+        "dt_ms batch_size precision workers seed layers v_threshold "
+        "device cuda_arch replicas"
+    ).split()
     given = {name: getattr(arguments, name) for name in names}
     settings = Settings.reference("mnist", **given)
+    _check_device(settings)
     workload = load_workload(
         arguments.workload,
         n_inputs=settings.layers[0],

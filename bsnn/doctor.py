@@ -81,6 +81,11 @@ def examine(data_dir=None, *, timeout=TIMEOUT) -> list[Check]:
         return list(pool.map(lambda look: look(), looks))
 
 
+def gpu_check(timeout=TIMEOUT) -> Check:
+    """Return the check for a GPU alone."""
+    return _gpu(timeout)
+
+
 def usable(checks) -> bool:
     """Return whether everything that bsnn cannot do without is in order."""
     return all(check.ok for check in checks if check.required)

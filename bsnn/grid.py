@@ -31,6 +31,8 @@ class GridSimulator(Simulator):
 
     Attributes
     ----------
+    folder : Path
+        Of the compiled program.
     seconds : float
         What simulating the last batch took the slowest process, without the exchange.
 
@@ -70,7 +72,7 @@ class GridSimulator(Simulator):
         if workers < 1:
             raise ValueError(f"'workers' must be at least 1, got {workers}.")
         real = np.dtype(np.float32 if precision == "single" else np.float64)
-        folder = build_program(model, precision=precision, projection=projection)
+        folder = self.folder = self._build(precision, projection)
         sizes = [aligned(real.itemsize * m * n) for m, n in model.weight_shapes]
         starts = np.cumsum([0, *sizes])
         self._segment = Segment(int(starts[-1]))
@@ -89,6 +91,9 @@ class GridSimulator(Simulator):
                     ),
                 )
             )
+
+    def _build(self, precision, projection):
+        return build_program(self.model, precision=precision, projection=projection)
 
     @property
     def pids(self):

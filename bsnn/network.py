@@ -29,7 +29,15 @@ class BrianNetwork:
     monitors: tuple[SpikeMonitor, ...]
 
 
-def build_network(model, *, projection="dense", indices=(), times=()):
+def build_network(
+    model,
+    *,
+    projection="dense",
+    indices=(),
+    times=(),
+    n_replicas=1,
+    code=BsnnCodeObject,
+):
     """Write a model as Brian2 objects on the active device.
 
     Sets ``defaultclock.dt`` to the model's time step. Every neuron starts at rest.
@@ -43,13 +51,25 @@ def build_network(model, *, projection="dense", indices=(), times=()):
         weights are set through ``projections[k].w``, row after row.
     indices, times : sequence
         Input spikes: neuron, and seconds as plain numbers.
+    n_replicas : int
+        Copies of every group side by side, neuron i of replica r in place r * n + i;
+        they share the weights. More than one needs a dense projection and `code` whose
+        templates know of replicas.
+    code : type
+        Code object class of everything that has a template in this package.
 
     Returns
     -------
     parts : BrianNetwork
     """
     defaultclock.dt = model.dt
-    inputs = SpikeGeneratorGroup(model.n_inputs, indices, times * second, name="inputs")
+    inputs = SpikeGeneratorGroup(
+        n_replicas * model.n_inputs,
+        indices,
+        times * second,
+        name="inputs",
+        codeobj_class=None if code is BsnnCodeObject else code,
+    )
     groups, projections, monitors = [], [], []
     source = inputs
     for layer, (size, neuron) in enumerate(
@@ -60,18 +80,34 @@ def build_network(model, *, projection="dense", indices=(), times=()):
             equations += neuron.crossing_equations
             threshold = neuron.crossing_threshold
         group = NeuronGroup(
-            size,
+            n_replicas * size,
             equations,
             threshold=threshold,
             reset=neuron.reset,
             method=neuron.method,
             namespace=_in_device_precision(neuron.namespace),
-            codeobj_class=BsnnCodeObject,
+            codeobj_class=code,
             name=f"layer{layer}",
         )
-        projections.append(_project(source, group, neuron.synapse, projection, layer))
+        if projection == "dense":
+            projected = DenseProjection(
+                source,
+                group,
+                neuron.synapse,
+                n_replicas=n_replicas,
+                code=code,
+                name=f"projection{layer}",
+            )
+        else:
+            projected = _synapses(source, group, neuron.synapse, layer)
+        projections.append(projected)
         monitors.append(
-            SpikeMonitor(group, variables=neuron.state, name=f"spikes{layer}")
+            SpikeMonitor(
+                group,
+                variables=neuron.state,
+                name=f"spikes{layer}",
+                codeobj_class=None if code is BsnnCodeObject else code,
+            )
         )
         groups.append(group)
         source = group
@@ -93,17 +129,14 @@ def _in_device_precision(namespace):
     }
 
 
-def _project(source, target, variable, kind, layer):
-    name = f"projection{layer}"
-    if kind == "dense":
-        return DenseProjection(source, target, variable, name=name)
+def _synapses(source, target, variable, layer):
     synapses = Synapses(
         source,
         target,
         f"w : {target.variables[variable].unit!r}",
         on_pre=f"{variable}_post += w",
         namespace={"hertz": Hz},
-        name=name,
+        name=f"projection{layer}",
     )
     synapses.connect()
     return synapses

@@ -24,6 +24,7 @@ PRELUDE = "prelude.h"
 _SOURCES = (
     "codeobject.py",
     "native/prelude.h",
+    "native/protocol.h",
     "native/resident.h",
     "network.py",
     "program.py",
@@ -61,47 +62,49 @@ def build_program(model, *, precision="double", projection="dense"):
         If generating or compiling fails; the output is attached.
     """
     specification = json.dumps(
-        {"model": _structure(model), "precision": precision, "projection": projection},
+        {"model": structure(model), "precision": precision, "projection": projection},
         sort_keys=True,
     )
     home = Path(__file__).parent
     key = fingerprint(
         specification,
-        _brian2_version(),
+        brian2_version(),
         *COMPILE_FLAGS,
         *(home.joinpath(name).read_bytes() for name in _SOURCES),
     )
 
     def make(folder):
-        _run(
+        run_tool(
             [sys.executable, "-m", "bsnn.program", specification, str(folder)],
             "generating the simulation program failed.",
         )
         failure = "compiling the simulation program failed."
         precompile = [*COMPILE_FLAGS, "-I.", "-x", "c++-header", PRELUDE]
-        _run([*compiler(), *precompile, "-o", f"{PRELUDE}.gch"], failure, cwd=folder)
+        run_tool(
+            [*compiler(), *precompile, "-o", f"{PRELUDE}.gch"], failure, cwd=folder
+        )
         # Nothing will be edited here, so no dependencies need to be found out.
         (folder / "make.deps").touch()
         command = " ".join([*compiler(), "-include", PRELUDE])
-        _run(["make", "-j2", f"CXX={command}"], failure, cwd=folder)
+        run_tool(["make", "-j2", f"CXX={command}"], failure, cwd=folder)
         for leftover in (*folder.rglob("*.o"), *folder.glob("*.gch")):
             leftover.unlink()
 
     return build_once("programs", key, make)
 
 
-def _structure(model):
+def structure(model):
     # dt and duration are data of the program, so they are not part of its identity.
     return {**model.to_dict(), "dt": 1e-3, "duration": 1.0}
 
 
-def _brian2_version():
+def brian2_version():
     from importlib.metadata import version
 
     return version("brian2")
 
 
-def _run(command, failure, cwd=None):
+def run_tool(command, failure, cwd=None):
     run = subprocess.run(
         command,
         cwd=cwd,
@@ -126,7 +129,7 @@ def _generate(specification, folder):
     single = values["precision"] == "single"
     prefs.core.default_float_dtype = np.float32 if single else np.float64
     prefs.codegen.cpp.extra_compile_args_gcc = COMPILE_FLAGS
-    for header in (PRELUDE, "resident.h"):
+    for header in (PRELUDE, "protocol.h", "resident.h"):
         shutil.copy(NATIVE / header, folder)
     set_device("cpp_standalone", build_on_run=False, directory=folder)
     model = Model.from_dict(values["model"])
@@ -153,11 +156,11 @@ def _serving_code(device, parts, model):
             name(monitor.variables["i"]),
             name(monitor.variables["t"]),
             f"{name(monitor.variables['N'])}[0]",
-            _braced(f"&{name(monitor.variables[v])}" for v in neuron.state),
-            _braced(name(group.variables[v]) for v in neuron.state),
+            braced(f"&{name(monitor.variables[v])}" for v in neuron.state),
+            braced(name(group.variables[v]) for v in neuron.state),
             str(len(group)),
         ]
-        layers.append(_braced(fields))
+        layers.append(braced(fields))
         weights = projection.variables["w"]
         size = len(projection.source) * len(group)
         binds.append(f"bsnn::bind_weights(segment, at, {name(weights)}, {size});")
@@ -171,7 +174,7 @@ def _serving_code(device, parts, model):
     """
 
 
-def _braced(items):
+def braced(items):
     return "{" + ", ".join(items) + "}"
 
 

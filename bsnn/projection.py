@@ -17,11 +17,15 @@ class DenseProjection(CodeRunner, Group):
     Parameters
     ----------
     source, target : Group
-        Groups of n_pre and n_post neurons.
+        Groups of `n_replicas` times n_pre and n_post neurons.
     variable : str
         Variable of the target to increase; `w` has its unit and dtype.
     name : str
         Name of the Brian2 object.
+    n_replicas : int
+        Copies of the pair of groups side by side, which share the weights.
+    code : type
+        Code object class with a template "dense_projection".
 
     Attributes
     ----------
@@ -32,8 +36,10 @@ class DenseProjection(CodeRunner, Group):
     add_to_magic_network = False
     invalidates_magic_network = False
 
-    def __init__(self, source, target, variable, *, name):
-        n_pre, n_post = len(source), len(target)
+    def __init__(
+        self, source, target, variable, *, name, n_replicas=1, code=BsnnCodeObject
+    ):
+        n_pre, n_post = len(source) // n_replicas, len(target) // n_replicas
         sum_variable = target.variables[variable]
         CodeRunner.__init__(
             self,
@@ -42,14 +48,14 @@ class DenseProjection(CodeRunner, Group):
             when="synapses",
             name=name,
             check_units=False,
-            needed_variables=["w", "_source_events", "_target"],
+            needed_variables=["w", "_source_spikespace", "_target"],
             template_kwds={
                 "source_events": source.variables["_spikespace"],
                 "target": sum_variable,
                 "n_pre": n_pre,
                 "n_post": n_post,
             },
-            codeobj_class=BsnnCodeObject,
+            codeobj_class=code,
         )
         self.source = source
         self.variables = Variables(self, default_index="_synapse")
@@ -62,7 +68,7 @@ class DenseProjection(CodeRunner, Group):
             dtype=sum_variable.dtype,
             index="_synapse",
         )
-        self.variables.add_reference("_source_events", source, "_spikespace")
+        self.variables.add_reference("_source_spikespace", source, "_spikespace")
         self.variables.add_reference("_target", target, variable)
         self.template_kwds["weights"] = self.variables["w"]
         self._enable_group_attributes()

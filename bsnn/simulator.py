@@ -7,6 +7,8 @@ import numpy as np
 
 from .equations import cuba_lif, time_rules
 
+DEVICES = ("cpp", "cuda")
+
 
 def n_cores():
     """Return the number of cores this process may use: BSNN_THREADS, else all."""
@@ -129,7 +131,7 @@ def check_model(model):
             )
 
 
-def make_simulator(model, *, workers=None, **options):
+def make_simulator(model, *, workers=None, device="cpp", **options):
     """Return the simulator of the model's rule.
 
     Parameters
@@ -137,10 +139,22 @@ def make_simulator(model, *, workers=None, **options):
     model : Model
     workers : int, optional
         Processes or threads that share the batch; one per core unless given.
+    device : {"cpp", "cuda"}
+        "cuda" needs the rule "grid" and a GPU; nothing falls back to "cpp".
     **options
-        For the rule "grid", the options of `GridSimulator`.
+        For the rule "grid", the options of `GridSimulator` or `CudaSimulator`.
     """
-    if model.rule == time_rules.GRID:
+    if device not in DEVICES:
+        raise ValueError(
+            f"'device' must be one of {', '.join(DEVICES)}, got {device!r}."
+        )
+    if device == "cuda":
+        if model.rule != time_rules.GRID:
+            raise ValueError(
+                f"'device' must be 'cpp' under the rule {model.rule!r}, got 'cuda'."
+            )
+        from .cuda import CudaSimulator as Kind
+    elif model.rule == time_rules.GRID:
         from .grid import GridSimulator as Kind
     else:
         from .event import EventSimulator as Kind

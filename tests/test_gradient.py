@@ -29,6 +29,17 @@ THREE_MODES = ExponentialModes(
 )
 NO_RESET = ExponentialModes(tau=(0.05,), synaptic=(0.2,), reset=(0.0,))
 
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.cuda,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
+        ],
+    ),
+]
+
 backends = pytest.mark.parametrize(
     "layer_gradient",
     [
@@ -478,3 +489,26 @@ def test_arguments_that_do_not_fit_are_refused(layer_gradient, changed, message)
     layer_gradient(**args)
     with pytest.raises(ValueError, match=message):
         layer_gradient(**args | changed)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("into", [False, True])
+def test_gradient_on_a_device_equals_native(device, into):
+    rng = np.random.default_rng(3)
+    pre = [random_inputs(rng, 14, 5, 0.007, 12), random_inputs(rng, 9, 5, 0.007, 12)]
+    post = [random_layer(rng, n, 4, 0.007, 12, "grid") for n in (17, 8)]
+    weight = torch.from_numpy(rng.normal(size=(5, 4)))
+    layer = arrivals_of(pre), crossings_of(post)
+    grad = torch.from_numpy(rng.normal(size=len(layer[1].neuron)))
+    expected = kernel.layer_gradient(
+        *layer, grad, weight, TWO_MODES, slope_min=SLOPE_MIN
+    )
+    out = torch.full_like(weight, 7) if into else None
+    result = gradient.layer_gradient_on(
+        device, *layer, grad, weight, TWO_MODES, slope_min=SLOPE_MIN, out=out
+    )
+    assert expected.weight.abs().max() > 0
+    assert (result.weight is out) == into
+    for one, other in zip(result[:2], expected[:2], strict=True):
+        assert one.device.type == "cpu"
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)

@@ -18,6 +18,7 @@ ALLOWED = {
 }
 BRIAN2_FILES = {
     "codeobject.py",
+    "cuda_program.py",
     "network.py",
     "program.py",
     "projection.py",

@@ -182,9 +182,13 @@ def measure_build(model, settings):
     folder = cache_dir() / "programs"
     before = set(folder.glob("*")) if folder.is_dir() else set()
     start = time.perf_counter()
-    built = build_program(
-        model, precision=settings.precision, projection=settings.projection
-    )
+    if settings.device == "cuda":
+        with make_network(settings, model) as network:
+            built = network.simulator.folder
+    else:
+        built = build_program(
+            model, precision=settings.precision, projection=settings.projection
+        )
     return {"seconds": time.perf_counter() - start, "cached": built in before}
 
 

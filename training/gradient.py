@@ -154,6 +154,31 @@ def layer_gradient(
     return LayerGradient(grad_weight, grad_arrival, n_clamped)
 
 
+def layer_gradient_on(device, pre, post, grad_sent, weight, modes, **options):
+    """Return `layer_gradient`, computed on `device` and brought back.
+
+    The result lies where `weight` does. Parameters are those of `layer_gradient`.
+    """
+    home, out = weight.device, options.pop("out", None)
+    result = layer_gradient(
+        _moved(pre, device),
+        _moved(post, device),
+        grad_sent.to(device),
+        weight.to(device),
+        modes,
+        **options,
+    )
+    grad_weight = result.weight.to(home)
+    if out is not None:
+        grad_weight = out.copy_(grad_weight)
+    arrival = None if result.arrival is None else result.arrival.to(home)
+    return LayerGradient(grad_weight, arrival, result.n_clamped)
+
+
+def _moved(spikes, device):
+    return type(spikes)(**{k: v.to(device) for k, v in vars(spikes).items()})
+
+
 def check_layer(pre, post, grad_sent, weight, slope_min, out):
     """Raise ValueError unless the arguments of `layer_gradient` fit together."""
     if not slope_min > 0:

@@ -211,9 +211,13 @@ def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=No
 
 def make_network(settings, model):
     """Return the untrained network that `settings` describe."""
-    options = {"workers": settings.workers}
+    options = {"workers": settings.workers, "device": settings.device}
     if model.rule == time_rules.GRID:
         options["projection"] = settings.projection
+    if settings.device == "cuda":
+        options |= {"arch": settings.cuda_arch, "replicas": settings.replicas}
+        if torch.cuda.is_available():
+            options["gradient"] = "cuda"
     return SpikingNetwork(
         model, seed=settings.seed, precision=settings.precision, **options
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from brian2.units import ms
 
 from bsnn.model import Model
+from bsnn.simulator import DEVICES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class Settings:
     precision: str = "single"
     projection: str = "dense"
     device: str = "cpp"
+    cuda_arch: float | None = None
+    replicas: int | None = None
     workers: int | None = None
 
     def __post_init__(self):
@@ -54,8 +57,10 @@ class Settings:
             raise ValueError(
                 f"'learning_rate' must be positive, {self._came('learning_rate')}."
             )
-        if self.device != "cpp":
-            raise ValueError(f"'device' must be 'cpp', {self._came('device')}.")
+        if self.device not in DEVICES:
+            raise ValueError(
+                f"'device' must be one of {', '.join(DEVICES)}, {self._came('device')}."
+            )
 
     def _came(self, name):
         return f"got {getattr(self, name)!r}"

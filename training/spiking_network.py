@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from bsnn.equations import time_rules
+from bsnn.errors import BackendUnavailable
 from bsnn.simulator import make_simulator, n_cores
 from bsnn.spikes import Spikes
 
 from . import gradient, kernel
 from .gradient import Arrivals, Crossings
 
-GRADIENTS = ("native", "torch")
+GRADIENTS = ("native", "torch", "cuda")
 PRECISION = {"single": np.float32, "double": np.float64}
 
 
@@ -56,8 +57,8 @@ class SpikingNetwork(nn.Module):
     slope_min : float
         Slopes of v at a crossing count as at least this many Hz in the gradient, which
         grows without bound where v only grazes the threshold.
-    gradient : {"native", "torch"}
-        Compiled kernel, or pure torch; they agree to rounding.
+    gradient : {"native", "torch", "cuda"}
+        Compiled kernel, or pure torch on the CPU or GPU; they agree to rounding.
     n_threads : int, optional
         Threads of the native gradient, one per core unless given. The result does not
         depend on it.
@@ -95,6 +96,11 @@ class SpikingNetwork(nn.Module):
         if gradient not in GRADIENTS:
             raise ValueError(
                 f"'gradient' must be one of {', '.join(GRADIENTS)}, got {gradient!r}."
+            )
+        if gradient == "cuda" and not torch.cuda.is_available():
+            raise BackendUnavailable(
+                "'gradient' is 'cuda' but this torch finds no GPU; "
+                "install a torch with CUDA, or take 'native'."
             )
         self.model, self.slope_min, self.n_clamped = model, slope_min, 0
         self._gradient = gradient
@@ -144,6 +150,8 @@ class SpikingNetwork(nn.Module):
         """Return the `LayerGradient` of the chosen implementation."""
         if self._gradient == "torch":
             return gradient.layer_gradient(*arguments, **options)
+        if self._gradient == "cuda":
+            return gradient.layer_gradient_on("cuda", *arguments, **options)
         return kernel.layer_gradient(*arguments, n_threads=self._n_threads, **options)
 
     def crossings(self, record, neuron):

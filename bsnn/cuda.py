@@ -1,0 +1,99 @@
+"""The clock-driven simulator on a GPU: replicas of one Brian2 network side by side."""
+
+import re
+import subprocess
+import sys
+
+from .cuda_program import build_cuda_program
+from .errors import BackendUnavailable
+from .grid import GridSimulator
+
+# Replicas for each multiprocessor: about a thousand on a large card.
+REPLICAS_PER_MULTIPROCESSOR = 8
+# When the number of multiprocessors cannot be asked for.
+DEFAULT_REPLICAS = 256
+
+
+def require_gpu():
+    """Return the compute capability of the first GPU.
+
+    Raises
+    ------
+    BackendUnavailable
+        If there is no GPU.
+    """
+    from .doctor import gpu_check
+
+    check = gpu_check()
+    if not check.ok:
+        raise BackendUnavailable(
+            f"'device' must be 'cpp' here: no GPU was found. {check.remedy}; "
+            "`bsnn doctor` says more."
+        )
+    return float(re.search(r",\s*(\d+\.\d+)", check.found)[1])
+
+
+def default_replicas():
+    """Return how many replicas keep the first GPU busy."""
+    code = (
+        "import ctypes as c; d = c.CDLL('libcuda.so.1'); d.cuInit(0); n = c.c_int(); "
+        "f = d.cuDeviceGetAttribute(c.byref(n), 16, 0); print(n.value)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    n = int(run.stdout) if run.returncode == 0 and run.stdout.strip().isdigit() else 0
+    return REPLICAS_PER_MULTIPROCESSOR * n or DEFAULT_REPLICAS
+
+
+class CudaSimulator(GridSimulator):
+    """Simulates a model under the rule "grid" with one generated CUDA program.
+
+    Parameters
+    ----------
+    model : Model
+    precision : {"double", "single"}
+        Of state, weights and records in the program.
+    projection : {"dense"}
+    replicas : int, optional
+        Samples simulated at the same time; by the card unless given.
+    arch : float, optional
+        Compute capability to compile for; that of the first GPU unless given.
+    workers : None
+        There is one program.
+    timeout : float
+        Seconds after which a batch counts as hung.
+
+    Raises
+    ------
+    BackendUnavailable
+        If there is no GPU, or a part of CUDA is missing.
+    BuildError
+        If the program cannot be built.
+    """
+
+    def __init__(
+        self,
+        model,
+        *,
+        precision="double",
+        projection="dense",
+        replicas=None,
+        arch=None,
+        workers=None,
+        timeout=60.0,
+    ):
+        if projection != "dense":
+            raise ValueError(
+                f"'projection' must be 'dense' on a GPU, got {projection!r}."
+            )
+        capability = require_gpu()
+        self.replicas = default_replicas() if replicas is None else replicas
+        self._arch = capability if arch is None else arch
+        super().__init__(model, workers=1, precision=precision, timeout=timeout)
+
+    def _build(self, precision, projection):
+        return build_cuda_program(
+            self.model,
+            precision=precision,
+            n_replicas=self.replicas,
+            arch=self._arch,
+        )

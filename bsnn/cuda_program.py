@@ -1,0 +1,220 @@
+"""Write a model as a CUDA program with replicas side by side, and compile it.
+
+As `bsnn.program`, with brian2cuda in place of Brian2's C++ target.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from .builds import build_once, fingerprint
+from .cuda_tools import find_nvcc, find_packaged_curand
+from .errors import BackendUnavailable
+from .program import NATIVE, PRECISIONS, braced, brian2_version, run_tool, structure
+
+# Without -use_fast_math, so that exponentials round as on the CPU.
+NVCC_FLAGS = ["-w", "-std=c++17", "-O3"]
+GCC_FLAGS = ["-w", "-O3", "-std=c++17"]
+HEADERS = ("protocol.h", "replicas.cuh", "resident.cuh")
+_SOURCES = (
+    "cuda_program.py",
+    "network.py",
+    "projection.py",
+    *(f"native/{name}" for name in HEADERS),
+    *(
+        f"templates/{name}.cu"
+        for name in (
+            "block_kernel",
+            "dense_projection",
+            "reset",
+            "spikegenerator",
+            "spikemonitor",
+            "threshold",
+        )
+    ),
+)
+
+
+def build_cuda_program(model, *, precision, n_replicas, arch):
+    """Return the folder of the model's compiled CUDA program, building it if need be.
+
+    No GPU is needed.
+
+    Parameters
+    ----------
+    model : Model
+        With the rule "grid".
+    precision : {"double", "single"}
+    n_replicas : int
+        Samples that are simulated at the same time.
+    arch : float
+        Compute capability to compile for, such as 9.0.
+
+    Raises
+    ------
+    BackendUnavailable
+        If brian2cuda, nvcc or the curand headers are not there.
+    BuildError
+        If generating or compiling fails; the output is attached.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"'precision' must be one of {', '.join(PRECISIONS)}, got {precision!r}."
+        )
+    if n_replicas < 1:
+        raise ValueError(f"'replicas' must be at least 1, got {n_replicas}.")
+    try:
+        from importlib.metadata import version
+
+        brian2cuda = version("brian2cuda")
+    except ImportError as error:
+        raise BackendUnavailable(
+            "brian2cuda is not installed; `bsnn doctor` says how to install it."
+        ) from error
+    nvcc = find_nvcc()
+    if nvcc is None:
+        raise BackendUnavailable("nvcc was not found; see `bsnn doctor`.")
+    specification = json.dumps(
+        {
+            "model": structure(model),
+            "precision": precision,
+            "n_replicas": n_replicas,
+            "arch": arch,
+        },
+        sort_keys=True,
+    )
+    home = Path(__file__).parent
+    key = fingerprint(
+        specification,
+        brian2_version(),
+        brian2cuda,
+        nvcc,
+        *NVCC_FLAGS,
+        *(home.joinpath(name).read_bytes() for name in _SOURCES),
+    )
+
+    def make(folder):
+        generate_cuda_project(specification, folder)
+        failure = "compiling the CUDA program failed."
+        run_tool(["make", "-j2"], failure, cwd=folder)
+        for leftover in folder.rglob("*.o"):
+            leftover.unlink()
+
+    return build_once("programs", key, make)
+
+
+def generate_cuda_project(specification, folder):
+    """Write the sources of a specification, in a process of their own."""
+    run_tool(
+        [sys.executable, "-m", "bsnn.cuda_program", specification, str(folder)],
+        "generating the CUDA program failed.",
+    )
+
+
+def cuda_code_object(n_replicas):
+    """Return brian2cuda's code object class with the templates of this package."""
+    from brian2cuda.codeobject import CUDAStandaloneCodeObject as Base
+
+    templater = Base.templater.derive(
+        "bsnn", templates_dir="templates", env_globals={"n_replicas": n_replicas}
+    )
+    return type("BsnnCudaCodeObject", (Base,), {"templater": templater})
+
+
+def _set_preferences(prefs, precision, arch):
+    import numpy as np
+
+    nvcc = Path(find_nvcc() or "/usr/local/cuda/bin/nvcc")
+    single = precision == "single"
+    prefs.core.default_float_dtype = np.float32 if single else np.float64
+    prefs.codegen.cpp.extra_compile_args_gcc = GCC_FLAGS
+    curand = find_packaged_curand()
+    if curand:
+        prefs.codegen.cpp.include_dirs = [str(curand)]
+        prefs.codegen.cpp.library_dirs = ["lib"]  # see `_link_curand`
+        prefs.codegen.cpp.runtime_library_dirs = [str(curand.parent / "lib")]
+    backend = prefs.devices.cuda_standalone.cuda_backend
+    backend.extra_compile_args_nvcc = list(NVCC_FLAGS)
+    # Nothing is looked for: programs are also built where there is no GPU.
+    backend.detect_gpus = backend.detect_cuda = False
+    backend.gpu_id, backend.compute_capability = 0, arch
+    backend.cuda_path = str(nvcc.parent.parent)
+    backend.cuda_runtime_version = 13.0 if arch >= 7.5 else 12.0
+
+
+def _generate(specification, folder):
+    """Write the CUDA project of a specification; runs in a process of its own."""
+    import brian2cuda  # noqa: F401  registers the device
+    from brian2 import device, prefs, second, set_device
+
+    from .model import Model
+    from .network import build_network
+
+    values = json.loads(specification)
+    _set_preferences(prefs, values["precision"], values["arch"])
+    for header in HEADERS:
+        shutil.copy(NATIVE / header, folder)
+    set_device("cuda_standalone", build_on_run=False, directory=folder)
+    model, n_replicas = Model.from_dict(values["model"]), values["n_replicas"]
+    parts = build_network(
+        model, n_replicas=n_replicas, code=cuda_code_object(n_replicas)
+    )
+    # As in `bsnn.program`, the loop of resident.cuh takes the place of Brian2's.
+    device.insert_code(
+        "before_network_run", _serving_code(device, parts, model, n_replicas)
+    )
+    parts.network.run(0 * second, namespace={})
+    device.build(directory=folder, compile=False, run=False)
+    _link_curand(Path(folder, "lib"))
+    main = Path(folder, "main.cu")
+    main.write_text('#include "resident.cuh"\n' + main.read_text())
+
+
+def _link_curand(folder):
+    # The package has libcurand.so.10 alone, the linker looks for libcurand.so.
+    curand = find_packaged_curand()
+    library = curand and next((curand.parent / "lib").glob("libcurand.so*"), None)
+    if library:
+        folder.mkdir(exist_ok=True)
+        (folder / "libcurand.so").symlink_to(library)
+
+
+def _serving_code(device, parts, model, n_replicas):
+    from brian2.codegen.generators.cpp_generator import c_data_type
+
+    def on_gpu(variable):
+        return device.get_array_name(variable, access_data=False, prefix="dev")
+
+    real = c_data_type(parts.groups[0].variables["v"].dtype)
+    layers, binds = [], []
+    for group, monitor, projection, neuron in zip(
+        parts.groups, parts.monitors, parts.projections, model.neurons, strict=True
+    ):
+        fields = [
+            on_gpu(monitor.variables["i"]),
+            on_gpu(monitor.variables["t"]),
+            braced(f"&{on_gpu(monitor.variables[v])}" for v in neuron.state),
+            braced(on_gpu(group.variables[v]) for v in neuron.state),
+            str(len(group) // n_replicas),
+            str(n_replicas),
+        ]
+        layers.append(braced(fields))
+        weights = projection.variables["w"]
+        host = device.get_array_name(weights, access_data=False)
+        binds.append(
+            f"bsnn::bind_weights(segment, at, {host}, {on_gpu(weights)}, "
+            f"{weights.size});"
+        )
+    inputs = parts.inputs.variables
+    return f"""
+    bsnn::serve<{real}>(
+        {parts.network.name}, defaultclock, {on_gpu(inputs["_timebins"])},
+        {on_gpu(inputs["neuron_index"])}, {model.n_inputs}, {n_replicas},
+        {{{", ".join(layers)}}},
+        [&](bsnn::Segment& segment) {{ size_t at = 0; {" ".join(binds)} }});
+    """
+
+
+if __name__ == "__main__":
+    _generate(*sys.argv[1:])

@@ -1,0 +1,110 @@
+// What the resident programs of all targets say to their caller, and how.
+//
+// Two shared segments, inherited as file descriptors: the weights, which all workers
+// read in place, and this worker's exchange, which holds its inputs and then its
+// records and which it enlarges when the records need more room. Requests and answers
+// go through a socket; when the other end closes, the program ends.
+#pragma once
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <sys/mman.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace bsnn {
+
+const uint64_t MAGIC = 0x3230306e6e736200;  // "\0bsnn002", version of this protocol
+
+struct Request {
+  uint64_t magic;
+  int64_t n_samples, n_steps, n_inputs;
+  double dt;
+  int64_t exchange_bytes;  // size of the exchange as the caller knows it
+};
+
+struct Answer {
+  uint64_t magic;
+  int64_t exchange_bytes;  // its size now
+  int64_t records_at;      // where in it the records begin
+  double seconds;          // what stepping the network took
+};
+
+inline void fail(const char* what) {
+  std::perror(what);
+  _exit(3);
+}
+
+class Segment {
+  int fd_, access_;
+  char* base_ = nullptr;
+  size_t bytes_ = 0;
+
+ public:
+  Segment(int fd, int access) : fd_(fd), access_(access) {}
+
+  void map(size_t bytes) {
+    if (bytes == bytes_) return;
+    if (base_) munmap(base_, bytes_);
+    void* base = mmap(nullptr, bytes, access_, MAP_SHARED, fd_, 0);
+    if (base == MAP_FAILED) fail("mapping shared memory");
+    base_ = static_cast<char*>(base);
+    bytes_ = bytes;
+  }
+  void map_all() {
+    struct stat status;
+    if (fstat(fd_, &status)) fail("measuring shared memory");
+    map(status.st_size);
+  }
+  void grow(size_t bytes) {
+    if (bytes <= bytes_) return;
+    bytes += bytes / 2;
+    if (ftruncate(fd_, bytes)) fail("enlarging shared memory");
+    map(bytes);
+  }
+  char* at(size_t offset) const { return base_ + offset; }
+  size_t bytes() const { return bytes_; }
+};
+
+// Blocks in a segment begin on cache lines; the Python side counts the same way.
+inline size_t aligned(size_t bytes) { return (bytes + 63) & ~size_t(63); }
+
+inline bool receive(int fd, Request& request) {
+  size_t done = 0;
+  char* to = reinterpret_cast<char*>(&request);
+  while (done < sizeof request) {
+    const ssize_t n = recv(fd, to + done, sizeof request - done, 0);
+    if (n == 0) return false;
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("receiving a request");
+    done += n;
+  }
+  if (request.magic != MAGIC) fail("a request of another protocol");
+  return true;
+}
+
+// Stopped, a program would not see that the socket closed; its parent's death wakes it.
+inline void wake_at_parents_death() {
+#ifdef __linux__
+  prctl(PR_SET_PDEATHSIG, SIGCONT);
+#endif
+}
+
+inline int descriptor(const char* name) {
+  const char* value = std::getenv(name);
+  if (!value) {
+    std::fprintf(stderr, "%s is not set: bsnn starts this program\n", name);
+    _exit(3);
+  }
+  return std::atoi(value);
+}
+
+}  // namespace bsnn

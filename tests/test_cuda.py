@@ -1,0 +1,192 @@
+"""The CUDA target: refused without a GPU, generated, emulated on the host, compiled."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from brian2 import ms
+
+import bsnn
+from bsnn.cli import main
+from bsnn.cuda import CudaSimulator
+from bsnn.cuda_program import build_cuda_program, generate_cuda_project
+from bsnn.cuda_tools import find_nvcc, find_packaged_curand
+from bsnn.doctor import gpu_check
+from bsnn.errors import BackendUnavailable
+from bsnn.grid import GridSimulator
+from bsnn.program import structure
+from bsnn.simulator import make_simulator
+
+from .cuda_on_host import compile_for_host
+from .test_grid import draw, make_model
+
+NO_BRIAN2CUDA = importlib.util.find_spec("brian2cuda") is None
+NO_GPU = not gpu_check().ok
+COMPILE_LIMIT = 300  # seconds
+needs_brian2cuda = pytest.mark.skipif(
+    NO_BRIAN2CUDA, reason="brian2cuda is not installed"
+)
+needs_gpu = pytest.mark.skipif(
+    NO_GPU or NO_BRIAN2CUDA, reason="no GPU, or brian2cuda is not installed"
+)
+ROOT = Path(__file__).parents[1]
+
+
+def specify(model, n_replicas, precision="double"):
+    return json.dumps(
+        {
+            "model": structure(model),
+            "precision": precision,
+            "n_replicas": n_replicas,
+            "arch": 9.0,
+        }
+    )
+
+
+def wide_model():
+    # More neurons than a block has threads, and not a multiple of them.
+    return bsnn.Model.dense(
+        [20, 300, 6],
+        v_threshold=[0.12, 0.4],
+        tau_syn=130 * ms,
+        tau_mem=260 * ms,
+        dt=4 * ms,
+        duration=200 * ms,
+    )
+
+
+class EmulatedSimulator(CudaSimulator):
+    """The CUDA simulator with its program compiled for the host."""
+
+    def __init__(self, model, folder, **options):
+        self._folder = folder
+        self.model, self.replicas = model, options.pop("replicas")
+        GridSimulator.__init__(self, model, workers=1, **options)
+
+    def _build(self, precision, projection):
+        generate_cuda_project(
+            specify(self.model, self.replicas, precision), self._folder
+        )
+        compile_for_host(self._folder)
+        return self._folder
+
+
+def assert_equal_records(ours, theirs, rtol):
+    for one, other in zip(ours, theirs, strict=True):
+        assert other.n_spikes > 0
+        np.testing.assert_array_equal(one.offset, other.offset)
+        np.testing.assert_array_equal(one.step, other.step)
+        np.testing.assert_array_equal(one.neuron, other.neuron)
+        for name, values in other.state.items():
+            np.testing.assert_allclose(one.state[name], values, rtol=rtol, atol=rtol)
+
+
+@pytest.mark.skipif(not NO_GPU, reason="there is a GPU")
+def test_cuda_without_gpu_is_refused():
+    with pytest.raises(BackendUnavailable, match="no GPU was found.*nvidia-smi"):
+        make_simulator(make_model(), device="cuda")
+
+
+@pytest.mark.skipif(not NO_GPU, reason="there is a GPU")
+def test_command_without_gpu_is_refused(capsys, tmp_path):
+    pytest.importorskip("torch")
+    out = tmp_path / "run"
+    assert main(["train", "digits", "--device", "cuda", "--out", str(out)]) == 1
+    assert "no GPU was found" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.skipif(not NO_GPU, reason="there is a GPU")
+def test_gpu_check_without_gpu_is_refused():
+    run = subprocess.run(
+        [sys.executable, ROOT / "examples" / "gpu_check.py"],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 1
+    assert "no GPU was found" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"projection": "synapses"}, "'projection' must be 'dense' on a GPU"),
+        ({"device": "tpu"}, "'device' must be one of cpp, cuda"),
+    ],
+)
+def test_impossible_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_simulator(make_model(), **{"device": "cuda", **options})
+
+
+def test_event_rules_are_refused():
+    model = bsnn.Model.dense(
+        [2, 2],
+        v_threshold=[1],
+        tau_syn=130 * ms,
+        tau_mem=260 * ms,
+        dt=0 * ms,
+        duration=200 * ms,
+        rule="continuous",
+    )
+    with pytest.raises(ValueError, match="'device' must be 'cpp' under the rule"):
+        make_simulator(model, device="cuda")
+
+
+@pytest.mark.cuda_build
+@pytest.mark.cpp
+@needs_brian2cuda
+@pytest.mark.parametrize(
+    ("n_replicas", "precision", "name"),
+    [(4, "double", "wide"), (3, "single", "three layers")],
+)
+def test_emulated_program_equals_cpp(rng, tmp_path, n_replicas, precision, name):
+    # 10 samples leave the last trial with idle replicas; 2 leave the first so.
+    model = wide_model() if name == "wide" else make_model(name)
+    rtol = {"double": 1e-9, "single": 1e-4}[precision]
+    with (
+        EmulatedSimulator(
+            model, tmp_path, replicas=n_replicas, precision=precision
+        ) as cuda,
+        GridSimulator(model, workers=1, precision=precision) as cpp,
+    ):
+        for n_samples in (10, 2):
+            weights, inputs = draw(model, rng, n_samples)
+            assert_equal_records(
+                cuda.run(weights, inputs), cpp.run(weights, inputs), rtol
+            )
+
+
+@pytest.mark.cuda_build
+@pytest.mark.slow
+@needs_brian2cuda
+@pytest.mark.skipif(find_nvcc() is None, reason="nvcc is not installed")
+@pytest.mark.skipif(
+    find_packaged_curand() is None, reason="nvidia-curand is not installed"
+)
+def test_smallest_program_compiles_and_links():
+    start = time.monotonic()
+    folder = build_cuda_program(
+        make_model(), precision="double", n_replicas=2, arch=9.0
+    )
+    assert (folder / "main").stat().st_mode & 0o100
+    assert time.monotonic() - start < COMPILE_LIMIT
+
+
+@pytest.mark.cuda
+@needs_gpu
+@pytest.mark.parametrize("replicas", [1, 16, 256])
+def test_gpu_equals_cpp(rng, replicas):
+    model = make_model()
+    weights, inputs = draw(model, rng, 300)
+    with (
+        CudaSimulator(model, replicas=replicas) as cuda,
+        GridSimulator(model, workers=1) as cpp,
+    ):
+        assert_equal_records(cuda.run(weights, inputs), cpp.run(weights, inputs), 1e-9)
