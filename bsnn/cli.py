@@ -214,6 +214,7 @@ _SETTINGS = {
     "--max-spikes": {"type": int, "nargs": "+", "help": "of each layer, event rules"},
     "--true": {"type": float, "help": "target spikes of the label (15)"},
     "--false": {"type": float, "help": "target spikes of the others (3)"},
+    "--spike-penalty": {"type": float, "help": "price of a hidden spike (0)"},
     "--n-train": {"type": int, "help": "use the first N training samples"},
     "--n-test": {"type": int, "help": "use the first N test samples"},
     "--precision": {"help": "single or double (default: single)"},

@@ -40,6 +40,17 @@ def test_count_loss_gradient_scales_with_what_flows_back():
     assert layers[0].time.grad.tolist() == [3 * (15 - 1) / 2]
 
 
+def test_a_penalty_pushes_every_hidden_spike_later():
+    hidden = output([0, 0, 1], [0, 2, 1], [3, 5, 2])
+    layers = hidden + output([0, 0, 0], [0, 0, 2], [3, 9, 5])
+    plain = SpikeCountLoss(true=4, false=1)(layers[1:], [0, 1])
+    loss = SpikeCountLoss(true=4, false=1, spike_penalty=0.5)(layers, [0, 1])
+    assert loss.item() == plain.item() + 0.5 * 3 / 2
+    loss.backward()
+    np.testing.assert_array_equal(layers[0].time.grad, -0.25)
+    np.testing.assert_array_equal(layers[1].time.grad, np.array([2, 0, 2]) / 2)
+
+
 def test_first_spike_loss_is_a_softmax_of_first_times():
     layers = output([0, 0, 0, 1], [0, 0, 1, 2], [9, 29, 19, 4])
     loss = FirstSpikeLoss(tau=0.01, duration=0.2)(layers, [1, 2])
@@ -67,7 +78,7 @@ def test_wrong_labels_are_refused(loss):
 
 
 def test_impossible_targets_are_refused():
-    with pytest.raises(ValueError, match="'false' must not be negative"):
+    with pytest.raises(ValueError, match="'false' must be finite and not negative"):
         SpikeCountLoss(true=1, false=-1)
     with pytest.raises(ValueError, match="'tau' must be positive"):
         FirstSpikeLoss(tau=0, duration=0.2)

@@ -22,7 +22,6 @@ from bsnn.stock import run_stock
 
 from .bench_report import PHASES, Report, Spread
 from .loop import make_network, train_epoch
-from .losses import SpikeCountLoss
 from .peers import run_peer
 
 MIN_REPEATS = 5
@@ -237,7 +236,7 @@ class _Bench:
         self._network, self._workload = network, workload
         self._batches = batches
         self._batch_size = settings.batch_size
-        self._loss = SpikeCountLoss(true=settings.true, false=settings.false)
+        self._loss = settings.loss()
         self._optimizer = torch.optim.Adam(
             network.parameters(), lr=settings.learning_rate, fused=True
         )

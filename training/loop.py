@@ -15,7 +15,6 @@ from bsnn.encoding import encode_ttfs
 from bsnn.equations import time_rules
 
 from .checkpoint import load_checkpoint, restore_weights, save_checkpoint
-from .losses import SpikeCountLoss
 from .settings import Settings
 from .spiking_network import SpikingNetwork
 
@@ -72,7 +71,7 @@ def train(
     config = settings.config()
     folder.check_free(config, resume=resume)
     progress = sys.stderr.isatty() if progress is None else progress
-    loss = SpikeCountLoss(true=settings.true, false=settings.false)
+    loss = settings.loss()
     with make_network(settings, model) as network:
         folder.create(config)
         optimizer = torch.optim.Adam(

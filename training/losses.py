@@ -1,4 +1,6 @@
-"""Losses on the output layer's spikes."""
+"""Losses on the layers' spikes."""
+
+import math
 
 import numpy as np
 import torch
@@ -8,28 +10,34 @@ from torch import nn
 class SpikeCountLoss(nn.Module):
     r"""Half the squared distance of the spike counts from their targets.
 
-        L = 1/2 sum_j (count_j - target_j)^2, averaged over the samples
+        L = 1/2 sum_j (count_j - target_j)^2 + p n_hidden, averaged over the samples
 
     A count is not differentiable in a spike's time; the error is handed to every spike
     of the neuron instead, dL/dT = target_j - count_j: where spikes are missing they are
-    pulled forward, which makes room for more.
+    pulled forward, which makes room for more. In the same way each of the n_hidden
+    spikes of the hidden layers receives dL/dT = -p, which pushes it later and out.
 
     Parameters
     ----------
     true, false : float
         Target of the label's neuron and of the others, in spikes per sample.
+    spike_penalty : float
+        The price p of a hidden spike.
 
     References
     ----------
     Bacho & Chu 2023, doi:10.1162/neco_a_01609.
     """
 
-    def __init__(self, *, true=15, false=3):
+    def __init__(self, *, true=15, false=3, spike_penalty=0):
         super().__init__()
-        for name, value in (("true", true), ("false", false)):
-            if not value >= 0:
-                raise ValueError(f"'{name}' must not be negative, got {value}.")
-        self.true, self.false = true, false
+        self.true, self.false, self.spike_penalty = true, false, spike_penalty
+        for name in ("true", "false", "spike_penalty"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(
+                    f"'{name}' must be finite and not negative, got {value}."
+                )
 
     def forward(self, layers, labels):
         """Return the loss of a batch.
@@ -59,7 +67,15 @@ class SpikeCountLoss(nn.Module):
         error = (target - counts) / n_samples
         value = 0.5 * n_samples * np.square(error).sum()
         per_spike = error[record.sample, record.neuron]
-        return _CountError.apply(output.time, value, torch.from_numpy(per_spike))
+        loss = _CountError.apply(output.time, value, torch.from_numpy(per_spike))
+        if self.spike_penalty:
+            price = self.spike_penalty / n_samples
+            for layer in layers[:-1]:
+                value = price * layer.record.n_spikes
+                loss = loss + _CountError.apply(
+                    layer.time, value, torch.full_like(layer.time, -price)
+                )
+        return loss
 
 
 class _CountError(torch.autograd.Function):

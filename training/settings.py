@@ -8,6 +8,8 @@ from brian2.units import ms
 from bsnn.model import Model
 from bsnn.simulator import DEVICES
 
+from .losses import SpikeCountLoss
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -32,6 +34,7 @@ class Settings:
     learning_rate_floor: float = 0.0
     true: float = 15.0
     false: float = 3.0
+    spike_penalty: float = 0.0
     tau_mem_ms: float = 260.0
     tau_syn_ms: float = 130.0
     duration_ms: float = 200.0
@@ -115,6 +118,12 @@ class Settings:
     def config(self):
         """Return what a run folder's config.json holds: settings and their model."""
         return {**self.to_dict(), "model": self.model().to_dict()}
+
+    def loss(self):
+        """Return the loss these settings describe."""
+        return SpikeCountLoss(
+            true=self.true, false=self.false, spike_penalty=self.spike_penalty
+        )
 
     def check_dataset(self, dataset):
         """Raise ValueError unless the layers fit the data set."""
