@@ -106,7 +106,9 @@ def check_weights(weight, shape, where):
         )
     flat = weight.ravel()
     # A dot product is the quickest look: where finite, so are all weights.
-    if not np.isfinite(np.dot(flat, flat)) and not np.isfinite(flat).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = np.dot(flat, flat)
+    if not np.isfinite(square) and not np.isfinite(flat).all():
         raise ValueError(
             f"'weights' of {where} must be finite, got "
             f"{np.count_nonzero(~np.isfinite(weight))} values that are not; "

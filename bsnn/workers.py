@@ -166,6 +166,8 @@ def _run(log, function, connection):
         expected = isinstance(error, (BsnnError, ValueError))
         message = str(error) if expected else f"{type(error).__name__}: {error}"
         return message.splitlines()[0], isinstance(error, ProgramError)
+    finally:  # the parent may kill this process once it knows of the end
+        sys.stdout.flush()
     return "", False
 
 
