@@ -76,6 +76,24 @@ class Measurement:
         ):
             self._sums[name] = self._sums.get(name, 0.0) + value
 
+    def state(self):
+        """Return all that was gathered, as plain numbers and lists."""
+        return {
+            "n_samples": self.n_samples,
+            "arrived": self._arrived.tolist(),
+            "fired": [fired.tolist() for fired in self._fired],
+            "sums": {name: float(value) for name, value in self._sums.items()},
+            "layer_spikes": self._layer_spikes.tolist(),
+        }
+
+    def restore(self, state):
+        """Go on from what `state` returned, for the same model."""
+        self.n_samples = state["n_samples"]
+        self._arrived = np.array(state["arrived"])
+        self._fired = [np.array(fired, bool) for fired in state["fired"]]
+        self._sums = dict(state["sums"])
+        self._layer_spikes = np.array(state["layer_spikes"])
+
     def confidence(self):
         """Return the prediction confidence over time.
 

@@ -68,6 +68,12 @@ def make_parser():
     train.add_argument(
         "--resume", action="store_true", help="go on with the run in --out"
     )
+    train.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=30.0,
+        help="between checkpoints within an epoch (default: 30; 0: after each batch)",
+    )
     _add_settings(train)
     train.add_argument("--workers", type=int, help="processes (default: one a core)")
 
@@ -269,6 +275,7 @@ def _train(arguments):
         RunFolder(out),
         measurement=Measurement,
         resume=arguments.resume,
+        checkpoint_seconds=arguments.checkpoint_seconds,
     )
     print(console_table(read_sweep(out).runs))
     return 0

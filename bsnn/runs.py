@@ -16,7 +16,8 @@ from .spikes import Spikes
 
 CONFIG, SUMMARY, METRICS = "config.json", "summary.json", "metrics.csv"
 CONFIDENCE, SPIKES, CHECKPOINT = "confidence.csv", "spikes.npz", "checkpoint.pt"
-FILES = (CONFIG, SUMMARY, METRICS, CONFIDENCE, SPIKES, CHECKPOINT)
+PREVIOUS = "checkpoint.previous.pt"
+FILES = (CONFIG, SUMMARY, METRICS, CONFIDENCE, SPIKES, CHECKPOINT, PREVIOUS)
 METRICS_COLUMNS = (
     "epoch",
     "split",

@@ -134,6 +134,7 @@ def test_a_run_folder_explains_itself(finished):
         "summary.json",
         "confidence.csv",
         "checkpoint.pt",
+        "checkpoint.previous.pt",
         "spikes.npz",
     }
     config, summary = finished.config(), finished.summary()

@@ -1,17 +1,22 @@
 """Checkpoints: weights and optimiser state, loaded without executing anything."""
 
+import os
 import pickle
+import warnings
 
 import torch
 
 from bsnn.errors import RunFolderError
-from bsnn.runs import CHECKPOINT, replacing
+from bsnn.runs import CHECKPOINT, PREVIOUS, replacing
+from bsnn.simulator import check_weights
 
-FORMAT = 1
+FORMAT = 2
 
 
-def save_checkpoint(folder, network, optimizer, *, epoch, rows, confidence):
-    """Write the state after `epoch` epochs; the one before stays until it is whole.
+def save_checkpoint(
+    folder, network, optimizer, *, epoch, rows, confidence, within=None
+):
+    """Write the state of a training, and keep the one before as `PREVIOUS`.
 
     Parameters
     ----------
@@ -22,31 +27,74 @@ def save_checkpoint(folder, network, optimizer, *, epoch, rows, confidence):
         Epochs done.
     rows, confidence : list of dict
         Of metrics.csv and confidence.csv so far.
+    within : dict, optional
+        How far the next epoch is, as `train_epoch` says it.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite.
+    RunFolderError
+        If it cannot be written; the checkpoints there stay.
     """
+    for layer, weight in enumerate(network.weights, start=1):
+        check_weights(weight.detach().numpy(), tuple(weight.shape), f"layer {layer}")
     state = {
         "format": FORMAT,
         "epoch": epoch,
+        "within": within,
         "weights": [weight.detach() for weight in network.weights],
         "optimizer": optimizer.state_dict(),
         "n_clamped": network.n_clamped,
         "rows": rows,
         "confidence": confidence,
     }
-    with replacing(folder.path / CHECKPOINT, "wb") as file:
+    path = folder.path / CHECKPOINT
+    with replacing(path, "wb") as file:
         torch.save(state, file)
+        if path.is_file():  # both names hold it until the new one is whole
+            link = folder.path / f".{PREVIOUS}.link"
+            link.unlink(missing_ok=True)
+            os.link(path, link)
+            os.replace(link, folder.path / PREVIOUS)
+            link.unlink(missing_ok=True)  # two names of one file are not replaced
 
 
-def load_checkpoint(folder):
-    """Return the dict that `save_checkpoint` wrote.
+def load_checkpoint(folder, *, mend=False):
+    """Return the newest dict that `save_checkpoint` wrote and that is whole.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    mend : bool
+        Put the one before in the place of a damaged one.
+
+    Warns
+    -----
+    UserWarning
+        If the newest is damaged and the one before is returned.
 
     Raises
     ------
     RunFolderError
-        If there is none, or it is damaged or of another format.
+        If there is none, or none that is whole and of this format.
     """
-    path = folder.path / CHECKPOINT
+    path, previous = folder.path / CHECKPOINT, folder.path / PREVIOUS
+    try:
+        return _load(path)
+    except RunFolderError as error:
+        if not previous.is_file():
+            raise
+        state = _load(previous)
+        warnings.warn(f"{error} Taking {previous} instead.", stacklevel=2)
+    if mend:
+        os.replace(previous, path)
+    return state
+
+
+def _load(path):
     if not path.is_file():
-        raise RunFolderError(f"{folder.path} holds no {CHECKPOINT}; train first.")
+        raise RunFolderError(f"{path.parent} holds no {path.name}; train first.")
     try:
         state = torch.load(path, weights_only=True)
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:

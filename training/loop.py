@@ -33,6 +33,7 @@ def train(
     resume=False,
     progress=None,
     after_epoch=None,
+    checkpoint_seconds=30.0,
 ):
     """Train with `settings` and fill a run folder.
 
@@ -51,6 +52,8 @@ def train(
         Show a progress bar; by default, if stderr is a terminal.
     after_epoch : callable, optional
         Called with the number of each epoch that has been saved.
+    checkpoint_seconds : float
+        Between checkpoints within an epoch; 0 saves after each batch.
 
     Returns
     -------
@@ -77,13 +80,29 @@ def train(
         optimizer = torch.optim.Adam(
             network.parameters(), lr=settings.learning_rate, fused=True
         )
-        done, rows, confidence = 0, [], []
-        if (folder.path / runs.CHECKPOINT).is_file():
-            state = load_checkpoint(folder)
+        done, rows, confidence, within = 0, [], [], None
+        saved = time.monotonic()
+
+        def save(epoch, within=None):
+            nonlocal saved
+            save_checkpoint(
+                folder,
+                network,
+                optimizer,
+                epoch=epoch,
+                rows=rows,
+                confidence=confidence,
+                within=within,
+            )
+            saved = time.monotonic()
+
+        if any((folder.path / n).is_file() for n in (runs.CHECKPOINT, runs.PREVIOUS)):
+            state = load_checkpoint(folder, mend=True)
             restore_weights(network, state)
             optimizer.load_state_dict(state["optimizer"])
             network.n_clamped = state["n_clamped"]
             done, rows, confidence = state["epoch"], state["rows"], state["confidence"]
+            within = state["within"]
             log.info("resuming %s after epoch %d", folder.path, done)
         for epoch in range(done + 1, settings.epochs + 1):
             for group in optimizer.param_groups:
@@ -95,6 +114,12 @@ def train(
             batches = np.split(
                 order, range(settings.batch_size, len(order), settings.batch_size)
             )
+            measured = measurement(model, settings.true)
+
+            def save_if_due(state, done=epoch - 1):
+                if time.monotonic() - saved >= checkpoint_seconds:
+                    save(done, state())
+
             label = f"epoch {epoch}/{settings.epochs}"
             with tqdm(
                 total=len(order), desc=label, unit="sample", disable=not progress
@@ -106,9 +131,12 @@ def train(
                     dataset.train_images,
                     dataset.train_labels,
                     batches,
-                    measured=measurement(model, settings.true),
+                    measured=measured,
                     advance=bar.update,
+                    within=within,
+                    after_batch=save_if_due,
                 )
+            within = None
             tested, curve = evaluate(
                 network,
                 dataset.test_images,
@@ -128,14 +156,7 @@ def train(
             folder.write_table(
                 runs.CONFIDENCE, confidence, ("epoch", "time_ms", "confidence")
             )
-            save_checkpoint(
-                folder,
-                network,
-                optimizer,
-                epoch=epoch,
-                rows=rows,
-                confidence=confidence,
-            )
+            save(epoch)
             log.info("%s", _line(label, trained, tested))
             if after_epoch is not None:
                 after_epoch(epoch)
@@ -223,7 +244,17 @@ def make_network(settings, model):
 
 
 def train_epoch(
-    network, loss, optimizer, images, labels, batches, *, measured, advance
+    network,
+    loss,
+    optimizer,
+    images,
+    labels,
+    batches,
+    *,
+    measured,
+    advance,
+    within=None,
+    after_batch=None,
 ):
     """Update the weights once for each batch.
 
@@ -240,22 +271,44 @@ def train_epoch(
         Its ``add(records, labels)`` is called for each batch.
     advance : callable
         Called with the number of samples after each batch.
+    within : dict, optional
+        Where to go on in the epoch, as `after_batch` was told.
+    after_batch : callable, optional
+        Called after each batch but the last with a function that returns how far the
+        epoch is: `batch`, `loss`, `n_samples`, `seconds` and the state of `measured`.
 
     Returns
     -------
     metrics : dict
         ``measured.summary()``, with `loss` and `seconds`.
     """
-    start, total, n_samples = time.perf_counter(), 0.0, 0
+    first, start, total, n_samples = 0, time.perf_counter(), 0.0, 0
+    if within is not None:
+        first, total = within["batch"], within["loss"]
+        n_samples, start = within["n_samples"], start - within["seconds"]
+        measured.restore(within["measured"])
+        advance(n_samples)
     # One batch is encoded, and one measured, while another is simulated.
     with ThreadPoolExecutor(1) as beside:
 
         def encode(batch):
             return beside.submit(encode_ttfs, images[batch], network.model)
 
-        pending = encode(batches[0]) if batches else None
+        pending = encode(batches[first]) if first < len(batches) else None
         tallies = []
-        for number, batch in enumerate(batches):
+
+        def state():
+            for tally in tallies:
+                tally.result()
+            return {
+                "batch": number + 1,
+                "loss": total,
+                "n_samples": n_samples,
+                "seconds": time.perf_counter() - start,
+                "measured": measured.state(),
+            }
+
+        for number, batch in enumerate(batches[first:], start=first):
             inputs = pending.result()
             if number + 1 < len(batches):
                 pending = encode(batches[number + 1])
@@ -271,6 +324,8 @@ def train_epoch(
             total += value.item() * len(batch)
             n_samples += len(batch)
             advance(len(batch))
+            if after_batch is not None and number + 1 < len(batches):
+                after_batch(state)
         for tally in tallies:
             tally.result()
     return {

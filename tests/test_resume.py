@@ -1,0 +1,46 @@
+"""A training that is killed ends as if it had not been."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from bsnn import runs
+from bsnn.training.checkpoint import load_checkpoint
+
+from .kill_training import train_digits
+
+pytestmark = [pytest.mark.cpp, pytest.mark.slow]
+N_KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    path = tmp_path_factory.mktemp("unbroken")
+    train_digits(path)
+    return runs.RunFolder(path)
+
+
+def test_twenty_kills_change_nothing(unbroken, tmp_path):
+    script = Path(__file__).with_name("kill_training.py")
+    subprocess.run([sys.executable, script, tmp_path / "run", str(N_KILLS)], check=True)
+    killed = runs.RunFolder(tmp_path / "run")
+    one, other = load_checkpoint(killed), load_checkpoint(unbroken)
+    for a, b in zip(one["weights"], other["weights"], strict=True):
+        assert torch.equal(a, b)
+    columns = [name for name in runs.METRICS_COLUMNS if name != "seconds"]
+    assert killed.metrics()[columns].equals(unbroken.metrics()[columns])
+    assert one["n_clamped"] == other["n_clamped"]
+    assert not list(killed.path.glob(".*"))
+
+
+def test_a_damaged_checkpoint_falls_back(unbroken, tmp_path):
+    whole = (unbroken.path / runs.PREVIOUS).read_bytes()
+    (tmp_path / runs.PREVIOUS).write_bytes(whole)
+    (tmp_path / runs.CHECKPOINT).write_bytes(whole[: len(whole) // 2])
+    with pytest.warns(UserWarning, match="checkpoint.pt is damaged"):
+        state = load_checkpoint(runs.RunFolder(tmp_path), mend=True)
+    assert (state["epoch"], state["within"]["batch"]) == (2, 7)
+    assert (tmp_path / runs.CHECKPOINT).read_bytes() == whole
