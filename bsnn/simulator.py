@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from .equations import cuba_lif, time_rules
+from .errors import NumbersError
 
 
 def n_cores():
@@ -95,19 +96,24 @@ class Simulator(ABC):
 
 
 def check_weights(weight, shape, where):
-    """Raise ValueError unless `weight` has `shape` and only finite values."""
+    """Raise ValueError unless `weight` has `shape`, NumbersError unless finite."""
     if tuple(weight.shape) != shape:
         hint = "; transpose it" if tuple(weight.shape) == shape[::-1] else ""
         raise ValueError(
             f"'weights' of {where} must have shape {shape}, "
             f"got {tuple(weight.shape)}{hint}."
         )
-    flat = weight.ravel()
-    # The dot product is a quick look: it is finite if all weights are, short of overflow.
+    check_finite(weight, f"'weights' of {where}")
+
+
+def check_finite(values, what):
+    """Raise NumbersError unless an array has only finite values."""
+    flat = values.ravel()
+    # The dot product is a quick look: finite if all values are, short of overflow.
     if not np.isfinite(np.dot(flat, flat)) and not np.isfinite(flat).all():
-        raise ValueError(
-            f"'weights' of {where} must be finite, got "
-            f"{np.count_nonzero(~np.isfinite(weight))} values that are not; "
+        raise NumbersError(
+            f"{what} must be finite, got "
+            f"{np.count_nonzero(~np.isfinite(values))} values that are not; "
             "a learning rate that is too high is the usual cause."
         )
 
