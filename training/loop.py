@@ -80,7 +80,8 @@ def train(
     folder.check_free(config, resume=resume)
     progress = sys.stderr.isatty() if progress is None else progress
     loss = SpikeCountLoss(true=settings.true, false=settings.false)
-    with make_network(settings, model) as network:
+    with make_network(settings, model) as network, folder.locked():
+        folder.check_free(config, resume=resume)  # another may have begun since
         folder.create(config)
         optimizer = torch.optim.Adam(
             network.parameters(), lr=settings.learning_rate, fused=True
