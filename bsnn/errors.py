@@ -29,5 +29,9 @@ class DataError(BsnnError):
     """A data set is missing, damaged or inconsistent."""
 
 
+class NumbersError(BsnnError, ValueError):
+    """Weights or gradients are not finite; the last checkpoint stands."""
+
+
 class RunFolderError(BsnnError):
     """A run folder cannot be written, or does not hold what was asked of it."""

@@ -8,6 +8,7 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pandas as pd
 
@@ -17,6 +18,7 @@ from .spikes import Spikes
 CONFIG, SUMMARY, METRICS = "config.json", "summary.json", "metrics.csv"
 CONFIDENCE, SPIKES, CHECKPOINT = "confidence.csv", "spikes.npz", "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
+LOCK = ".lock"
 FILES = (CONFIG, SUMMARY, METRICS, CONFIDENCE, SPIKES, CHECKPOINT, PREVIOUS)
 METRICS_COLUMNS = (
     "epoch",
@@ -106,7 +108,7 @@ class RunFolder:
         path = self.path
         if path.exists() and not path.is_dir():
             raise RunFolderError(f"'out' must name a folder, {path} is a file.")
-        if not path.is_dir() or set(path.iterdir()) <= set(self._leftovers()):
+        if not path.is_dir() or set(path.iterdir()) <= self._harmless():
             return
         if not (path / CONFIG).is_file():
             raise RunFolderError(
@@ -125,6 +127,33 @@ class RunFolder:
                 "with it under its own settings, or choose another folder."
             )
 
+    @contextlib.contextmanager
+    def locked(self):
+        """Make the folder and keep other trainings out of it; it ends with the process.
+
+        Raises
+        ------
+        RunFolderError
+            If another process trains in it, or it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.path / LOCK, timeout=0)
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise RunFolderError(
+                f"another training is running in {self.path}; wait for its end or "
+                "choose another folder."
+            ) from error
+        except OSError as error:
+            raise RunFolderError(
+                f"the folder {self.path} cannot be made ({error}); choose another name."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
     def create(self, config):
         """Make the folder, unless it is there, and write its configuration.
 
@@ -142,6 +171,9 @@ class RunFolder:
 
     def _leftovers(self):
         return [path for name in FILES for path in self.path.glob(f".{name}.*")]
+
+    def _harmless(self):
+        return {*self._leftovers(), self.path / LOCK}
 
     def _differences(self, config):
         there, asked = self.config(), json.loads(json.dumps(config))

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from .equations import cuba_lif, time_rules
+from .errors import NumbersError
 
 DEVICES = ("cpp", "cuda")
 
@@ -97,21 +98,26 @@ class Simulator(ABC):
 
 
 def check_weights(weight, shape, where):
-    """Raise ValueError unless `weight` has `shape` and only finite values."""
+    """Raise ValueError unless `weight` has `shape`, NumbersError unless finite."""
     if tuple(weight.shape) != shape:
         hint = "; transpose it" if tuple(weight.shape) == shape[::-1] else ""
         raise ValueError(
             f"'weights' of {where} must have shape {shape}, "
             f"got {tuple(weight.shape)}{hint}."
         )
-    flat = weight.ravel()
-    # A dot product is the quickest look: where finite, so are all weights.
+    check_finite(weight, f"'weights' of {where}")
+
+
+def check_finite(values, what):
+    """Raise NumbersError unless an array has only finite values."""
+    flat = values.ravel()
+    # A dot product is the quickest look: where finite, so are all values.
     with np.errstate(over="ignore", invalid="ignore"):
         square = np.dot(flat, flat)
     if not np.isfinite(square) and not np.isfinite(flat).all():
-        raise ValueError(
-            f"'weights' of {where} must be finite, got "
-            f"{np.count_nonzero(~np.isfinite(weight))} values that are not; "
+        raise NumbersError(
+            f"{what} must be finite, got "
+            f"{np.count_nonzero(~np.isfinite(values))} values that are not; "
             "a learning rate that is too high is the usual cause."
         )
 

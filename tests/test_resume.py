@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from bsnn import runs
+from bsnn.errors import RunFolderError
 from bsnn.training.checkpoint import load_checkpoint
 
 from .kill_training import train_digits
@@ -33,7 +34,15 @@ def test_twenty_kills_change_nothing(unbroken, tmp_path):
     columns = [name for name in runs.METRICS_COLUMNS if name != "seconds"]
     assert killed.metrics()[columns].equals(unbroken.metrics()[columns])
     assert one["n_clamped"] == other["n_clamped"]
-    assert not list(killed.path.glob(".*"))
+    assert {path.name for path in killed.path.glob(".*")} <= {runs.LOCK}
+
+
+def test_a_folder_in_use_is_refused(unbroken):
+    before = {path: path.stat().st_mtime_ns for path in unbroken.path.iterdir()}
+    with unbroken.locked():
+        with pytest.raises(RunFolderError, match="another training is running in"):
+            train_digits(unbroken.path)
+    assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
 def test_a_damaged_checkpoint_falls_back(unbroken, tmp_path):

@@ -13,6 +13,8 @@ from tqdm import tqdm
 from bsnn import runs
 from bsnn.encoding import encode_ttfs
 from bsnn.equations import time_rules
+from bsnn.errors import NumbersError
+from bsnn.simulator import check_finite
 
 from .checkpoint import load_checkpoint, restore_weights, save_checkpoint
 from .settings import Settings
@@ -63,7 +65,9 @@ def train(
     Raises
     ------
     ValueError
-        If the data set does not fit the settings, or weights become NaN.
+        If the data set does not fit the settings.
+    NumbersError
+        If weights or gradients are not finite; the last checkpoint stands.
     RunFolderError
         If the folder holds another run, or cannot be written.
     ProgramError
@@ -75,7 +79,8 @@ def train(
     folder.check_free(config, resume=resume)
     progress = sys.stderr.isatty() if progress is None else progress
     loss = settings.loss()
-    with make_network(settings, model) as network:
+    with make_network(settings, model) as network, folder.locked():
+        folder.check_free(config, resume=resume)  # another may have begun since
         folder.create(config)
         optimizer = torch.optim.Adam(
             network.parameters(), lr=settings.learning_rate, fused=True
@@ -124,18 +129,21 @@ def train(
             with tqdm(
                 total=len(order), desc=label, unit="sample", disable=not progress
             ) as bar:
-                trained = train_epoch(
-                    network,
-                    loss,
-                    optimizer,
-                    dataset.train_images,
-                    dataset.train_labels,
-                    batches,
-                    measured=measured,
-                    advance=bar.update,
-                    within=within,
-                    after_batch=save_if_due,
-                )
+                try:
+                    trained = train_epoch(
+                        network,
+                        loss,
+                        optimizer,
+                        dataset.train_images,
+                        dataset.train_labels,
+                        batches,
+                        measured=measured,
+                        advance=bar.update,
+                        within=within,
+                        after_batch=save_if_due,
+                    )
+                except NumbersError as error:
+                    raise NumbersError(f"epoch {epoch}, {error}") from error
             within = None
             tested, curve = evaluate(
                 network,
@@ -312,10 +320,14 @@ def train_epoch(
             inputs = pending.result()
             if number + 1 < len(batches):
                 pending = encode(batches[number + 1])
-            layers = network(inputs)
-            value = loss(layers, labels[batch])
-            optimizer.zero_grad()
-            value.backward()
+            try:
+                layers = network(inputs)
+                value = loss(layers, labels[batch])
+                optimizer.zero_grad()
+                value.backward()
+                _check_gradients(network)
+            except NumbersError as error:
+                raise NumbersError(f"batch {number + 1}: {error}") from error
             optimizer.step()
             for tally in tallies:
                 tally.result()
@@ -333,6 +345,13 @@ def train_epoch(
         "loss": total / max(n_samples, 1),
         "seconds": time.perf_counter() - start,
     }
+
+
+def _check_gradients(network):
+    """Stop before the optimiser takes NaN, from a membrane or from the loss, on."""
+    for layer, weight in enumerate(network.weights, start=1):
+        if weight.grad is not None:
+            check_finite(weight.grad.numpy(), f"the gradient of layer {layer}")
 
 
 def evaluate(network, images, labels, *, measured, loss=None):
