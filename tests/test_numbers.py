@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import bsnn.training.loop as loop
+import bsnn.training.settings as settings
 from bsnn import runs
 from bsnn.errors import NumbersError
 from bsnn.training.checkpoint import load_checkpoint
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.cpp]
 
 
 def test_a_nan_gradient_stops_before_it_is_saved(tmp_path, monkeypatch):
-    class SpoiledLoss(loop.SpikeCountLoss):
+    class SpoiledLoss(settings.SpikeCountLoss):
         calls = 0
 
         def __call__(self, layers, labels):
@@ -22,7 +22,7 @@ def test_a_nan_gradient_stops_before_it_is_saved(tmp_path, monkeypatch):
             value = super().__call__(layers, labels)
             return value * float("nan") if self.calls == 12 else value
 
-    monkeypatch.setattr(loop, "SpikeCountLoss", SpoiledLoss)
+    monkeypatch.setattr(settings, "SpikeCountLoss", SpoiledLoss)
     # Eight batches and one test an epoch: the twelfth call is batch 3 of epoch 2.
     words = "epoch 2, batch 3: the gradient of layer 1 must be finite.*learning rate"
     with pytest.raises(NumbersError, match=words):
