@@ -154,11 +154,8 @@ def make_parser():
         "--precision", choices=("single", "double"), help="(default: single)"
     )
     bench.add_argument("--workers", type=int, help="processes (default: one a core)")
-    bench.add_argument("--device", help="cpp (default) or cuda, which needs a GPU")
-    bench.add_argument("--cuda-arch", type=float, help="(default: the GPU's)")
-    bench.add_argument(
-        "--replicas", type=int, help="samples at a time on a GPU (default: by it)"
-    )
+    for option in ("--device", "--cuda-arch", "--replicas"):
+        bench.add_argument(option, **_SETTINGS[option])
     bench.add_argument("--repeats", type=int, default=7, help="5 or more (default: 7)")
     bench.add_argument("--seed", type=int, help="of weights (default: 0)")
     bench.add_argument(

@@ -11,7 +11,15 @@ from pathlib import Path
 from .builds import build_once, fingerprint
 from .cuda_tools import find_nvcc, find_packaged_curand
 from .errors import BackendUnavailable
-from .program import NATIVE, PRECISIONS, braced, brian2_version, run_tool, structure
+from .program import (
+    NATIVE,
+    PRECISIONS,
+    braced,
+    brian2_version,
+    run_tool,
+    serve_call,
+    structure,
+)
 
 # Without -use_fast_math, so that exponentials round as on the CPU.
 NVCC_FLAGS = ["-w", "-std=c++17", "-O3"]
@@ -20,6 +28,7 @@ HEADERS = ("protocol.h", "replicas.cuh", "resident.cuh")
 _SOURCES = (
     "cuda_program.py",
     "network.py",
+    "program.py",
     "projection.py",
     *(f"native/{name}" for name in HEADERS),
     *(
@@ -181,17 +190,11 @@ def _link_curand(folder):
 
 
 def _serving_code(device, parts, model, n_replicas):
-    from brian2.codegen.generators.cpp_generator import c_data_type
-
     def on_gpu(variable):
         return device.get_array_name(variable, access_data=False, prefix="dev")
 
-    real = c_data_type(parts.groups[0].variables["v"].dtype)
-    layers, binds = [], []
-    for group, monitor, projection, neuron in zip(
-        parts.groups, parts.monitors, parts.projections, model.neurons, strict=True
-    ):
-        fields = [
+    def describe(group, monitor, neuron):
+        return [
             on_gpu(monitor.variables["i"]),
             on_gpu(monitor.variables["t"]),
             braced(f"&{on_gpu(monitor.variables[v])}" for v in neuron.state),
@@ -199,21 +202,25 @@ def _serving_code(device, parts, model, n_replicas):
             str(len(group) // n_replicas),
             str(n_replicas),
         ]
-        layers.append(braced(fields))
-        weights = projection.variables["w"]
-        host = device.get_array_name(weights, access_data=False)
-        binds.append(
-            f"bsnn::bind_weights(segment, at, {host}, {on_gpu(weights)}, "
-            f"{weights.size});"
+
+    def both(variable):
+        return (
+            f"{device.get_array_name(variable, access_data=False)}, {on_gpu(variable)}"
         )
+
     inputs = parts.inputs.variables
-    return f"""
-    bsnn::serve<{real}>(
-        {parts.network.name}, defaultclock, {on_gpu(inputs["_timebins"])},
-        {on_gpu(inputs["neuron_index"])}, {model.n_inputs}, {n_replicas},
-        {{{", ".join(layers)}}},
-        [&](bsnn::Segment& segment) {{ size_t at = 0; {" ".join(binds)} }});
-    """
+    return serve_call(
+        parts,
+        model,
+        inputs=[
+            on_gpu(inputs["_timebins"]),
+            on_gpu(inputs["neuron_index"]),
+            str(model.n_inputs),
+            str(n_replicas),
+        ],
+        describe=describe,
+        weights_at=both,
+    )
 
 
 if __name__ == "__main__":

@@ -142,17 +142,11 @@ def _generate(specification, folder):
 
 
 def _serving_code(device, parts, model):
-    from brian2.codegen.generators.cpp_generator import c_data_type
-
     def name(variable):
         return device.get_array_name(variable, access_data=False)
 
-    real = c_data_type(parts.groups[0].variables["v"].dtype)
-    layers, binds = [], []
-    for group, monitor, projection, neuron in zip(
-        parts.groups, parts.monitors, parts.projections, model.neurons, strict=True
-    ):
-        fields = [
+    def describe(group, monitor, neuron):
+        return [
             name(monitor.variables["i"]),
             name(monitor.variables["t"]),
             f"{name(monitor.variables['N'])}[0]",
@@ -160,16 +154,45 @@ def _serving_code(device, parts, model):
             braced(name(group.variables[v]) for v in neuron.state),
             str(len(group)),
         ]
-        layers.append(braced(fields))
-        weights = projection.variables["w"]
-        size = len(projection.source) * len(group)
-        binds.append(f"bsnn::bind_weights(segment, at, {name(weights)}, {size});")
+
     inputs = parts.inputs.variables
+    return serve_call(
+        parts,
+        model,
+        inputs=[
+            name(inputs["_timebins"]),
+            name(inputs["neuron_index"]),
+            f"{name(inputs['_lastindex'])}[0]",
+        ],
+        describe=describe,
+        weights_at=name,
+    )
+
+
+def serve_call(parts, model, *, inputs, describe, weights_at):
+    """Return the call of `bsnn::serve`, the loop of a resident program.
+
+    `describe(group, monitor, neuron)` gives what the target's `Layer` is made of, and
+    `weights_at(variable)` where it keeps the weights.
+    """
+    from brian2.codegen.generators.cpp_generator import c_data_type
+
+    real = c_data_type(parts.groups[0].variables["v"].dtype)
+    layers = [
+        braced(describe(*of_layer))
+        for of_layer in zip(parts.groups, parts.monitors, model.neurons, strict=True)
+    ]
+    binds = [
+        f"bsnn::bind_weights(segment, at, {weights_at(projection.variables['w'])}, "
+        f"{m * n});"
+        for projection, (m, n) in zip(
+            parts.projections, model.weight_shapes, strict=True
+        )
+    ]
     return f"""
     bsnn::serve<{real}>(
-        {parts.network.name}, defaultclock, {name(inputs["_timebins"])},
-        {name(inputs["neuron_index"])}, {name(inputs["_lastindex"])}[0],
-        {{{", ".join(layers)}}},
+        {parts.network.name}, defaultclock, {", ".join(inputs)},
+        {braced(layers)},
         [&](bsnn::Segment& segment) {{ size_t at = 0; {" ".join(binds)} }});
     """
 
