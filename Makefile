@@ -1,12 +1,17 @@
 # make demo: train on real handwritten digits at five time steps, table and figures.
-# make test: lint and the whole test suite. Both set up .venv by themselves.
+# make test: lint and the whole test suite.
+# make study: the runs, tables and figures of docs/results.md; takes hours, can be resumed.
+# make study-quick: a ten-minute version of it. All set up .venv by themselves.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test clean
+# The study's run folders, outside the repository; it reads the data sets in BSNN_DATA.
+STUDY ?= ../bsnn-study
+
+.PHONY: demo test study study-quick clean
 
 $(VENV)/ready: setup.cfg constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +26,12 @@ test: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -q
+
+study: $(VENV)/ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" examples/study.sh $(STUDY) docs/results
+
+study-quick: $(VENV)/ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" examples/study.sh $(STUDY)-quick $(STUDY)-quick/results quick
 
 clean:
 	rm -rf $(VENV) build demo *.egg-info .pytest_cache .ruff_cache .hypothesis

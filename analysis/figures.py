@@ -10,12 +10,14 @@ from bsnn.equations import time_rules
 from bsnn.model import Model
 from bsnn.runs import SPIKES, RunFolder
 
-from . import pareto, plots, published, sample_plots, tables, traces
+from . import one_neuron, pareto, plots, published, sample_plots, tables, traces
 
+N_PANELS = 2  # rules that have a panel of their own, side by side
 N_TRACES = 2  # neurons whose potential is drawn, in each panel
 # One collapsed cell, with this many times the smallest error, would hide differences
 # between the others: those with a little more than it are drawn once more alone.
 COLLAPSED, NEAR_FRONT = 3, 1.5
+N_STEPS = 5  # time steps in the figure of one neuron
 AXIS = "Accuracies ten points or more apart have an axis logarithmic in the error."
 
 
@@ -79,6 +81,7 @@ def draw(sweep, load_weights=None):
         "accuracy_over_dt": draw_accuracy,
         "spikes_over_dt": draw_spikes,
         "transfer": draw_transfer,
+        "one_neuron": draw_one_neuron,
         "raster": draw_raster,
         "membrane": lambda sweep: draw_membrane(sweep, load_weights),
     }.items():
@@ -125,9 +128,10 @@ def draw_confidence(sweep):
     table = tables.mean_over_seeds(both, [*tables.CELL, "time_ms"], ["confidence"])
     ours = table[table.source == "bsnn"]
     rules = [rule for rule in _in_order(ours.rule) if rule != time_rules.CONTINUOUS]
-    rules = rules or [time_rules.CONTINUOUS]
+    rules = rules[:N_PANELS] or [time_rules.CONTINUOUS]
     # Published points only where a line of ours goes past them.
-    table = table[table.dt_ms.isin(ours.dt_ms) & table.rule.isin(ours.rule)]
+    drawn = table.rule.isin([*rules, time_rules.CONTINUOUS])
+    table = table[table.dt_ms.isin(ours.dt_ms) & table.rule.isin(ours.rule) & drawn]
     steps = sorted(table.dt_ms.unique())
     figure, axes = plots.new_figure(len(rules), height=3.6, sharey=True)
     for ax, rule in zip(axes, rules, strict=True):
@@ -190,7 +194,8 @@ def draw_transfer(sweep):
     by = [*tables.CELL, "test_dt_ms"]
     table = tables.mean_over_seeds(sweep.transfer, by, ["accuracy"])
     table = table[table.rule != time_rules.CONTINUOUS]
-    rules = _in_order(table.rule)
+    rules = _in_order(table.rule)[:N_PANELS]
+    table = table[table.rule.isin(rules)]
     if not rules:
         raise NoData(
             "no run was evaluated at other time steps; "
@@ -207,6 +212,35 @@ def draw_transfer(sweep):
         table,
         "Test accuracy (%) of networks trained at one time step and run at another; "
         "framed where both are the same. Mean over seeds.",
+    )
+
+
+def draw_one_neuron(sweep):
+    run = next(sweep.runs.itertuples())
+    model = _model(sweep, run)
+    steps = np.array(sorted(set(sweep.runs.dt_ms) - {0.0}))
+    if model is None or not len(steps):
+        raise NoData("it needs a time step above 0 and the model in config.json")
+    chosen = np.unique(np.linspace(0, len(steps) - 1, N_STEPS).round().astype(int))
+    try:
+        table = one_neuron.count_table(model, steps[chosen])
+    except ValueError as error:
+        raise NoData(str(error)) from error
+    target = sweep.configs[run.run].get("true")
+    figure, axes = plots.new_figure(2, height=3.2, sharey=True)
+    rules = (time_rules.GRID, time_rules.QUANTISED_EVENT)
+    for ax, rule in zip(axes, rules, strict=True):
+        panel = table[table.rule.isin((rule, time_rules.CONTINUOUS))]
+        plots.plot_counts(panel, ax, target)
+        ax.set_title(rule)
+    axes[1].set_ylabel(None)
+    axes[1].get_legend().remove()
+    return (
+        figure,
+        table,
+        "Spikes of one output neuron against its drive under two rules, beside its "
+        f"count in continuous time. {one_neuron.INPUT} The charge is the sum of the "
+        "weights times tau_syn, in thresholds.",
     )
 
 
@@ -229,9 +263,9 @@ def draw_membrane(sweep, load_weights):
     run, layers, label = _example(sweep)
     if load_weights is None:
         raise NoData("it needs the trained weights, and no way to load them was given")
-    if "model" not in sweep.configs[run.run]:
+    model = _model(sweep, run)
+    if model is None:
         raise NoData(f"the config.json of {run.run} does not describe the model")
-    model = Model.from_dict(sweep.configs[run.run]["model"])
     weights = load_weights(_path(sweep, run))
     figure, axes = plots.new_figure(2, height=3.2)
     parts = []
@@ -285,9 +319,14 @@ def _path(sweep, run):
     return inside if inside.is_dir() else sweep.folder
 
 
+def _model(sweep, run):
+    description = sweep.configs[run.run].get("model")
+    return None if description is None else Model.from_dict(description)
+
+
 def _duration_ms(sweep, run):
-    model = sweep.configs[run.run].get("model")
-    return None if model is None else 1e3 * model["duration"]
+    model = _model(sweep, run)
+    return None if model is None else 1e3 * model.duration_seconds
 
 
 def _most_active(layer, first):
@@ -302,8 +341,10 @@ def _check_positive_dt(runs):
 
 
 def _in_order(rules):
+    """Return the time rules in their fixed order, before those with another loss."""
     present = set(rules)
-    return [rule for rule in plots.RULES if rule in present]
+    known = [rule for rule in plots.RULES if rule in present]
+    return known + sorted(present - set(known))
 
 
 def _subtitle(sweep, table, what="mean ± SD over seeds"):

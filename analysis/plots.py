@@ -52,7 +52,6 @@ _PRINT = {
     "pdf.fonttype": 42,  # text stays text
     "svg.fonttype": "path",
     "svg.hashsalt": "bsnn",
-    "savefig.dpi": 200,
 }
 
 
@@ -91,7 +90,7 @@ def plot_pareto(table, ax):
     ax : Axes
     """
     _one_dataset(table)
-    for source, rule, points in _series(table):
+    for source, rule, style, points in _series(table):
         x, y = points.inverse_spikes, 100 * points.accuracy
         spread = [x - points.inverse_spikes_low, points.inverse_spikes_high - x]
         ax.errorbar(
@@ -102,7 +101,7 @@ def plot_pareto(table, ax):
             label=series_label(source, rule),
             linestyle="none",
             elinewidth=0.5,
-            **_rule_style(source, rule),
+            **style,
         )
     for source, points in table[table.on_front].groupby("source"):
         front = points.sort_values("inverse_spikes")
@@ -195,7 +194,7 @@ def plot_over_dt(table, ax, value):
     _one_dataset(table)
     scale = 100 if value == "accuracy" else 1
     zero = zero_position(table.dt_ms)
-    for source, rule, line in _series(table):
+    for source, rule, style, line in _series(table):
         line = line.sort_values("dt_ms")
         ax.errorbar(
             line.dt_ms.where(line.dt_ms > 0, zero),
@@ -205,7 +204,7 @@ def plot_over_dt(table, ax, value):
             linestyle="-" if source == "bsnn" else (0, (4, 2)),
             elinewidth=0.8,
             capsize=2,
-            **_rule_style(source, rule),
+            **style,
         )
     time_step_axis(ax, table.dt_ms)
     if value == "accuracy":
@@ -253,13 +252,52 @@ def plot_transfer(table, ax):
     return ax
 
 
+def plot_counts(table, ax, target=None):
+    """Draw the spikes of one neuron against its drive, one line for each time step.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `one_neuron.count_table` returns it, of one rule and the continuous limit,
+        which is drawn in black.
+    ax : Axes
+    target : float, optional
+        Spikes that the loss asks of the label, marked by a line across.
+    """
+    steps = sorted(table.dt_ms[table.dt_ms > 0].unique())
+    for dt, line in table.groupby("dt_ms"):
+        if dt == 0:
+            style = {"color": "black", "linewidth": 1}
+        else:
+            style = {"color": _sequential_colour(steps.index(dt), len(steps))}
+        ax.plot(line.charge, line.spikes, label=_time_step_label(dt), **style)
+    if target is not None:
+        ax.axhline(target, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
+        ax.annotate(
+            "target",
+            (1, target),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+            color="0.4",
+        )
+    ax.set_xlabel("Input charge (thresholds)")
+    ax.set_ylabel("Spikes of the neuron")
+    ax.set_xlim(0, table.charge.max())
+    ax.set_ylim(bottom=0)
+    ax.legend(title="Time step")
+    return ax
+
+
 def fix_layout(figure):
     """Lay a finished figure out once, not each time it is written."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
 
 
-def save_figure(figure, path, table):
+def save_figure(figure, path, table, *, pdf=True, dpi=200):
     """Save a figure as PDF and PNG with the CSV of exactly the plotted numbers.
 
     Parameters
@@ -268,6 +306,10 @@ def save_figure(figure, path, table):
     path : path
         Without suffix. Each file appears complete or not at all.
     table : DataFrame
+    pdf : bool
+        Leave the PDF out if False.
+    dpi : int
+        Dots per inch of the PNG.
 
     Returns
     -------
@@ -275,16 +317,24 @@ def save_figure(figure, path, table):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    paths = [path.with_name(f"{path.name}.{kind}") for kind in ("pdf", "png", "csv")]
-    pdf, png, csv = paths
+    paths = []
     # The same figure gives the same bytes: no date in them.
-    with replacing(pdf, "wb") as file:
-        figure.savefig(file, format="pdf", metadata={"CreationDate": None})
-    with replacing(png, "wb") as file:
-        figure.savefig(file, format="png")
-    with replacing(csv) as file:
-        table.to_csv(file, index=False)
+    for kind, options in (
+        ("pdf", {"metadata": {"CreationDate": None}}),
+        ("png", {"dpi": dpi}),
+    )[not pdf :]:
+        paths.append(path.with_name(f"{path.name}.{kind}"))
+        with replacing(paths[-1], "wb") as file:
+            figure.savefig(file, format=kind, **options)
+    paths.append(path.with_name(f"{path.name}.csv"))
+    save_table(paths[-1], table)
     return paths
+
+
+def save_table(path, table):
+    """Save a table as CSV; the file appears complete or not at all."""
+    with replacing(path) as file:
+        table.to_csv(file, index=False)
 
 
 def svg_text(figure):
@@ -312,17 +362,18 @@ def _one_dataset(table):
 
 def _series(table):
     # Published points first, so that ours lie on top; rules in their fixed order.
-    order = {rule: index for index, rule in enumerate(RULES)}
+    order = [*RULES, *sorted(set(table.rule) - set(RULES))]
     keys = table[["source", "rule"]].drop_duplicates().itertuples(index=False)
-    for source, rule in sorted(
-        keys, key=lambda k: (k[0] == "bsnn", order.get(k[1], 9))
-    ):
-        yield source, rule, table[(table.source == source) & (table.rule == rule)]
+    for source, rule in sorted(keys, key=lambda k: (k[0] == "bsnn", order.index(k[1]))):
+        points = table[(table.source == source) & (table.rule == rule)]
+        yield source, rule, _rule_style(source, order.index(rule)), points
 
 
-def _rule_style(source, rule):
-    index = RULES.index(rule) if rule in RULES else len(RULES)
-    style = {"color": COLOURS[index], "marker": MARKERS[index]}
+def _rule_style(source, index):
+    style = {
+        "color": COLOURS[index % len(COLOURS)],
+        "marker": MARKERS[index % len(MARKERS)],
+    }
     if source != "bsnn":
         style |= {"markerfacecolor": "none", "markersize": 6.5}
     return style

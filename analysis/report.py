@@ -1,8 +1,7 @@
-"""Results as text: the table of the command line and one self-contained HTML page."""
+"""Results as text: the table of the command line, and the page of a sweep."""
 
-import base64
-import html
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ import pandas as pd
 from bsnn.equations import time_rules
 from bsnn.runs import replacing
 
-from . import figures, plots, published, tables
+from . import figures, pages, pareto, plots, published, tables
 
 # Settings in config.json that 'bsnn sweep' takes as an option of the same name.
 _OPTIONS = (
@@ -23,6 +22,7 @@ _OPTIONS = (
     "max_spikes",
     "true",
     "false",
+    "spike_penalty",
     "n_train",
     "n_test",
     "precision",
@@ -30,19 +30,6 @@ _OPTIONS = (
     "device",
 )
 LATENCY_LEVEL = 0.8  # of the prediction confidence; what the tables show
-
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto;
-       padding: 0 1rem; color: #111; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #ddd; }
-th { border-bottom: 2px solid #111; vertical-align: bottom; }
-figure { margin: 1.5rem 0; } figure img { max-width: 100%; }
-figcaption, .note { color: #444; font-size: .9rem; }
-pre { background: #f4f4f4; padding: .8rem; overflow-x: auto; }
-@media print { figure, table { break-inside: avoid; } }
-"""
 
 
 def console_table(runs):
@@ -56,8 +43,9 @@ def console_table(runs):
     Returns
     -------
     text : str
-        Time step, rule, accuracy at the best and the last epoch, hidden and output
-        spikes and latency at the last; mean ± standard deviation if there are seeds.
+        Time step, rule, accuracy at the best and the last epoch; hidden and output
+        spikes, latency, silent neurons and dead labels at the last; mean ± standard
+        deviation if there are seeds.
     """
     return results_table(runs).to_string(index=False)
 
@@ -79,9 +67,63 @@ def results_table(runs):
         "output spikes": _with_spread(table, "last_output_spikes", 1),
         f"latency {LATENCY_LEVEL:g} (ms)": _with_spread(table, latency, 1),
         "silent (%)": _with_spread(table, "silent_fraction", 1, 100),
+        "dead labels": _with_spread(table, "dead_labels", 1),
         "seeds": table.n_seeds.astype(str),
     }
     return pd.DataFrame(columns)
+
+
+def latency_table(sweep):
+    """Return when the mean confidence reaches each level, and where it ends.
+
+    Returns
+    -------
+    table : DataFrame of str
+        One row a cell, at the last epoch; – where a level is never reached in at least
+        one seed.
+    """
+    runs = sweep.runs
+    values = [name for name in runs if name.startswith("latency_ms_")]
+    values.append("first_spike_ms")
+    curves = sweep.confidence
+    if len(curves):
+        last = curves[
+            curves.time_ms == curves.groupby(tables.RUN).time_ms.transform("max")
+        ]
+        runs = runs.merge(last[[*tables.RUN, "confidence"]], on=tables.RUN, how="left")
+        values.append("confidence")
+    table = tables.mean_over_seeds(runs, tables.CELL, values)
+    columns = {"dt (ms)": [f"{dt:g}" for dt in table.dt_ms], "rule": table.rule}
+    for name in values:
+        level = name.removeprefix("latency_ms_")
+        title, digits = f"confidence {level} (ms)", 1
+        if name == "first_spike_ms":
+            title = "first output spike (ms)"
+        elif name == "confidence":
+            title, digits = "confidence at the end", 3
+        columns[title] = _with_spread(table, name, digits)
+    return pd.DataFrame({**columns, "seeds": table.n_seeds.astype(str)})
+
+
+def front_table(sweep):
+    """Return the cells on our Pareto front and the published one, sparsest first.
+
+    Returns
+    -------
+    table : DataFrame of str
+    """
+    table = pareto.pareto_table(figures.with_published(sweep), at="last")
+    table = table[table.on_front].sort_values(["source", "total_spikes"])
+    return pd.DataFrame(
+        {
+            "source": table.source,
+            "rule": table.rule,
+            "dt (ms)": [f"{dt:g}" for dt in table.dt_ms],
+            "last (%)": _with_spread(table, "accuracy", 2, 100),
+            "total spikes": _with_spread(table, "total_spikes", 1),
+            "seeds": table.n_seeds.astype(str),
+        }
+    )
 
 
 def comparison_table(runs, dataset):
@@ -114,14 +156,16 @@ def comparison_table(runs, dataset):
 
 
 def write_report(folder, path, *, dataset=None, load_weights=None):
-    """Write one HTML page with the tables and figures of a sweep.
+    """Write one page with the tables and figures of a sweep.
 
     Parameters
     ----------
     folder : path
         A sweep folder, or one run folder.
     path : path
-        The HTML file; it needs no other file and no network.
+        ``.html``: a page that needs no other file and no network. ``.md``: Markdown;
+        its figures (PNG), the numbers in them and the table of all runs (CSV) go into a
+        folder of the same name beside it.
     dataset, load_weights
         As for `figures.make_figures`.
 
@@ -132,30 +176,34 @@ def write_report(folder, path, *, dataset=None, load_weights=None):
 
     Raises
     ------
+    ValueError
+        If the name ends in neither.
     RunFolderError
         If the folder holds no finished run, a damaged one, or several data sets, or
         the page cannot be written.
     """
+    path = Path(path)
+    if path.suffix not in (".html", ".md"):
+        raise ValueError(f"'path' must end in .html or .md, got '{path.name}'.")
     sweep = tables.read_sweep(folder, dataset)
     with plots.print_style():
         drawings, skipped = figures.draw(sweep, load_weights)
-        shown = [_figure(number, d) for number, d in enumerate(drawings, start=1)]
-    sections = [
-        _results(sweep),
-        _comparison(sweep),
-        "<h2>Figures</h2>" + "".join(shown),
-        _left_out(sweep, skipped),
-        _reproduction(sweep),
-    ]
-    title = f"Time step study: {html.escape(sweep.dataset)}"
-    page = (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{title}</title><style>{_STYLE}</style></head>\n<body><h1>{title}</h1>"
-        + "\n".join(sections)
-        + "</body></html>\n"
-    )
+        if path.suffix == ".md":
+            page = pages.Markdown(path.with_suffix(""))
+        else:
+            page = pages.Html()
+        page.heading(f"Time step study: {sweep.dataset}", level=1)
+        _add_results(page, sweep)
+        _add_comparison(page, sweep)
+        page.heading("Figures")
+        for number, drawing in enumerate(drawings, start=1):
+            page.figure(number, drawing)
+        _add_left_out(page, sweep, skipped)
+        _add_reproduction(page, sweep)
+        if path.suffix == ".md":
+            page.data("runs", sweep.runs)
     with replacing(path) as file:
-        file.write(page)
+        file.write(page.text())
     return skipped
 
 
@@ -195,51 +243,45 @@ def _with_spread(table, name, digits, scale=1):
     return texts
 
 
-def _results(sweep):
-    note = (
+def _add_results(page, sweep):
+    page.heading("Results")
+    page.table(results_table(sweep.runs))
+    page.note(
         "Mean ± standard deviation over seeds. Spikes per test sample, latency (when "
         f"the mean prediction confidence reaches {LATENCY_LEVEL:g}; – means never, in "
-        "at least one seed) and neurons silent in the whole test set: after the last "
-        "epoch. The best epoch is chosen by the test accuracy itself."
+        "at least one seed), neurons silent in the whole test set and labels whose "
+        "output is: after the last epoch. The best epoch is chosen by the test "
+        "accuracy itself."
     )
-    return (
-        f"<h2>Results</h2>{_html_table(results_table(sweep.runs))}"
-        f'<p class="note">{note}</p>'
-    )
+    page.heading("Latency")
+    page.table(latency_table(sweep))
+    page.heading("Pareto front")
+    page.table(front_table(sweep))
+    page.note("No other cell of its source has as much accuracy with as few spikes.")
 
 
-def _comparison(sweep):
+def _add_comparison(page, sweep):
     table = comparison_table(sweep.runs, sweep.dataset)
-    if table.empty:
-        return ""
-    return (
-        f"<h2>Beside the published numbers</h2>{_html_table(table)}"
-        f'<p class="note">{html.escape(published.citation(sweep.dataset))} '
-        "All hidden and output spikes per test sample.</p>"
-    )
+    if len(table):
+        page.heading("Beside the published numbers")
+        page.table(table)
+        page.note(
+            f"{published.citation(sweep.dataset)} All hidden and output spikes of a "
+            "test sample."
+        )
 
 
-def _figure(number, drawing):
-    data = base64.b64encode(plots.svg_text(drawing.figure).encode()).decode()
-    caption = html.escape(drawing.caption)
-    return (
-        f'<figure><img alt="{html.escape(drawing.name)}" '
-        f'src="data:image/svg+xml;base64,{data}">'
-        f"<figcaption>Figure {number}. {caption}</figcaption></figure>\n"
-    )
-
-
-def _left_out(sweep, skipped):
+def _add_left_out(page, sweep, skipped):
     items = [f"figure {name}: {reason}" for name, reason in skipped.items()]
     items += [f"run {name}: not finished" for name in sweep.unfinished]
-    if not items:
-        return ""
-    listed = "".join(f"<li>{html.escape(item)}</li>" for item in items)
-    return f"<h2>Left out</h2><ul>{listed}</ul>"
+    if items:
+        page.heading("Left out")
+        page.items(items)
 
 
-def _reproduction(sweep):
-    commands = html.escape("\n".join(command_lines(sweep)))
+def _add_reproduction(page, sweep):
+    page.heading("How to repeat it")
+    page.code("\n".join(command_lines(sweep)))
     rows = sorted(
         {
             (package, str(version))
@@ -247,17 +289,5 @@ def _reproduction(sweep):
             for package, version in found.items()
         }
     )
-    listed = _html_table(pd.DataFrame(rows, columns=["package", "version"]))
-    return (
-        f"<h2>How to repeat it</h2><pre>{commands}</pre>"
-        f"<p>{len(sweep.runs)} finished runs.</p>{listed}"
-    )
-
-
-def _html_table(table):
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in table)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
-        for row in table.itertuples(index=False)
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    page.note(f"{len(sweep.runs)} finished runs.")
+    page.table(pd.DataFrame(rows, columns=["package", "version"]))

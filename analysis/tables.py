@@ -2,8 +2,8 @@
 
 Columns are the same everywhere: `source` ("bsnn" or "published"), `dataset`, `rule`,
 `dt_ms`, `seed`, then the values. Accuracies and fractions lie in 0..1, spikes are per
-sample, and `rule` names the detection too where it is not the default
-("grid + crossing").
+sample, and `rule` names the detection and the loss too where they are not
+the default ("grid + crossing", "grid, penalty 0.01", "grid, targets 8/2").
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ from bsnn.runs import CONFIDENCE, CONFIG, EVALUATIONS, SUMMARY, RunFolder
 RUN = ["source", "dataset", "rule", "dt_ms", "seed"]
 CELL = ["source", "dataset", "rule", "dt_ms"]
 SPIKES = ("hidden_spikes", "output_spikes")
+
+TARGETS = 15.0, 3.0  # spikes asked of the label and of the others, in the study
 
 _CONFIG = ("dataset", "rule", "detect", "dt_ms", "seed", "epochs")
 _POINT = ("epoch", "accuracy", *SPIKES)
@@ -173,9 +175,17 @@ def cells(runs, at="last"):
     return mean_over_seeds(chosen, CELL, values)
 
 
-def rule_name(rule, detect):
-    """Return how tables and figures call a time rule."""
-    return f"{rule} + {detect}" if detect == "crossing" else rule
+def rule_name(config):
+    """Return how tables and figures call the time rule, and loss, of a run."""
+    name = config["rule"]
+    if config["detect"] == "crossing":
+        name += " + crossing"
+    targets = config.get("true", TARGETS[0]), config.get("false", TARGETS[1])
+    if targets != TARGETS:
+        name += ", targets {:g}/{:g}".format(*targets)
+    if config.get("spike_penalty"):
+        name += f", penalty {config['spike_penalty']:g}"
+    return name
 
 
 def _run_folders(folder):
@@ -245,7 +255,7 @@ def _identity(config):
     return {
         "source": "bsnn",
         "dataset": config["dataset"],
-        "rule": rule_name(config["rule"], config["detect"]),
+        "rule": rule_name(config),
         "dt_ms": float(config["dt_ms"]),
         "seed": config["seed"],
     }

@@ -89,6 +89,13 @@ def make_parser():
     sweep.add_argument("--rules", nargs="+", default=["grid"], help="(default: grid)")
     sweep.add_argument("--seeds", type=int, nargs="+", default=[0], help="(default: 0)")
     sweep.add_argument(
+        "--spike-penalty",
+        type=float,
+        nargs="+",
+        default=[0.0],
+        help="prices of a hidden spike (default: 0)",
+    )
+    sweep.add_argument(
         "--out", type=Path, help="sweep folder (default: runs/<dataset>)"
     )
     sweep.add_argument("--parallel", type=int, help="cells at a time (default: cores)")
@@ -97,7 +104,7 @@ def make_parser():
         metavar="ADDRESS",
         help="of a Dask scheduler whose workers share --out and --data-dir",
     )
-    _add_settings(sweep)
+    _add_settings(sweep, without="--spike-penalty")
 
     evaluate = _command(
         commands,
@@ -129,12 +136,14 @@ def make_parser():
         commands,
         _report,
         "report",
-        "put the tables and figures of a sweep into one HTML page",
+        "put the tables and figures of a sweep into one page, HTML or Markdown",
         "bsnn report runs/mnist --out report.html",
     )
     report.add_argument("sweep", type=Path, help="sweep folder or run folder")
     report.add_argument("--dataset", help="which, if the folder has several")
-    report.add_argument("--out", type=Path, help="(default: <sweep>/report.html)")
+    report.add_argument(
+        "--out", type=Path, help=".html or .md (default: <sweep>/report.html)"
+    )
 
     bench = _command(
         commands,
@@ -228,9 +237,10 @@ _SETTINGS = {
 }
 
 
-def _add_settings(parser):
+def _add_settings(parser, without=None):
     for option, keywords in _SETTINGS.items():
-        parser.add_argument(option, **keywords)
+        if option != without:
+            parser.add_argument(option, **keywords)
     parser.add_argument(
         "--data-dir",
         type=Path,
@@ -238,11 +248,11 @@ def _add_settings(parser):
     )
 
 
-def _settings_of(arguments, *more):
+def _settings_of(arguments, *more, axes=()):
     from .training.settings import Settings
 
     names = [option[2:].replace("-", "_") for option in _SETTINGS] + list(more)
-    given = {name: getattr(arguments, name) for name in names}
+    given = {name: getattr(arguments, name) for name in names if name not in axes}
     settings = Settings.reference(arguments.dataset, **given)
     _check_device(settings)
     return settings
@@ -283,14 +293,18 @@ def _sweep(arguments):
     from .datasets import data_folder, load_dataset
     from .training.sweep import make_cells, run_sweep
 
-    base = _settings_of(arguments)
+    base = _settings_of(arguments, axes=["spike_penalty"])
     folder, is_cache = data_folder(arguments.data_dir)
     load = partial(load_dataset, data_dir=None if is_cache else folder.resolve())
     dataset = load(base.dataset).head(base.n_train, base.n_test)
     base = replace(base, dataset=dataset.name)  # a subset says so
     base.check_dataset(dataset)
     cells = make_cells(
-        base, dt_ms=arguments.dt_ms, rules=arguments.rules, seeds=arguments.seeds
+        base,
+        dt_ms=arguments.dt_ms,
+        rules=arguments.rules,
+        seeds=arguments.seeds,
+        spike_penalties=arguments.spike_penalty,
     )
     out = arguments.out or Path("runs") / base.dataset
     failed = run_sweep(

@@ -78,7 +78,7 @@ def build_network(
         equations, threshold = neuron.equations, neuron.threshold
         if model.detect == "crossing":
             equations += neuron.crossing_equations
-            threshold = neuron.crossing_threshold
+            threshold = neuron.threshold_crossing
         group = NeuronGroup(
             n_replicas * size,
             equations,

@@ -87,8 +87,6 @@ class CubaLIF:
     equations: ClassVar[str] = EQUATIONS
     threshold: ClassVar[str] = THRESHOLD
     crossing_equations: ClassVar[str] = CROSSING_EQUATIONS
-    crossing_threshold: ClassVar[str] = THRESHOLD_CROSSING
-    crossing_equations: ClassVar[str] = CROSSING_EQUATIONS
     threshold_crossing: ClassVar[str] = THRESHOLD_CROSSING
     reset: ClassVar[str] = RESET
     method: ClassVar[str] = METHOD

@@ -19,6 +19,7 @@ ALL = (
     "accuracy_over_dt",
     "spikes_over_dt",
     "transfer",
+    "one_neuron",
     "raster",
     "membrane",
 )
@@ -94,7 +95,11 @@ def test_figures_that_the_data_do_not_allow_say_why(tmp_path):
     run = sweep_folders.write_run(tmp_path, dt_ms=1.0)
     (run.path / "confidence.csv").unlink()
     drawings, skipped = figures.draw(tables.read_sweep(tmp_path))
-    assert [d.name for d in drawings] == ["accuracy_over_dt", "spikes_over_dt"]
+    assert [d.name for d in drawings] == [
+        "accuracy_over_dt",
+        "spikes_over_dt",
+        "one_neuron",
+    ]
     assert skipped == {
         "pareto": "it needs two cells (time steps or rules)",
         "confidence": "no run has a confidence.csv",
@@ -238,6 +243,57 @@ def test_crossing_detection_is_a_rule_of_its_own(tmp_path):
     assert sweep.runs.rule.tolist() == ["grid + crossing"]
     (line,) = report.command_lines(sweep)
     assert "--rules grid " in line and line.endswith("--detect crossing")
+
+
+def test_another_loss_is_a_series_of_its_own(tmp_path):
+    other = [{"spike_penalty": 0.01}, {"true": 8, "false": 2}, {"spike_penalty": 0}]
+    for config in other:
+        sweep_folders.write_run(tmp_path, dt_ms=4.0, **config)
+    sweep = tables.read_sweep(tmp_path)
+    rules = ["grid", "grid, penalty 0.01", "grid, targets 8/2"]
+    assert sweep.runs.rule.tolist() == rules
+    drawings, _ = figures.draw(sweep)
+    drawn = {drawing.name: drawing.table for drawing in drawings}
+    assert drawn["pareto"].rule.tolist() == rules
+    assert set(drawn["confidence"].rule) == set(rules[:2])  # two panels at most
+    lines = report.command_lines(sweep)
+    assert any(line.endswith("--spike-penalty 0.01") for line in lines)
+    assert any(line.endswith("--true 8 --false 2") for line in lines)
+
+
+def test_markdown_report_has_its_figures_and_numbers_beside_it(sweep, tmp_path):
+    folder, load_weights = sweep
+    path = tmp_path / "results" / "digits.md"
+    assert report.write_report(folder, path, load_weights=load_weights) == {}
+    text = path.read_text(encoding="utf-8")
+    beside = {file.name for file in (path.parent / "digits").iterdir()}
+    named = set(re.findall(r"\(digits/([a-z_.]+)\)", text))
+    assert (
+        named
+        == beside
+        == {"runs.csv"} | {f"{name}.{kind}" for name in ALL for kind in ("png", "csv")}
+    )
+    # Seeds 0 and 1 at 8 ms: best 82.0, 82.2; the level 0.9 is never reached by seed 1.
+    rows = [line for line in text.splitlines() if line.startswith("| 8 | grid |")]
+    assert "82.10 ± 0.14" in rows[0]
+    assert "| 140.0 ± 0.0 | 190.0 ± 0.0 | – |" in rows[1]
+    runs = pd.read_csv(path.parent / "digits" / "runs.csv")
+    assert len(runs) == len(tables.read_sweep(folder).runs)
+
+
+def test_report_is_html_or_markdown(sweep, tmp_path):
+    with pytest.raises(ValueError, match=r"'path' must end in .html or .md, got 'r.t"):
+        report.write_report(sweep[0], tmp_path / "r.txt")
+
+
+def test_front_is_the_cells_that_none_dominates(tmp_path):
+    # 88.0, 87.6 and 80.0 % for 60, 61 and 60 spikes.
+    sweep_folders.write_run(tmp_path, dt_ms=1.0)
+    sweep_folders.write_run(tmp_path, dt_ms=2.0, seed=1)
+    sweep_folders.write_run(tmp_path, dt_ms=8.0)
+    table = report.front_table(tables.read_sweep(tmp_path))
+    assert table["dt (ms)"].tolist() == ["1"]
+    assert table["last (%)"].tolist() == ["87.00"]
 
 
 def spoil_config(run):

@@ -66,6 +66,20 @@ def test_settings_of_one_rule_stay_with_its_cells():
     }
 
 
+def test_cells_of_another_loss_have_names_of_their_own():
+    base = replace(BASE, true=8.0, false=2.0)
+    penalties = [0, 0.003]
+    cells = make_cells(
+        base, dt_ms=[4], rules=["grid"], seeds=[0, 1], spike_penalties=penalties
+    )
+    assert {name: cell.spike_penalty for name, cell in cells.items()} == {
+        "digits_grid_dt4_targets8-2_seed0": 0,
+        "digits_grid_dt4_targets8-2_penalty0.003_seed0": 0.003,
+        "digits_grid_dt4_targets8-2_seed1": 0,
+        "digits_grid_dt4_targets8-2_penalty0.003_seed1": 0.003,
+    }
+
+
 @pytest.mark.parametrize(
     ("base", "changes", "words"),
     [
@@ -73,7 +87,11 @@ def test_settings_of_one_rule_stay_with_its_cells():
         ({}, {"rules": ["euler"]}, "'rule' must be one of grid"),
         ({}, {"rules": ["continuous"]}, "'dt' must be 0 under the rule 'continuous'"),
         ({}, {"dt_ms": [500]}, "'dt' must not be longer than 'duration'"),
-        ({}, {"dt_ms": [1, 1.0000001]}, "'dt_ms' must differ in the first six digits"),
+        (
+            {},
+            {"dt_ms": [1, 1.0000001]},
+            "'dt_ms' and .* must differ in the first six digits",
+        ),
         ({"detect": "crossing"}, {"rules": ["quantised-event"]}, "'detect' belongs to"),
         ({"max_spikes": (9, 9)}, {}, "'max_spikes' belongs to none of the rules"),
         (

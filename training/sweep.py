@@ -22,6 +22,7 @@ from bsnn.simulator import check_model, n_cores
 from bsnn.workers import Task, run_tasks
 
 from .cluster import run_on_cluster
+from .settings import Settings
 
 LOCK = ".sweep.lock"
 
@@ -33,10 +34,15 @@ def cell_name(settings):
     rule = settings.rule
     if settings.detect != "end":
         rule += f"-{settings.detect}"
-    return f"{settings.dataset}_{rule}_dt{settings.dt_ms:g}_seed{settings.seed}"
+    loss = ""
+    if (settings.true, settings.false) != (Settings.true, Settings.false):
+        loss += f"_targets{settings.true:g}-{settings.false:g}"
+    if settings.spike_penalty:
+        loss += f"_penalty{settings.spike_penalty:g}"
+    return f"{settings.dataset}_{rule}_dt{settings.dt_ms:g}{loss}_seed{settings.seed}"
 
 
-def make_cells(base, *, dt_ms, rules, seeds):
+def make_cells(base, *, dt_ms, rules, seeds, spike_penalties=(0.0,)):
     """Return the settings of each cell, those of the first seed first.
 
     Parameters
@@ -48,6 +54,8 @@ def make_cells(base, *, dt_ms, rules, seeds):
         Time steps in milliseconds; 0 is run once, under the rule "continuous".
     rules : sequence of str
     seeds : sequence of int
+    spike_penalties : sequence of float
+        Prices of a hidden spike.
 
     Returns
     -------
@@ -61,21 +69,32 @@ def make_cells(base, *, dt_ms, rules, seeds):
         name, or a setting belongs to none of the cells.
     """
     cells = {}
-    for seed, dt, rule in itertools.product(seeds, dt_ms, rules):
+    axes = seeds, dt_ms, rules, spike_penalties
+    for seed, dt, rule, penalty in itertools.product(*axes):
         if dt == 0:
             rule = time_rules.CONTINUOUS
         other = {"max_spikes": None} if rule == time_rules.GRID else {"detect": "end"}
-        cell = replace(base, dt_ms=float(dt), rule=rule, seed=seed, workers=1, **other)
+        cell = replace(
+            base,
+            dt_ms=float(dt),
+            rule=rule,
+            seed=seed,
+            spike_penalty=float(penalty),
+            workers=1,
+            **other,
+        )
         check_model(cell.model())
         name = cell_name(cell)
         if cells.setdefault(name, cell) != cell:
             raise ValueError(
-                f"'dt_ms' must differ in the first six digits, got {dt!r} and "
-                f"{cells[name].dt_ms!r}."
+                "'dt_ms' and 'spike_penalties' must differ in the first six digits, "
+                f"got {dt!r} and {penalty!r} beside {cells[name].dt_ms!r} and "
+                f"{cells[name].spike_penalty!r}."
             )
     if not cells:
         raise ValueError(
-            "the sweep is empty: 'dt_ms', 'rules' and 'seeds' must each have a value."
+            "the sweep is empty: 'dt_ms', 'rules', 'seeds' and 'spike_penalties' must "
+            "each have a value."
         )
     for name in ("detect", "max_spikes"):
         if all(getattr(cell, name) != getattr(base, name) for cell in cells.values()):

@@ -1,0 +1,47 @@
+#!/bin/sh
+# The study of docs/results.md: every run, table and figure in it.
+#
+#   examples/study.sh FOLDER RESULTS         hours on two cores; may be stopped, and goes
+#                                            on where it stood when called again
+#   examples/study.sh FOLDER RESULTS quick   ten minutes: fewer cells, epochs and samples
+#
+# Runs go into FOLDER, pages with their figures and tables into RESULTS. The data sets
+# are read from BSNN_DATA; DATASETS="mnist fashion-mnist" leaves EMNIST out.
+set -eu
+folder=$1 results=$2 mode=${3:-full}
+rules="grid quantised-event"
+
+sweep() { (set -x; bsnn sweep "$@" $smaller --out "$folder/$dataset"); }
+
+for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
+    smaller=""
+    case $mode,$dataset in
+    quick,*)
+        smaller="--epochs 2 --n-train 6000 --n-test 2000"
+        sweep $dataset --dt-ms 8 1 --rules $rules
+        sweep $dataset --dt-ms 4 --spike-penalty 0 0.01
+        ;;
+    full,mnist)
+        sweep $dataset --dt-ms 1 8 4 --rules $rules
+        sweep $dataset --dt-ms 4 --spike-penalty 0.003 0.01 0.02
+        sweep $dataset --dt-ms 4 --true 8 --false 2
+        sweep $dataset --dt-ms 0 0.5 2 5 7 10 12 --rules $rules
+        sweep $dataset --dt-ms 0 0.5 1 2 4 5 7 8 10 12 --rules $rules --seeds 1 2
+        ;;
+    full,fashion-mnist)
+        sweep $dataset --dt-ms 8 1 4 5 0 --rules $rules
+        sweep $dataset --dt-ms 8 1 --rules $rules --seeds 1
+        ;;
+    full,emnist)
+        sweep $dataset --dt-ms 1 8 4 0 10 --rules $rules
+        sweep $dataset --dt-ms 4 --spike-penalty 0.003 0.01
+        ;;
+    esac
+    if [ $dataset = mnist ]; then
+        for run in "$folder"/mnist/mnist_grid_dt*[0-9]_seed0; do
+            case $run in *_targets*|*_penalty*) continue ;; esac
+            (set -x; bsnn evaluate "$run" --dt-ms 0 0.5 1 2 4 5 7 8 10 12)
+        done
+    fi
+    (set -x; bsnn report "$folder/$dataset" --out "$results/$dataset.md")
+done
