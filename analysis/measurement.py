@@ -121,7 +121,8 @@ class Measurement:
         summary : dict
             `accuracy` and `undecided`, fractions of the samples; `hidden_spikes`,
             `output_spikes` and `layer_spikes` (a list), per sample; `silent_fraction`
-            of the neurons after the input, and `dead_labels`, a number of outputs;
+            of the neurons after the input, `dead_labels`, a number of outputs, and
+            `silent_layers`, a number of layers;
             `latency_ms`, a dict from a level to the time at which the mean confidence
             reaches it (None: never); `first_spike_ms`, the mean first output spike
             over the samples that have one (None: none has), and
@@ -146,6 +147,7 @@ class Measurement:
             "layer_spikes": layer_spikes.tolist(),
             "silent_fraction": float(1 - np.mean(np.concatenate(self._fired))),
             "dead_labels": int(np.count_nonzero(~self._fired[-1])),
+            "silent_layers": sum(not fired.any() for fired in self._fired),
             "latency_ms": {
                 f"{level:g}": _none_if_nan(
                     latency.mean_latency(time_ms, confidence, level)

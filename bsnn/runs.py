@@ -29,6 +29,7 @@ METRICS_COLUMNS = (
     "output_spikes",
     "silent_fraction",
     "dead_labels",
+    "silent_layers",
     "seconds",
 )
 EVALUATIONS = "evaluations.csv"

@@ -9,6 +9,8 @@ from .equations import cuba_lif, time_rules
 from .errors import NumbersError
 
 DEVICES = ("cpp", "cuda")
+# In Hz. The sum of a billion such spikes is still a number in single precision.
+LARGEST_WEIGHT = 1e18
 
 
 def n_cores():
@@ -98,26 +100,32 @@ class Simulator(ABC):
 
 
 def check_weights(weight, shape, where):
-    """Raise ValueError unless `weight` has `shape`, NumbersError unless finite."""
+    """Raise ValueError unless `weight` has `shape`, NumbersError unless sound.
+
+    Sound are finite weights below `LARGEST_WEIGHT`: with them no membrane overflows,
+    so that all states of a simulation are finite.
+    """
     if tuple(weight.shape) != shape:
         hint = "; transpose it" if tuple(weight.shape) == shape[::-1] else ""
         raise ValueError(
             f"'weights' of {where} must have shape {shape}, "
             f"got {tuple(weight.shape)}{hint}."
         )
-    check_finite(weight, f"'weights' of {where}")
+    check_finite(weight, f"'weights' of {where}", LARGEST_WEIGHT)
 
 
-def check_finite(values, what):
-    """Raise NumbersError unless an array has only finite values."""
+def check_finite(values, what, limit=np.inf):
+    """Raise NumbersError unless an array is finite, each value below `limit`."""
     flat = values.ravel()
-    # A dot product is the quickest look: where finite, so are all values.
+    # A dot product is the quickest look: no value is larger than its root.
     with np.errstate(over="ignore", invalid="ignore"):
-        square = np.dot(flat, flat)
-    if not np.isfinite(square) and not np.isfinite(flat).all():
+        if np.dot(flat, flat) < limit**2:
+            return
+    n_wrong = np.count_nonzero(~(np.abs(flat) < limit))
+    if n_wrong:
+        bound = "" if np.isinf(limit) else f" and below {limit:g}"
         raise NumbersError(
-            f"{what} must be finite, got "
-            f"{np.count_nonzero(~np.isfinite(values))} values that are not; "
+            f"{what} must be finite{bound}, got {n_wrong} values that are not; "
             "a learning rate that is too high is the usual cause."
         )
 

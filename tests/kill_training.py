@@ -14,10 +14,10 @@ from bsnn.training.settings import Settings
 EPOCHS, N_TRAIN, N_TEST = 3, 200, 50
 
 
-def train_digits(path):
+def train_digits(path, **changes):
     """Train, or go on, with a checkpoint after each batch."""
     settings = Settings.reference(
-        "digits", dt_ms=2.0, epochs=EPOCHS, batch_size=25, workers=1
+        "digits", dt_ms=2.0, epochs=EPOCHS, batch_size=25, workers=1, **changes
     )
     dataset = bsnn.load_dataset("digits").head(N_TRAIN, N_TEST)
     train(

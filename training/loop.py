@@ -86,6 +86,7 @@ def train(
             network.parameters(), lr=settings.learning_rate, fused=True
         )
         done, rows, confidence, within = 0, [], [], None
+        warned = set()
         saved = time.monotonic()
 
         def save(epoch, within=None):
@@ -166,6 +167,7 @@ def train(
             )
             save(epoch)
             log.info("%s", _line(label, trained, tested))
+            _warn_of_silence(epoch, tested, warned)
             if after_epoch is not None:
                 after_epoch(epoch)
         if done == settings.epochs:
@@ -348,10 +350,27 @@ def train_epoch(
 
 
 def _check_gradients(network):
-    """Stop before the optimiser takes NaN, from a membrane or from the loss, on."""
-    for layer, weight in enumerate(network.weights, start=1):
+    """Stop before the optimiser takes NaN on.
+
+    It spreads from the loss to the input: the last layer that has it is where it began.
+    """
+    for layer, weight in reversed([*enumerate(network.weights, start=1)]):
         if weight.grad is not None:
             check_finite(weight.grad.numpy(), f"the gradient of layer {layer}")
+
+
+def _warn_of_silence(epoch, tested, warned):
+    """Say, once each, that output neurons or whole layers do not fire."""
+    remedy = (
+        "another 'seed', a lower 'v_threshold' or another 'learning_rate' may wake them"
+    )
+    for name, what in (
+        ("dead_labels", "outputs fire for no test sample: their labels are lost"),
+        ("silent_layers", "layers fire for no test sample"),
+    ):
+        if tested[name] and name not in warned:
+            warned.add(name)
+            log.warning("epoch %d: %d %s; %s", epoch, tested[name], what, remedy)
 
 
 def evaluate(network, images, labels, *, measured, loss=None):
@@ -427,6 +446,7 @@ def _summary(settings, rows, tested, network):
                 "layer_spikes",
                 "silent_fraction",
                 "dead_labels",
+                "silent_layers",
                 "latency_ms",
                 "first_spike_ms",
                 "silent_samples",
