@@ -77,6 +77,7 @@ def draw(sweep, load_weights=None):
     drawings, skipped = [], {}
     for name, make in {
         "pareto": draw_pareto,
+        "pareto_losses": draw_pareto_losses,
         "confidence": draw_confidence,
         "accuracy_over_dt": draw_accuracy,
         "spikes_over_dt": draw_spikes,
@@ -98,7 +99,18 @@ def draw(sweep, load_weights=None):
 
 
 def draw_pareto(sweep):
-    table = pareto.pareto_table(with_published(sweep), at="last")
+    return _draw_pareto(sweep, of_one_loss(with_published(sweep)))
+
+
+def draw_pareto_losses(sweep):
+    runs = with_published(sweep)
+    if len(of_one_loss(runs)) == len(runs):
+        raise NoData("no run has a spike penalty or other targets beside those without")
+    return _draw_pareto(sweep, runs)
+
+
+def _draw_pareto(sweep, runs):
+    table = pareto.pareto_table(runs, at="last")
     if len(table) < 2:
         raise NoData("it needs two cells (time steps or rules)")
     error = 1 - table.accuracy
@@ -152,7 +164,7 @@ def draw_confidence(sweep):
 
 
 def draw_accuracy(sweep):
-    runs = with_published(sweep)
+    runs = of_one_loss(with_published(sweep))
     _check_positive_dt(runs)
     figure, axes = plots.new_figure(2, height=3.2, sharey=True)
     parts = []
@@ -174,7 +186,7 @@ def draw_accuracy(sweep):
 
 
 def draw_spikes(sweep):
-    runs = with_published(sweep)
+    runs = of_one_loss(with_published(sweep))
     _check_positive_dt(runs)
     table = tables.cells(runs, "last")
     figure, axes = plots.new_figure(2, height=3.2)
@@ -293,6 +305,12 @@ def draw_membrane(sweep, load_weights):
 def with_published(sweep):
     """Return the runs of a sweep and, below them, the published ones."""
     return _joined(sweep.runs, published.runs(sweep.dataset))
+
+
+def of_one_loss(runs):
+    """Return the runs with the loss of the study; all, where none of ours has it."""
+    plain = runs.rule.isin(plots.RULES)
+    return runs[plain] if (plain & (runs.source == "bsnn")).any() else runs
 
 
 def _joined(ours, theirs):
