@@ -1,5 +1,6 @@
 """Compiled artefacts: the compiler, the cache, and native kernels."""
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -21,12 +22,16 @@ from .errors import BackendUnavailable, BuildError
 KERNEL_FLAGS = (
     "-std=c++17 -O3 -march=native -fno-math-errno -fno-trapping-math -fPIC -shared"
 ).split()
+# Leads a group of processes, and kills it when its input ends, as it does when the
+# process that started it does, however that ends.
+_WATCH = ("sh", "-c", "read -r _; kill -9 0")
 
 
 def cache_dir():
     """Return the folder of compiled programs: BSNN_CACHE, else the user's cache."""
     chosen = os.environ.get("BSNN_CACHE")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("bsnn")
+    # Absolute, because programs are built and run in folders of their own.
+    return Path(chosen).absolute() if chosen else platformdirs.user_cache_path("bsnn")
 
 
 def compiler():
@@ -80,7 +85,7 @@ def build_once(kind, key, make):
     """Return the cached folder of `key`, calling ``make(folder)`` if there is none.
 
     Processes that need the same folder wait for the first one; what appears under the
-    final name is always complete.
+    final name is always complete. What killed builds left in the cache goes first.
 
     Raises
     ------
@@ -89,15 +94,16 @@ def build_once(kind, key, make):
     """
     parent = cache_dir() / kind
     final = parent / key
+    _remove_leftovers(parent)
     if final.is_dir():
         return final
     try:
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # One by one: the mode is for the last folder only.
+        for folder in (cache_dir(), parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with filelock.FileLock(parent / f"{key}.lock", mode=0o600):
             if final.is_dir():
                 return final
-            for leftover in parent.glob(f"{key}.*/"):  # of a killed build
-                shutil.rmtree(leftover)
             with tempfile.TemporaryDirectory(prefix=f"{key}.", dir=parent) as scratch:
                 made = Path(scratch) / "made"
                 made.mkdir(mode=0o700)
@@ -109,6 +115,49 @@ def build_once(kind, key, make):
             "name another folder in BSNN_CACHE."
         ) from error
     return final
+
+
+def _remove_leftovers(parent):
+    """Remove the folders of builds whose process is gone, for nobody has their lock."""
+    for folder in parent.glob("*.*/"):
+        lock = parent / f"{folder.name.partition('.')[0]}.lock"
+        if lock.is_file():  # else the folder is none of ours
+            with contextlib.suppress(OSError), filelock.FileLock(lock, timeout=0):
+                shutil.rmtree(folder)
+
+
+def run_tool(command, failure, folder):
+    """Run a compiler or the like in `folder`, where its temporary files stay, too.
+
+    It and all that it starts end at the latest when this process does.
+
+    Raises
+    ------
+    BuildError
+        With the message `failure` and the output, if it fails.
+    """
+    with (
+        subprocess.Popen(_WATCH, stdin=subprocess.PIPE, process_group=0) as watch,
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, "TMPDIR": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            process_group=watch.pid,
+        ) as process,
+    ):
+        try:
+            output = process.stdout.read()
+            process.wait()
+        finally:
+            watch.stdin.close()
+            process.stdout.read()  # ends when all that could write in `folder` are gone
+    if process.returncode:
+        raise BuildError(failure, output)
 
 
 @functools.cache
@@ -136,10 +185,8 @@ def load_kernel(source):
     name = f"{source.stem}.so"
 
     def make(folder):
-        command = [*compiler(), *KERNEL_FLAGS, str(source), "-o", str(folder / name)]
-        run = subprocess.run(command, capture_output=True, text=True)
-        if run.returncode:
-            raise BuildError(f"compiling {source.name} failed.", run.stderr)
+        command = [*compiler(), *KERNEL_FLAGS, str(source.absolute()), "-o", name]
+        run_tool(command, f"compiling {source.name} failed.", folder)
 
     folder = build_once("kernels", fingerprint(source.name, code, *KERNEL_FLAGS), make)
     return ctypes.CDLL(str(folder / name))

@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from .builds import build_once, fingerprint
+from .builds import build_once, fingerprint, run_tool
 from .cuda_tools import find_nvcc, find_packaged_curand
 from .errors import BackendUnavailable
 from .program import (
@@ -16,7 +16,6 @@ from .program import (
     PRECISIONS,
     braced,
     brian2_version,
-    run_tool,
     serve_call,
     structure,
 )
@@ -106,7 +105,7 @@ def build_cuda_program(model, *, precision, n_replicas, arch):
     def make(folder):
         generate_cuda_project(specification, folder)
         failure = "compiling the CUDA program failed."
-        run_tool(["make", "-j2"], failure, cwd=folder)
+        run_tool(["make", "-j2"], failure, folder)
         for leftover in folder.rglob("*.o"):
             leftover.unlink()
 
@@ -118,6 +117,7 @@ def generate_cuda_project(specification, folder):
     run_tool(
         [sys.executable, "-m", "bsnn.cuda_program", specification, str(folder)],
         "generating the CUDA program failed.",
+        folder,
     )
 
 

@@ -6,12 +6,10 @@ a user's own Brian2 code in the same interpreter is never touched.
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-from .builds import build_once, compiler, fingerprint
-from .errors import BuildError
+from .builds import build_once, compiler, fingerprint, run_tool
 
 NATIVE = Path(__file__).parent / "native"
 PRECISIONS = ("double", "single")
@@ -77,16 +75,15 @@ def build_program(model, *, precision="double", projection="dense"):
         run_tool(
             [sys.executable, "-m", "bsnn.program", specification, str(folder)],
             "generating the simulation program failed.",
+            folder,
         )
         failure = "compiling the simulation program failed."
         precompile = [*COMPILE_FLAGS, "-I.", "-x", "c++-header", PRELUDE]
-        run_tool(
-            [*compiler(), *precompile, "-o", f"{PRELUDE}.gch"], failure, cwd=folder
-        )
+        run_tool([*compiler(), *precompile, "-o", f"{PRELUDE}.gch"], failure, folder)
         # Nothing will be edited here, so no dependencies need to be found out.
         (folder / "make.deps").touch()
         command = " ".join([*compiler(), "-include", PRELUDE])
-        run_tool(["make", "-j2", f"CXX={command}"], failure, cwd=folder)
+        run_tool(["make", "-j2", f"CXX={command}"], failure, folder)
         for leftover in (*folder.rglob("*.o"), *folder.glob("*.gch")):
             leftover.unlink()
 
@@ -102,19 +99,6 @@ def brian2_version():
     from importlib.metadata import version
 
     return version("brian2")
-
-
-def run_tool(command, failure, cwd=None):
-    run = subprocess.run(
-        command,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if run.returncode:
-        raise BuildError(failure, run.stdout)
 
 
 def _generate(specification, folder):

@@ -1,10 +1,13 @@
 """The build cache: complete or absent, shared by processes, free of leftovers."""
 
+import os
+import stat
 import threading
 
+import filelock
 import pytest
 
-from bsnn.builds import build_once, compiler, load_kernel
+from bsnn.builds import build_once, cache_dir, compiler, load_kernel
 from bsnn.errors import BackendUnavailable, BuildError
 
 
@@ -44,13 +47,37 @@ def test_a_failed_build_leaves_nothing(cache):
 
 
 def test_leftovers_of_a_killed_build_are_removed(cache):
-    leftover = cache / "kind" / "key.abc123"
-    leftover.mkdir(parents=True)
-    other = cache / "kind" / "other.abc123"
-    other.mkdir()
-    build_once("kind", "key", lambda folder: None)
-    assert not leftover.exists()
-    assert other.exists()
+    names = ("key", "other", "running", "foreign")
+    folders = {name: cache / "kind" / f"{name}.abc123" for name in names}
+    for name, folder in folders.items():
+        folder.mkdir(parents=True)
+        if name != "foreign":
+            (cache / "kind" / f"{name}.lock").touch()
+    with filelock.FileLock(cache / "kind" / "running.lock"):
+        build_once("kind", "key", lambda folder: None)
+    left = [name for name, folder in folders.items() if folder.exists()]
+    assert left == ["running", "foreign"]
+    build_once("kind", "key", None)  # also where nothing is to be built
+    left = [name for name, folder in folders.items() if folder.exists()]
+    assert left == ["foreign"]
+
+
+def test_the_cache_is_private_under_any_umask(cache):
+    before = os.umask(0)
+    try:
+        build_once("kind", "key", lambda folder: None)
+    finally:
+        os.umask(before)
+    for path in (cache, cache / "kind", cache / "kind" / "key"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert stat.S_IMODE((cache / "kind" / "key.lock").stat().st_mode) == 0o600
+
+
+def test_a_relative_cache_is_found_from_any_folder(cache, monkeypatch):
+    cache.mkdir()
+    monkeypatch.chdir(cache.parent)
+    monkeypatch.setenv("BSNN_CACHE", cache.name)
+    assert cache_dir() == cache
 
 
 def test_a_cache_that_cannot_be_written_is_one_message(cache):
