@@ -82,15 +82,16 @@ class GridSimulator(Simulator):
         ]
         self.seconds = 0.0
         self._programs = []
-        for worker in range(1, workers + 1):
-            self._programs.append(
-                SupervisedProgram(
-                    f"worker {worker}",
-                    lambda: ResidentProgram(
-                        folder, model, self._segment, real, timeout
-                    ),
-                )
-            )
+
+        def start():
+            return ResidentProgram(folder, model, self._segment, real, timeout)
+
+        try:
+            for worker in range(1, workers + 1):
+                self._programs.append(SupervisedProgram(f"worker {worker}", start))
+        except BaseException:
+            self.close()
+            raise
 
     def _build(self, precision, projection):
         return build_program(self.model, precision=precision, projection=projection)

@@ -14,6 +14,7 @@ from bsnn.errors import ProgramError
 from bsnn.grid import GridSimulator
 from bsnn.resident import ANSWER, MAGIC, ResidentProgram, Segment, aligned
 
+from .processes import is_alive
 from .test_grid import assert_same_spikes, draw, make_model
 
 pytestmark = pytest.mark.cpp
@@ -221,6 +222,23 @@ def test_a_program_cannot_write_the_weights(simulator):
 def test_a_program_that_is_gone_is_one_message(tmp_path):
     with pytest.raises(ProgramError, match="cannot be started.*delete its folder"):
         ResidentProgram(tmp_path, MODEL, Segment(64), np.float64, 1.0)
+
+
+def test_programs_end_if_one_of_them_cannot_start(monkeypatch):
+    start, pids = ResidentProgram._start, []
+
+    def start_once(self, *arguments):
+        if pids:
+            arguments[-1].close()
+            raise OSError("no more processes")
+        start(self, *arguments)
+        pids.append(self.pid)
+
+    monkeypatch.setattr(ResidentProgram, "_start", start_once)
+    with pytest.raises(ProgramError, match="no more processes") as raised:
+        GridSimulator(MODEL, workers=2)
+    assert raised.value.__traceback__ is not None  # which keeps the simulator alive
+    assert not is_alive(pids[0])
 
 
 def test_socket_and_memory_are_private(simulator):

@@ -1,7 +1,6 @@
 """Sweeps: the cells, the folders, failures, kills, and a real Dask cluster."""
 
 import ast
-import contextlib
 import json
 import os
 import subprocess
@@ -21,6 +20,8 @@ from bsnn.runs import RunFolder
 from bsnn.training import cluster
 from bsnn.training.settings import Settings
 from bsnn.training.sweep import LOCK, cell_name, check_cells, make_cells
+
+from .processes import assert_none_left
 
 ROOT = Path(__file__).parents[1]
 SIZE = "--epochs 2 --n-train 120 --n-test 60".split()
@@ -225,24 +226,6 @@ def run_command(out, *arguments):
     process = start_sweep(out, *arguments)
     stdout, stderr = process.communicate()
     return process.returncode, stdout, stderr
-
-
-def descendants(out):
-    """Ids of all processes that a sweep into `out` started, orphans too."""
-    mark = f"BSNN_TEST={out}".encode()
-    found = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
-                found.add(int(folder.name))
-    return found
-
-
-def assert_none_left(out):
-    deadline = time.monotonic() + 20
-    while descendants(out):
-        assert time.monotonic() < deadline, "processes outlive the sweep"
-        time.sleep(0.01)
 
 
 def assert_same_runs(out, expected):
