@@ -7,6 +7,7 @@ code or other cooperation of the parent is needed. Tasks must therefore be safe 
 
 import collections
 import contextlib
+import ctypes
 import logging
 import os
 import pickle
@@ -141,12 +142,20 @@ class _Worker:
 
 def _serve(descriptor):
     """Be a worker process."""
+    _wake_at_parents_death()
     connection, requests = Connection(descriptor), queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, requests), daemon=True).start()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     while True:
         log, function = requests.get(), requests.get()
         connection.send((END, *_run(log, function, connection)))
+
+
+def _wake_at_parents_death():
+    """As in native/protocol.h: stopped, it would not see that its connection closed."""
+    if sys.platform == "linux":
+        PR_SET_PDEATHSIG = 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
 
 
 def _listen(connection, requests):

@@ -14,6 +14,7 @@ import pytest
 from bsnn.workers import Task, run_task, run_tasks
 
 from . import worker_tasks
+from .processes import is_alive
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,15 +35,6 @@ def run_all(tasks, parallel=1):
         tasks, parallel=parallel, on_report=lambda *values: reports.append(values)
     )
     return dict(ends), reports
-
-
-def is_alive(pid):
-    """Whether a process runs; one that nobody has waited for yet does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
 
 
 def assert_gone(pids):
@@ -130,8 +122,16 @@ def test_closing_ends_what_still_runs(tmp_path):
     assert_gone(pids)
 
 
-@pytest.mark.parametrize("cause", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_no_process_outlives_the_parent(cause, tmp_path):
+@pytest.mark.parametrize(
+    ("cause", "stopped"),
+    [
+        (signal.SIGKILL, False),
+        (signal.SIGKILL, True),
+        (signal.SIGTERM, False),
+        (signal.SIGINT, False),
+    ],
+)
+def test_no_process_outlives_the_parent(cause, stopped, tmp_path):
     code = "import sys, tests.worker_tasks as t; t.run_hanging(sys.argv[1])"
     parent = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "log")],
@@ -144,5 +144,7 @@ def test_no_process_outlives_the_parent(cause, tmp_path):
         pids = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(pids) == 2
         assert all(map(is_alive, pids))
+        if stopped:
+            os.kill(pids[0], signal.SIGSTOP)
         os.kill(parent.pid, cause)
     assert_gone(pids)
