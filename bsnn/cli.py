@@ -30,6 +30,10 @@ def main(argv=None):
     logging.getLogger("bsnn").setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
+        if arguments.command is not _doctor:  # which copes without Brian2
+            from .brian2_files import remove_brian2_files
+
+            remove_brian2_files()
         return arguments.command(arguments)
     except KeyboardInterrupt:
         print("bsnn: interrupted", file=sys.stderr)

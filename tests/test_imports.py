@@ -17,6 +17,7 @@ ALLOWED = {
     "analysis": {"equations", "bsnn", "analysis"},
 }
 BRIAN2_FILES = {
+    "brian2_files.py",
     "codeobject.py",
     "cuda_program.py",
     "network.py",

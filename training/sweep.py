@@ -14,6 +14,7 @@ import filelock
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from bsnn.brian2_files import remove_brian2_files
 from bsnn.builds import compiler
 from bsnn.equations import time_rules
 from bsnn.errors import RunFolderError
@@ -105,7 +106,11 @@ def make_cells(base, *, dt_ms, rules, seeds, spike_penalties=(0.0,)):
 
 
 def train_cell(settings, folder, load, measurement, report):
-    """Train one cell, or go on with it; `report` is called with each epoch done."""
+    """Be a process that trains one cell, or goes on with it.
+
+    `report` is called with each epoch done.
+    """
+    remove_brian2_files()
     from .loop import train
 
     if folder.finished:
