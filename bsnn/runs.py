@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import operator
 import os
 import platform
 import tempfile
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -19,6 +21,7 @@ CONFIG, SUMMARY, METRICS = "config.json", "summary.json", "metrics.csv"
 CONFIDENCE, SPIKES, CHECKPOINT = "confidence.csv", "spikes.npz", "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 LOCK = ".lock"
+MAX_UNPACKED = 256 << 20  # bytes of recorded spikes; a training writes some megabytes
 FILES = (CONFIG, SUMMARY, METRICS, CONFIDENCE, SPIKES, CHECKPOINT, PREVIOUS)
 METRICS_COLUMNS = (
     "epoch",
@@ -32,6 +35,7 @@ METRICS_COLUMNS = (
     "silent_layers",
     "seconds",
 )
+CONFIDENCE_COLUMNS = ("epoch", "time_ms", "confidence")
 EVALUATIONS = "evaluations.csv"
 EVALUATION_COLUMNS = (
     "rule",
@@ -207,7 +211,7 @@ class RunFolder:
 
     def confidence(self):
         """Return confidence.csv as a DataFrame: epoch, time_ms, confidence."""
-        return self._read_table(CONFIDENCE, ("epoch", "time_ms", "confidence"))
+        return self._read_table(CONFIDENCE, CONFIDENCE_COLUMNS)
 
     def spikes(self):
         """Return the recorded test slice: list of `Spikes`, input first, and labels."""
@@ -235,7 +239,7 @@ class RunFolder:
         path = self._existing(name)
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise self._damaged(path, error) from error
         if not isinstance(values, dict):
             raise self._damaged(path, "it holds no JSON object")
@@ -297,19 +301,19 @@ def load_spikes(path):
     Raises
     ------
     RunFolderError
-        If the file is missing, damaged or not of this kind; nothing in it is executed.
+        If the file is missing, damaged or not of this kind, or unpacks to more than
+        `MAX_UNPACKED` bytes; nothing in it is executed.
     """
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files}
-        dt, sizes = float(arrays["dt"]), arrays["n_neurons"]
+        arrays = _read_npz(path)
+        sizes, labels = arrays["n_neurons"].tolist(), arrays["labels"]
         layers = []
         for k, size in enumerate(sizes):
             state = f"state_{k}_"
             layers.append(
                 Spikes(
-                    n_neurons=int(size),
-                    dt=dt,
+                    n_neurons=operator.index(size),
+                    dt=arrays["dt"].item(),
                     state={
                         name.removeprefix(state): values
                         for name, values in arrays.items()
@@ -318,6 +322,40 @@ def load_spikes(path):
                     **{n: arrays.get(f"{n}_{k}") for n in _LAYER_ARRAYS},
                 )
             )
-        return layers, arrays["labels"]
+            layers[k].check_values()
+            shape = (layers[k].n_samples,)
+            if labels.shape != shape or labels.dtype.kind not in "iu" or not shape[0]:
+                raise ValueError("'labels' must hold one int for each sample")
+            if not 0 < 8 * shape[0] * size <= MAX_UNPACKED:  # what its counts take
+                raise ValueError(f"a layer must not have {size} neurons")
+        if not layers:
+            raise ValueError("it holds no layer")
+        return layers, labels
     except Exception as error:  # zipfile, zlib and numpy raise many kinds
         raise RunFolderError(f"{path} cannot be read as spikes ({error}).") from error
+
+
+def _read_npz(path):
+    """Return the arrays of an npz file as a dict, reading no more than is bounded."""
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        declared = sum(member.file_size for member in members)
+        if declared > MAX_UNPACKED:
+            raise ValueError(
+                f"it unpacks to {declared} bytes, not {MAX_UNPACKED} at most"
+            )
+        for member in members:
+            with archive.open(member) as stream:
+                if np.lib.format.read_magic(stream) != (1, 0):
+                    raise ValueError(f"{member.filename!r} is no array")
+                header = np.lib.format.read_array_header_1_0(stream)
+                shape, in_columns, dtype = header
+                # np.load would reserve what the header declares, and reading without a
+                # size unpack all there is, whatever the archive declares.
+                content = stream.read(member.file_size)
+                flat = np.frombuffer(bytearray(content), dtype)
+            order = "F" if in_columns else "C"
+            name = member.filename.removesuffix(".npy")
+            arrays[name] = flat.reshape(shape, order=order)
+    return arrays

@@ -1,6 +1,7 @@
 """Spikes of one layer over a batch of samples."""
 
 import functools
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -66,6 +67,27 @@ class Spikes:
                     f"'{name}' must have shape {self.neuron.shape}, got {array.shape}."
                 )
 
+    def check_values(self):
+        """Raise ValueError unless the values are possible; for spikes from outside."""
+        for name, kind, what in (
+            ("offset", "i", "int"),
+            ("neuron", "i", "int"),
+            ("step", "i", "int"),
+            ("time", "f", "float"),
+        ):
+            array = getattr(self, name)
+            if array is not None and array.dtype.kind != kind:
+                raise ValueError(f"'{name}' must hold {what}, got {array.dtype}.")
+        if not (math.isfinite(self.dt) and self.dt >= 0):
+            raise ValueError(f"'dt' must be finite and not negative, got {self.dt}.")
+        if np.any(np.diff(self.offset) < 0):
+            raise ValueError("'offset' must not fall.")
+        _check_index("neuron", self.neuron, self.n_neurons)
+        if self.step is not None and np.any(self.step < 0):
+            raise ValueError(f"'step' must not be negative, got {self.step.min()}.")
+        if self.time is not None and not np.isfinite(self.time).all():
+            raise ValueError("'time' must be finite.")
+
     @classmethod
     def from_events(
         cls, *, sample, neuron, n_samples, n_neurons, dt, step=None, time=None
@@ -88,15 +110,8 @@ class Spikes:
             If a sample or neuron index is out of range.
         """
         sample, neuron = np.asarray(sample, np.int64), np.asarray(neuron, np.int32)
-        for name, index, stop in (
-            ("sample", sample, n_samples),
-            ("neuron", neuron, n_neurons),
-        ):
-            if index.size and not (0 <= index.min() and index.max() < stop):
-                raise ValueError(
-                    f"'{name}' must lie in 0..{stop - 1}, "
-                    f"got {index.min()}..{index.max()}."
-                )
+        _check_index("sample", sample, n_samples)
+        _check_index("neuron", neuron, n_neurons)
         if step is None and dt > 0:
             step = time_rules.bin_index(time, dt)
         order = np.lexsort((neuron, time if step is None else step, sample))
@@ -177,3 +192,10 @@ class Spikes:
     def _with(self, offset, arrays):
         state = {name: arrays.pop(name) for name in self.state}
         return replace(self, offset=offset, state=state, **arrays)
+
+
+def _check_index(name, index, stop):
+    if index.size and not (0 <= index.min() and index.max() < stop):
+        raise ValueError(
+            f"'{name}' must lie in 0..{stop - 1}, got {index.min()}..{index.max()}."
+        )
