@@ -1,5 +1,7 @@
 """The measures of a whole test set, gathered batch by batch."""
 
+import operator
+
 import numpy as np
 
 from . import latency, metrics
@@ -87,12 +89,33 @@ class Measurement:
         }
 
     def restore(self, state):
-        """Go on from what `state` returned, for the same model."""
-        self.n_samples = state["n_samples"]
-        self._arrived = np.array(state["arrived"])
-        self._fired = [np.array(fired, bool) for fired in state["fired"]]
-        self._sums = dict(state["sums"])
-        self._layer_spikes = np.array(state["layer_spikes"])
+        """Go on from what `state` returned, for the same model.
+
+        Raises
+        ------
+        ValueError
+            If it is of another model, or damaged.
+        """
+        try:
+            arrived = np.array(state["arrived"], float)
+            fired = [np.array(fired, bool) for fired in state["fired"]]
+            layer_spikes = np.array(state["layer_spikes"], float)
+            sums = {name: float(value) for name, value in state["sums"].items()}
+            n_samples = operator.index(state["n_samples"])
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            OverflowError,
+        ) as error:
+            raise ValueError(f"'state' is damaged ({error!r}).") from error
+        given = (arrived.shape, [f.shape for f in fired], layer_spikes.shape)
+        mine = (self._arrived.shape, [f.shape for f in self._fired])
+        if given != (*mine, self._layer_spikes.shape):
+            raise ValueError("'state' must be that of a measurement of the same model.")
+        self.n_samples, self._arrived, self._fired = n_samples, arrived, fired
+        self._sums, self._layer_spikes = sums, layer_spikes
 
     def confidence(self):
         """Return the prediction confidence over time.

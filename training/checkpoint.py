@@ -1,16 +1,38 @@
 """Checkpoints: weights and optimiser state, loaded without executing anything."""
 
+import errno
+import io
+import json
 import os
-import pickle
+import pickletools
+import shutil
 import warnings
+import zipfile
 
 import torch
 
 from bsnn.errors import RunFolderError
-from bsnn.runs import CHECKPOINT, PREVIOUS, replacing
+from bsnn.runs import (
+    CHECKPOINT,
+    CONFIDENCE_COLUMNS,
+    METRICS_COLUMNS,
+    PREVIOUS,
+    replacing,
+)
 from bsnn.simulator import check_weights
 
 FORMAT = 2
+_WITHIN = ("batch", "loss", "n_samples", "seconds", "measured")
+_ADAM = ("step", "exp_avg", "exp_avg_sq")
+# Of a file system, or a file, that cannot have another name.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+# All that a checkpoint's pickle names.
+_GLOBALS = (
+    "collections OrderedDict",
+    "torch FloatStorage",
+    "torch DoubleStorage",
+    "torch._utils _rebuild_tensor_v2",
+)
 
 
 def save_checkpoint(
@@ -49,15 +71,26 @@ def save_checkpoint(
         "rows": rows,
         "confidence": confidence,
     }
+    content = io.BytesIO()  # to a file that cannot grow, torch raises RuntimeError
+    torch.save(state, content)
     path = folder.path / CHECKPOINT
     with replacing(path, "wb") as file:
-        torch.save(state, file)
+        file.write(content.getbuffer())
         if path.is_file():  # both names hold it until the new one is whole
             link = folder.path / f".{PREVIOUS}.link"
             link.unlink(missing_ok=True)
-            os.link(path, link)
+            _link(path, link)
             os.replace(link, folder.path / PREVIOUS)
             link.unlink(missing_ok=True)  # two names of one file are not replaced
+
+
+def _link(path, link):
+    try:
+        os.link(path, link)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copyfile(path, link)
 
 
 def load_checkpoint(folder, *, mend=False):
@@ -96,15 +129,84 @@ def _load(path):
     if not path.is_file():
         raise RunFolderError(f"{path.parent} holds no {path.name}; train first.")
     try:
+        _check_archive(path)
         state = torch.load(path, weights_only=True)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+        known = isinstance(state, dict) and state.get("format") == FORMAT
+        if known:
+            _check_state(state)
+    except Exception as error:  # zipfile, pickle and torch raise many kinds
         raise RunFolderError(
             f"{path} is damaged ({type(error).__name__}); delete its folder and train "
             "again."
         ) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not known:
         raise RunFolderError(f"{path} is no checkpoint of this version of bsnn.")
     return state
+
+
+def _check_archive(path):
+    """Refuse what could unpack to more memory than the file is long."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+        if packed or sum(m.file_size for m in members) > path.stat().st_size:
+            raise ValueError("it is packed")
+        (pickled,) = (m for m in members if m.filename.endswith("/data.pkl"))
+        # Of what `weights_only` lets pass, bytearray and others reserve at will.
+        for operation, argument, _ in pickletools.genops(archive.read(pickled)):
+            if "GLOBAL" in operation.name and argument not in _GLOBALS:
+                raise ValueError(f"it names {argument}")
+
+
+def _check_state(state):
+    """Raise KeyError, TypeError or ValueError unless all is there and of its kind."""
+    shapes = [_checked(weight).shape for weight in state["weights"]]
+    moments = state["optimizer"]["state"]
+    if moments and sorted(moments) != list(range(len(shapes))):
+        raise ValueError("its moments are not those of its weights")
+    for index, moment in moments.items():
+        if set(moment) != set(_ADAM):
+            raise ValueError("its moments are not those of Adam")
+        for name, value in moment.items():
+            if _checked(value).shape != (() if name == "step" else shapes[index]):
+                raise ValueError("its moments are not those of its weights")
+    names = ("epoch", "n_clamped", "within", "rows", "confidence")
+    json.dumps([state[name] for name in names])  # TypeError if they are not plain
+    counts, within = [state["epoch"], state["n_clamped"]], state["within"]
+    _check_rows(state["rows"], METRICS_COLUMNS, text={"split"})
+    _check_rows(state["confidence"], CONFIDENCE_COLUMNS)
+    if len(state["rows"]) != 2 * state["epoch"]:
+        raise ValueError("its rows are not those of its epochs")
+    if within is not None:
+        _check_rows([within], _WITHIN, text={"measured"})
+        counts += [within["batch"], within["n_samples"]]
+    if any(type(count) is not int or count < 0 for count in counts):
+        raise ValueError("a count is no count")
+
+
+def _check_rows(rows, columns, text=frozenset()):
+    for row in rows:
+        numbers = {type(row[name]) for name in columns if name not in text}
+        if len(row) != len(columns) or not numbers <= {int, float}:
+            raise ValueError("its rows are not those of its tables")
+
+
+def _checked(tensor):
+    """Return a tensor if it is one of ours: of finite floats, all in their places."""
+    plain = tensor.is_floating_point() and tensor.is_contiguous()
+    if not plain or tensor.device.type != "cpu" or not torch.isfinite(tensor).all():
+        raise ValueError("a tensor is not as it was saved")
+    return tensor
+
+
+def check_fits(state, model):
+    """Raise RunFolderError unless a checkpoint's weights are those of a model."""
+    given = [tuple(weight.shape) for weight in state["weights"]]
+    if given != list(model.weight_shapes):
+        raise RunFolderError(
+            f"the checkpoint holds weights of shapes {given}, the model needs "
+            f"{list(model.weight_shapes)}."
+        )
 
 
 def restore_weights(network, state):
@@ -115,12 +217,17 @@ def restore_weights(network, state):
     RunFolderError
         If the shapes differ.
     """
-    given = [tuple(weight.shape) for weight in state["weights"]]
-    if given != list(network.model.weight_shapes):
-        raise RunFolderError(
-            f"the checkpoint holds weights of shapes {given}, the model needs "
-            f"{list(network.model.weight_shapes)}."
-        )
+    check_fits(state, network.model)
     with torch.no_grad():
         for weight, saved in zip(network.weights, state["weights"], strict=True):
             weight.copy_(saved)
+
+
+def restore_training(network, optimizer, state):
+    """Put a checkpoint's weights and moments back, as `restore_weights` does."""
+    restore_weights(network, state)
+    # The options of the optimiser follow from the settings.
+    optimizer.load_state_dict(
+        {**optimizer.state_dict(), "state": state["optimizer"]["state"]}
+    )
+    network.n_clamped = state["n_clamped"]

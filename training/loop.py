@@ -13,10 +13,16 @@ from tqdm import tqdm
 from bsnn import runs
 from bsnn.encoding import encode_ttfs
 from bsnn.equations import time_rules
-from bsnn.errors import NumbersError
+from bsnn.errors import NumbersError, RunFolderError
 from bsnn.simulator import check_finite
 
-from .checkpoint import load_checkpoint, restore_weights, save_checkpoint
+from .checkpoint import (
+    check_fits,
+    load_checkpoint,
+    restore_training,
+    restore_weights,
+    save_checkpoint,
+)
 from .settings import Settings
 from .spiking_network import SpikingNetwork
 
@@ -104,11 +110,14 @@ def train(
 
         if any((folder.path / n).is_file() for n in (runs.CHECKPOINT, runs.PREVIOUS)):
             state = load_checkpoint(folder, mend=True)
-            restore_weights(network, state)
-            optimizer.load_state_dict(state["optimizer"])
-            network.n_clamped = state["n_clamped"]
+            restore_training(network, optimizer, state)
             done, rows, confidence = state["epoch"], state["rows"], state["confidence"]
             within = state["within"]
+            if done > settings.epochs:
+                raise RunFolderError(
+                    f"{folder.path} has a checkpoint of epoch {done}, but "
+                    f"{settings.epochs} epochs; delete the folder and train again."
+                )
             log.info("resuming %s after epoch %d", folder.path, done)
         for epoch in range(done + 1, settings.epochs + 1):
             for group in optimizer.param_groups:
@@ -162,9 +171,7 @@ def train(
                 for t, c in zip(*curve, strict=True)
             ]
             folder.write_table(runs.METRICS, rows, runs.METRICS_COLUMNS)
-            folder.write_table(
-                runs.CONFIDENCE, confidence, ("epoch", "time_ms", "confidence")
-            )
+            folder.write_table(runs.CONFIDENCE, confidence, runs.CONFIDENCE_COLUMNS)
             save(epoch)
             log.info("%s", _line(label, trained, tested))
             _warn_of_silence(epoch, tested, warned)
@@ -216,6 +223,7 @@ def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=No
     config.pop("model", None)
     trained = Settings.from_dict({**config, "workers": workers})
     state = load_checkpoint(folder)
+    check_fits(state, trained.model())  # before memory is reserved for the model
     dataset = load(trained.dataset).head(trained.n_train, trained.n_test)
     rows = []
     for dt in [trained.dt_ms] if dt_ms is None else dt_ms:
@@ -296,7 +304,13 @@ def train_epoch(
     if within is not None:
         first, total = within["batch"], within["loss"]
         n_samples, start = within["n_samples"], start - within["seconds"]
-        measured.restore(within["measured"])
+        try:
+            measured.restore(within["measured"])
+        except ValueError as error:
+            raise RunFolderError(
+                f"the checkpoint is damaged ({error}); delete its folder and train "
+                "again."
+            ) from error
         advance(n_samples)
     # One batch is encoded, and one measured, while another is simulated.
     with ThreadPoolExecutor(1) as beside:
