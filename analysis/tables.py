@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bsnn import datasets
 from bsnn.equations import time_rules
 from bsnn.errors import RunFolderError
+from bsnn.model import Model
 from bsnn.runs import CONFIDENCE, CONFIG, EVALUATIONS, SUMMARY, RunFolder
 
 RUN = ["source", "dataset", "rule", "dt_ms", "seed"]
@@ -208,10 +210,23 @@ def _read_config(folder):
     if missing:
         raise _damaged(folder, CONFIG, f"lacks {', '.join(missing)}")
     for name, kind in (("dt_ms", (int, float)), ("seed", int), ("epochs", int)):
-        if not isinstance(config[name], kind):
-            raise _damaged(folder, CONFIG, f"has {name} = {config[name]!r}")
-    if config["rule"] not in time_rules.RULES:
-        raise _damaged(folder, CONFIG, f"has the unknown rule {config['rule']!r}")
+        value = config[name]
+        if not isinstance(value, kind) or not 0 <= value < 2**63:
+            raise _damaged(folder, CONFIG, f"has {name} = {value!r}")
+    for name, known in (
+        ("dataset", datasets.NAMES),
+        ("rule", time_rules.RULES),
+        ("detect", time_rules.DETECT),
+    ):
+        if config[name] not in known:
+            raise _damaged(folder, CONFIG, f"has the unknown {name} {config[name]!r}")
+    if "model" in config:
+        try:
+            Model.from_dict(config["model"])
+        except ValueError as error:
+            raise _damaged(
+                folder, CONFIG, f"has an impossible model ({error})"
+            ) from error
     return config
 
 
@@ -246,7 +261,7 @@ def _run_row(folder, config, summary):
         row["first_spike_ms"] = np.nan if first is None else float(first)
         for name in ("silent_fraction", "dead_labels"):
             row[name] = float(summary[name])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _damaged(folder, SUMMARY, f"lacks a value ({error!r})") from error
     return row
 
@@ -306,7 +321,7 @@ def _transfer_rows(folder, config):
 def _numbers(folder, name, table, columns):
     try:
         return table[columns].astype(float)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _damaged(folder, name, f"holds no numbers ({error})") from error
 
 

@@ -65,8 +65,8 @@ class Model:
             raise ValueError(f"'dt' must not be negative, got {self.dt!s}.")
         if dt > duration:
             raise ValueError(
-                f"'dt' must not be longer than 'duration', got {self.dt!s} and "
-                f"{self.duration!s}; choose a smaller time step."
+                f"'dt' must not be longer than 'duration', got {dt} s and "
+                f"{duration} s; choose a smaller time step."
             )
         for size in (self.n_inputs, *self.layer_sizes):
             if not isinstance(size, int) or size < 1:
@@ -216,18 +216,27 @@ class Model:
 
     @classmethod
     def from_dict(cls, values):
-        """Return the model that `to_dict` wrote."""
-        neurons = tuple(
-            CubaLIF(
-                tau_mem=p["tau_mem"] * second,
-                tau_syn=p["tau_syn"] * second,
-                v_threshold=p["v_threshold"],
-                delta_v=p["delta_v"],
+        """Return the model that `to_dict` wrote.
+
+        Raises
+        ------
+        ValueError
+            If `values` are not those of a model.
+        """
+        try:
+            neurons = tuple(
+                CubaLIF(
+                    tau_mem=p["tau_mem"] * second,
+                    tau_syn=p["tau_syn"] * second,
+                    v_threshold=p["v_threshold"],
+                    delta_v=p["delta_v"],
+                )
+                for p in values["neurons"]
             )
-            for p in values["neurons"]
-        )
-        times = {name: values[name] * second for name in ("dt", "duration")}
-        return cls(**{**values, "neurons": neurons, **times})
+            times = {name: values[name] * second for name in ("dt", "duration")}
+            return cls(**{**values, "neurons": neurons, **times})
+        except (KeyError, TypeError, OverflowError) as error:
+            raise ValueError(f"'values' describe no model ({error!r}).") from error
 
 
 def _per_layer(value, n_layers, name):

@@ -1,6 +1,9 @@
 """The settings of a training run, and the reference settings of each data set."""
 
 import dataclasses
+import numbers
+import types
+import typing
 from dataclasses import dataclass
 
 from brian2.units import ms
@@ -48,9 +51,14 @@ class Settings:
     workers: int | None = None
 
     def __post_init__(self):
-        for name in ("layers", "v_threshold", "max_spikes"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name, kind in typing.get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if not _is_a(value, kind):
+                kind = kind.__name__ if isinstance(kind, type) else kind
+                raise ValueError(f"'{name}' must be {kind}, {self._came(name)}.")
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+        _check_name(self.dataset)  # it becomes part of a folder's name
         for name in ("epochs", "batch_size", "learning_rate_epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"'{name}' must be 1 or more, {self._came(name)}.")
@@ -80,10 +88,7 @@ class Settings:
         ValueError
             If there is no such data set.
         """
-        if dataset not in _REFERENCE:
-            raise ValueError(
-                f"'dataset' must be one of {', '.join(_REFERENCE)}, got {dataset!r}."
-            )
+        _check_name(dataset)
         given = {k: v for k, v in changes.items() if v is not None}
         if given.get("dt_ms") == 0:
             given.setdefault("rule", "continuous")
@@ -96,7 +101,10 @@ class Settings:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ValueError(f"unknown setting {', '.join(map(repr, unknown))}.")
-        return cls(**values)
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"a setting is missing ({error}).") from error
 
     def to_dict(self):
         return dataclasses.asdict(self)
@@ -140,6 +148,27 @@ class Settings:
         drops = (epoch - 1) // self.learning_rate_epochs
         rate = self.learning_rate * self.learning_rate_factor**drops
         return max(rate, self.learning_rate_floor)
+
+
+def _check_name(dataset):
+    if dataset not in _REFERENCE:
+        raise ValueError(
+            f"'dataset' must be one of {', '.join(_REFERENCE)}, got {dataset!r}."
+        )
+
+
+def _is_a(value, kind):
+    """Return whether a value, also one read from JSON, is of an annotation's kind."""
+    if isinstance(kind, types.UnionType):
+        return any(_is_a(value, member) for member in kind.__args__)
+    if typing.get_origin(kind) is tuple:
+        of = kind.__args__[0]
+        return isinstance(value, (tuple, list)) and all(_is_a(v, of) for v in value)
+    if kind in (int, float):
+        number = numbers.Integral if kind is int else numbers.Real
+        plain = isinstance(value, number) and not isinstance(value, bool)
+        return plain and (isinstance(value, float) or abs(value) < 2**63)
+    return isinstance(value, kind)
 
 
 _REFERENCE = {
