@@ -118,7 +118,8 @@ class GridSimulator(Simulator):
                 f"'inputs' must not hold more than {MAX_STEPS // self.model.n_steps} "
                 f"samples at this time step, got {n_samples}; split the batch."
             )
-        bounds = np.linspace(0, n_samples, len(self._programs) + 1).round().astype(int)
+        n_programs = len(self._programs)
+        bounds = [k * n_samples // n_programs for k in range(n_programs + 1)]
         busy = []
         for program, start, stop in zip(
             self._programs, bounds[:-1], bounds[1:], strict=True

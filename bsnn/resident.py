@@ -57,10 +57,11 @@ class Segment:
 
     def view(self, at, dtype, shape):
         """Return an array in the segment, beginning at byte `at`."""
-        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-        if at < 0 or n_bytes < 0 or at + n_bytes > self.n_bytes:
-            raise ValueError(f"{n_bytes} bytes at {at} exceed {self.n_bytes}.")
-        return self.memory[at : at + n_bytes].view(dtype).reshape(shape)
+        size = math.prod(shape)
+        if size < 0:
+            raise ValueError(f"{size} numbers cannot be viewed.")
+        array = np.frombuffer(self.memory, dtype, size, at)  # raises beyond the end
+        return array if len(shape) == 1 else array.reshape(shape)
 
     def close(self):
         if self.fd is not None:
@@ -192,7 +193,7 @@ class ResidentProgram:
             self._model.layer_sizes, self._model.neurons, strict=True
         ):
             offset = take(np.int64, self._n_samples + 1)
-            if np.any(np.diff(offset) < 0):
+            if (offset[1:] < offset[:-1]).any():
                 raise ValueError("a number of spikes is negative")
             n_spikes = int(offset[-1])
             index, step = take(np.int32, n_spikes), take(np.int32, n_spikes)
@@ -235,5 +236,6 @@ class ResidentProgram:
 
 
 def _check_range(what, values, stop):
-    if values.size and not (0 <= values.min() and values.max() < stop):
+    # Without their sign, negative numbers are large.
+    if values.size and values.view(np.uint32).max() >= stop:
         raise ValueError(f"a {what} is out of range")

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -61,10 +61,14 @@ class Spikes:
             )
         if self.step is None and self.time is None:
             raise ValueError("'step' or 'time' must be given, got neither.")
+        shape = self.neuron.shape
+        arrays = (self.step, self.time, self.slope, *self.state.values())
+        if all(array is None or array.shape == shape for array in arrays):
+            return
         for name, array in self._per_spike().items():
-            if array.shape != self.neuron.shape:
+            if array.shape != shape:
                 raise ValueError(
-                    f"'{name}' must have shape {self.neuron.shape}, got {array.shape}."
+                    f"'{name}' must have shape {shape}, got {array.shape}."
                 )
 
     def check_values(self):
@@ -80,7 +84,7 @@ class Spikes:
                 raise ValueError(f"'{name}' must hold {what}, got {array.dtype}.")
         if not (math.isfinite(self.dt) and self.dt >= 0):
             raise ValueError(f"'dt' must be finite and not negative, got {self.dt}.")
-        if np.any(np.diff(self.offset) < 0):
+        if (self.offset[1:] < self.offset[:-1]).any():
             raise ValueError("'offset' must not fall.")
         _check_index("neuron", self.neuron, self.n_neurons)
         if self.step is not None and np.any(self.step < 0):
@@ -191,7 +195,13 @@ class Spikes:
 
     def _with(self, offset, arrays):
         state = {name: arrays.pop(name) for name in self.state}
-        return replace(self, offset=offset, state=state, **arrays)
+        return Spikes(
+            offset=offset,
+            n_neurons=self.n_neurons,
+            dt=self.dt,
+            state=state,
+            **arrays,
+        )
 
 
 def _check_index(name, index, stop):
