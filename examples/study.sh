@@ -24,13 +24,16 @@ for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
     full,mnist)
         sweep $dataset --dt-ms 1 8 4 --rules $rules
         sweep $dataset --dt-ms 4 --spike-penalty 0.003 0.01 0.02
-        sweep $dataset --dt-ms 4 --true 8 --false 2
+        sweep $dataset --dt-ms 4 8 12 --true 8 --false 2
         sweep $dataset --dt-ms 0 0.5 2 5 7 10 12 --rules $rules
         sweep $dataset --dt-ms 0 0.5 1 2 4 5 7 8 10 12 --rules $rules --seeds 1 2
         ;;
     full,fashion-mnist)
-        sweep $dataset --dt-ms 8 1 4 5 0 --rules $rules
-        sweep $dataset --dt-ms 8 1 --rules $rules --seeds 1
+        # The published runs of the event rule had these limits; the others need none.
+        limits="--max-spikes 5 5 20"
+        sweep $dataset --dt-ms 8 1 4 5 0 --rules $rules $limits
+        sweep $dataset --dt-ms 8 --spike-penalty 0.003
+        sweep $dataset --dt-ms 8 1 --rules $rules $limits --seeds 1
         ;;
     full,emnist)
         sweep $dataset --dt-ms 1 8 4 0 10 --rules $rules
