@@ -17,6 +17,8 @@ import platformdirs
 
 from .errors import BackendUnavailable, BuildError
 
+SPACE_NEEDED = 200e6  # bytes of the cache; some ten compiled programs
+
 # Kernels are loaded into Python, so never -ffast-math: linked with it, a library
 # switches the whole process to flush-to-zero. These flags vectorise as well.
 KERNEL_FLAGS = (
@@ -90,7 +92,8 @@ def build_once(kind, key, make):
     Raises
     ------
     BuildError
-        If the cache cannot be written; whatever `make` raises passes through.
+        If the cache cannot be written, or has little space when `make` fails; whatever
+        else `make` raises passes through.
     """
     parent = cache_dir() / kind
     final = parent / key
@@ -113,6 +116,15 @@ def build_once(kind, key, make):
         raise BuildError(
             f"the build cache {parent} cannot be written ({error}); "
             "name another folder in BSNN_CACHE."
+        ) from error
+    except BuildError as error:
+        free = shutil.disk_usage(parent).free
+        if free >= SPACE_NEEDED:
+            raise
+        raise BuildError(
+            f"the build cache {parent} has {free / 1e6:.0f} MB left and should have "
+            f"{SPACE_NEEDED / 1e6:.0f}; free space or name another folder in "
+            f"BSNN_CACHE. What failed: {error.args[0]}"
         ) from error
     return final
 

@@ -22,7 +22,6 @@ from .errors import BackendUnavailable, DataError
 from .image_files import IMAGE_SETS, locate
 
 PACKAGES = ("brian2", "numpy", "torch")
-SPACE_NEEDED = 200e6  # bytes; some ten compiled programs
 TIMEOUT = 60.0  # seconds that a program may take to answer
 TRIAL_FLAGS = ("-std=c++17", "-O3", "-march=native")
 TRIAL_PROGRAM = (
@@ -193,12 +192,13 @@ def _cache():
     except OSError as error:
         ok, found = False, f"{folder} cannot be written: {error.strerror}"
     else:
-        ok, found = free >= SPACE_NEEDED, f"{folder}, {free / 1e9:.1f} GB free"
+        ok, found = free >= builds.SPACE_NEEDED, f"{folder}, {free / 1e9:.1f} GB free"
     return Check(
         name="build cache",
         ok=ok,
         found=found,
-        remedy=f"name a writable folder with {SPACE_NEEDED / 1e6:.0f} MB in BSNN_CACHE",
+        remedy="name a writable folder with "
+        f"{builds.SPACE_NEEDED / 1e6:.0f} MB in BSNN_CACHE",
     )
 
 
