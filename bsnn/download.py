@@ -4,17 +4,20 @@ import hashlib
 import http.client
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import urllib.request
 from pathlib import Path
 
+import filelock
 from tqdm import tqdm
 
 from .errors import DataError
 from .idx import CHUNK, DAMAGED_GZIP, open_unpacked
 
 MAX_BYTES = 64 << 20  # twice the largest file; a server must not fill the disk
+LOCK = ".lock"
 TIMEOUT = 30  # seconds without an answer
 
 logger = logging.getLogger(__name__)
@@ -42,8 +45,8 @@ def download(url, target, sha256, *, max_bytes=MAX_BYTES):
     remedy = f"put the file into {target.parent} by hand, or name a folder in BSNN_DATA"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            part = Path(scratch) / target.name
+        with filelock.FileLock(target.parent / LOCK), _scratch(target) as folder:
+            part = Path(folder) / target.name
             _fetch(url, part, max_bytes)
             got = _checksum(part)
             if got != sha256:
@@ -54,6 +57,14 @@ def download(url, target, sha256, *, max_bytes=MAX_BYTES):
             os.replace(part, target)
     except (OSError, http.client.HTTPException) as error:
         raise DataError(f"{url} could not be fetched ({error}); {remedy}.") from error
+
+
+def _scratch(target):
+    """Return a temporary folder beside `target`; those of killed downloads go."""
+    prefix = f".{target.name}."
+    for leftover in target.parent.glob(f"{prefix}*/"):
+        shutil.rmtree(leftover)
+    return tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent)
 
 
 def _fetch(url, path, max_bytes):

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import bsnn.yin_yang as yin_yang
 from bsnn import load_dataset
 from bsnn.datasets import data_folder
-from bsnn.download import download
+from bsnn.download import LOCK, download
 from bsnn.errors import DataError
 from bsnn.idx import read_idx
 from bsnn.image_files import IMAGE_SETS, ImageFiles, read_splits
@@ -354,9 +354,8 @@ def test_downloads_what_is_missing_once(tmp_path, server, capsys):
     np.testing.assert_array_equal(splits["train_images"], train)
     np.testing.assert_array_equal(splits["test_images"], test)
     assert sorted(asked) == sorted(f"/{name}.gz" for name in files.names)
-    assert sorted(p.name for p in (data_dir / "small").iterdir()) == sorted(
-        f"{name}.gz" for name in files.names
-    )
+    there = {p.name for p in (data_dir / "small").iterdir()}
+    assert there == {LOCK, *(f"{name}.gz" for name in files.names)}
     # Standard output is for results, and no bar is drawn where no terminal is.
     assert capsys.readouterr() == ("", "")
     asked.clear()
@@ -423,7 +422,20 @@ def test_a_bad_download_leaves_nothing(tmp_path, server, content, message):
     limit = 2000 if content == bytes(2001) else 1 << 20
     with pytest.raises(DataError, match=message):
         download(f"{url}file.gz", target, checksum, max_bytes=limit)
-    assert list(target.parent.iterdir()) == []
+    assert {path.name for path in target.parent.iterdir()} == {LOCK}
+
+
+def test_what_a_killed_download_left_goes(tmp_path, server):
+    folder, url, _ = server
+    (folder / "file.gz").write_bytes(PACKED)
+    target = tmp_path / "cache" / "file.gz"
+    leftover, other = (target.parent / f".{n}.gz.killed" for n in ("file", "other"))
+    for path in (leftover, other):
+        path.mkdir(parents=True)
+        (path / "file.gz").write_bytes(PACKED[:100])
+    download(f"{url}file.gz", target, hashlib.sha256(GOOD).hexdigest())
+    assert not leftover.exists()
+    assert other.exists()
 
 
 def test_no_server_and_no_room_are_data_errors(tmp_path, server):
