@@ -38,7 +38,7 @@ def main(argv=None):
     except KeyboardInterrupt:
         print("bsnn: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
-    except (BsnnError, ValueError, TypeError) as error:
+    except (BsnnError, ValueError, TypeError, OSError) as error:
         if os.environ.get("BSNN_DEBUG"):
             raise
         print(f"bsnn: {error}", file=sys.stderr)

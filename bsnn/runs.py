@@ -74,11 +74,15 @@ def replacing(path, mode="w"):
         if scratch is not None:
             Path(scratch).unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise RunFolderError(
-                f"{path} cannot be written ({error}); free space or choose another "
-                "folder. What was there before is intact."
-            ) from error
+            raise _unwritable(path, error) from error
         raise
+
+
+def _unwritable(path, error):
+    return RunFolderError(
+        f"{path} cannot be written ({error}); free space or choose another folder. "
+        "What was there before is intact."
+    )
 
 
 def versions():
@@ -151,9 +155,7 @@ class RunFolder:
                 "choose another folder."
             ) from error
         except OSError as error:
-            raise RunFolderError(
-                f"the folder {self.path} cannot be made ({error}); choose another name."
-            ) from error
+            raise _unwritable(self.path, error) from error
         try:
             yield
         finally:
@@ -169,9 +171,7 @@ class RunFolder:
             for path in self._leftovers():
                 path.unlink(missing_ok=True)
         except OSError as error:
-            raise RunFolderError(
-                f"the folder {self.path} cannot be made ({error}); choose another name."
-            ) from error
+            raise _unwritable(self.path, error) from error
         self.write_json(CONFIG, config)
 
     def _leftovers(self):
