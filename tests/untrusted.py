@@ -87,7 +87,7 @@ def make_readers(folder):
         readers[name] = Reader(
             path=path,
             read=read,
-            refuses=(refuses,),
+            refuses=refuses if isinstance(refuses, tuple) else (refuses,),
             damages=damages,
             valid=path.read_bytes() if valid is None else valid,
         )
@@ -105,7 +105,8 @@ def make_readers(folder):
     path = run.path / runs.SPIKES
     add("spikes", path, _reader_of_spikes(run), RunFolderError, damage_zip, damage_npz)
     path = _write_run(folder / "settings").path / runs.CONFIG
-    add("settings", path, _reader_of_settings(path), ValueError, damage_json)
+    refuses = (ValueError, RunFolderError)
+    add("settings", path, _reader_of_settings(path), refuses, damage_json)
     for name, damage in (
         (runs.CONFIG, damage_json),
         (runs.SUMMARY, damage_json),
@@ -118,7 +119,7 @@ def make_readers(folder):
     run = _write_run(folder / "checkpoint")
     add(
         "checkpoint",
-        _write_checkpoint(run),
+        write_checkpoint(run),
         _reader_of_checkpoint(run),
         RunFolderError,
         damage_zip,
@@ -155,15 +156,12 @@ def _reader_of_spikes(run):
 
 
 def _reader_of_settings(path):
-    # As evaluation reads them; the run folder's own errors have another reader.
+    # As evaluation reads them.
     values = Settings.reference("digits", dt_ms=0.0, max_spikes=(3, 4))
     path.write_text(json.dumps(values.config()))
 
     def read():
-        try:
-            config = runs.RunFolder(path.parent).config()
-        except RunFolderError:
-            return
+        config = runs.RunFolder(path.parent).config()
         model = config.pop("model", None)
         Settings.from_dict(config).model()
         bsnn.Model.from_dict(model)
@@ -197,7 +195,8 @@ def _step(network, optimizer):
     optimizer.step()
 
 
-def _write_checkpoint(run):
+def write_checkpoint(run):
+    """Write a checkpoint within the second epoch to a run folder; return its path."""
     network, optimizer = _make_network()
     _step(network, optimizer)
     layers, labels = run.spikes()
