@@ -1,7 +1,9 @@
 # make demo: train on real handwritten digits at five time steps, table and figures.
 # make test: lint and the whole test suite.
 # make study: the runs, tables and figures of docs/results.md; takes hours, can be resumed.
-# make study-quick: a ten-minute version of it. All set up .venv by themselves.
+# make study-quick: a ten-minute version of it.
+# make fuzz: read 100,000 damaged files, guided by coverage where atheris installs.
+# All set up .venv by themselves.
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # The study's run folders, outside the repository; it reads the data sets in BSNN_DATA.
 STUDY ?= ../bsnn-study
 
-.PHONY: demo test study study-quick clean
+.PHONY: demo test study study-quick fuzz clean
 
 $(VENV)/ready: setup.cfg constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,5 +35,9 @@ study: $(VENV)/ready
 study-quick: $(VENV)/ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/study.sh $(STUDY)-quick $(STUDY)-quick/results quick
 
+fuzz: $(VENV)/ready
+	-$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
+	$(BIN)/python -m tests.fuzz
+
 clean:
-	rm -rf $(VENV) build demo *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build demo fuzz *.egg-info .pytest_cache .ruff_cache .hypothesis
