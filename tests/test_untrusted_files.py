@@ -76,12 +76,13 @@ def peak_of(function):
         tracemalloc.stop()
 
 
-def zip_bomb(name, declared):
-    """Return a zip of one member of `CLAIMED` bytes that declares another size."""
+def zip_bomb(name, declared, begin=b""):
+    """Return a zip of one member, `begin` and `CLAIMED` zeros; it declares a size."""
     squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
+    begin = squeeze.compress(begin) + squeeze.flush(zlib.Z_FULL_FLUSH)
     # A full flush forgets what was before, so the pieces can be repeated.
     piece = squeeze.compress(bytes(1 << 20)) + squeeze.flush(zlib.Z_FULL_FLUSH)
-    packed = piece * (CLAIMED >> 20) + squeeze.flush()
+    packed = begin + piece * (CLAIMED >> 20) + squeeze.flush()
     name = name.encode()
     common = struct.pack("<5H3I", 20, 0, 8, 0, 0, 0, len(packed), declared)
     common += struct.pack("<2H", len(name), 0)
@@ -91,11 +92,11 @@ def zip_bomb(name, declared):
     return local + entry + b"PK\5\6" + end
 
 
-def npz_claiming(shape):
+def array_claiming(*shape):
+    """Return what begins an array in the format of numpy, by its description."""
     header = f"{{'descr': '<i8', 'fortran_order': False, 'shape': {shape}}}"
     header = header.encode().ljust(117) + b"\n"
-    array = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + bytes(8)
-    return zip_of({"labels.npy": array})
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header
 
 
 def zip_of(members):
@@ -115,9 +116,9 @@ def npz_of(arrays):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda arrays: zip_bomb("labels.npy", CLAIMED),
-        lambda arrays: zip_bomb("labels.npy", 1000),
-        lambda arrays: npz_claiming((2**31, 28, 28)),
+        lambda arrays: zip_bomb("dt.npy", CLAIMED, array_claiming(CLAIMED // 8)),
+        lambda arrays: zip_bomb("dt.npy", 10**6, array_claiming(CLAIMED // 8)),
+        lambda arrays: zip_of({"dt.npy": array_claiming(2**31, 28, 28) + bytes(8)}),
         lambda arrays: npz_of(arrays | {"n_neurons": np.array([2**31, 4, 3])}),
     ],
     ids=["bomb", "bomb that lies", "array", "neurons"],
@@ -177,9 +178,12 @@ def test_pickles_are_not_executed(readers, tmp_path):
         torch.save({"format": 2, "evil": evil}, path, **options)
         with pytest.raises(RunFolderError, match="is damaged"):
             load_checkpoint(RunFolder(path.parent))
-    path.write_bytes(pickle.dumps(evil))
-    with pytest.raises(RunFolderError, match="is damaged"):
-        load_checkpoint(RunFolder(path.parent))
+    # An opcode that names what it calls itself.
+    calls = b"(S'" + str(evil.path).encode() + b"'\nios\nmkdir\n."
+    for content in (pickle.dumps(evil), pickled(calls)):
+        path.write_bytes(content)
+        with pytest.raises(RunFolderError, match="is damaged"):
+            load_checkpoint(RunFolder(path.parent))
     assert not evil.path.exists()
     pickle.loads(pickle.dumps(evil))
     assert evil.path.exists()
