@@ -171,13 +171,20 @@ def _run(log, function, connection):
         _write_to(os.fsdecode(log))
         pickle.loads(function)(lambda value: connection.send((REPORT, value)))
     except Exception as error:  # whatever it is, the other tasks go on
-        traceback.print_exc()  # into the log, with all lines of its message
+        with contextlib.suppress(OSError):  # a full disk: the message is told below
+            traceback.print_exc()  # into the log, with all lines of its message
         expected = isinstance(error, (BsnnError, ValueError))
         message = str(error) if expected else f"{type(error).__name__}: {error}"
         return message.splitlines()[0], isinstance(error, ProgramError)
     finally:  # the parent may kill this process once it knows of the end
-        sys.stdout.flush()
+        _flush()
     return "", False
+
+
+def _flush():
+    with contextlib.suppress(OSError):  # the disk of the log is full
+        sys.stdout.flush()
+        sys.stderr.flush()
 
 
 def _write_to(log):
@@ -189,8 +196,7 @@ def _write_to(log):
             f"{log} cannot be written on {socket.gethostname()} ({error}); its folder "
             "must be there, and writable, on every machine that takes part."
         ) from error
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     for stream in (1, 2):
         os.dup2(file, stream)
     os.close(file)

@@ -106,6 +106,19 @@ def test_a_log_that_cannot_be_written_is_a_failure(tmp_path):
     assert "its folder must be there, and writable, on every machine" in run_task(task)
 
 
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [(worker_tasks.tell, ""), (worker_tasks.refuse, "'x' must be positive, got -1.")],
+)
+def test_a_log_on_a_full_disk_hides_no_end(function, error, tmp_path):
+    (tmp_path / "full.log").symlink_to("/dev/full")
+    tasks = [
+        make_task(tmp_path, "full", function, tmp_path / "calls"),
+        make_task(tmp_path, "after", worker_tasks.tell, "fine"),
+    ]
+    assert run_all(tasks)[0] == {"full": error, "after": ""}
+
+
 def test_closing_ends_what_still_runs(tmp_path):
     pids = []
     tasks = [
