@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bsnn.equations import time_rules
+from bsnn.errors import RunFolderError
 from bsnn.model import Model
 from bsnn.runs import SPIKES, RunFolder
 
@@ -328,8 +329,26 @@ def _example(sweep):
     for run in runs.itertuples():
         if (_path(sweep, run) / SPIKES).is_file():
             layers, labels = RunFolder(_path(sweep, run)).spikes()
+            _check_example(sweep, run, layers, labels)
             return run, [layer.select(0, 1) for layer in layers], int(labels[0])
     raise NoData("no run has a spikes.npz")
+
+
+def _check_example(sweep, run, layers, labels):
+    sizes = [layer.n_neurons for layer in layers]
+    fits = 0 <= labels[0] < sizes[-1]
+    values = sweep.configs[run.run].get("model")
+    if fits and values is not None:
+        model = Model.from_dict(values)
+        on_grid = model.rule == time_rules.GRID
+        fits = sizes == [model.n_inputs, *model.layer_sizes] and (
+            on_grid or all(layer.time is not None for layer in layers[1:])
+        )
+    if not fits:
+        raise RunFolderError(
+            f"the {SPIKES} of {run.run} is not that of its model; delete this run "
+            "folder and run it again."
+        )
 
 
 def _path(sweep, run):

@@ -372,10 +372,14 @@ def _report(arguments):
 
 
 def _load_weights(folder):
+    from .model import Model
     from .runs import RunFolder
-    from .training.checkpoint import load_checkpoint
+    from .training.checkpoint import check_fits, load_checkpoint
 
-    return [weight.numpy() for weight in load_checkpoint(RunFolder(folder))["weights"]]
+    run = RunFolder(folder)
+    state = load_checkpoint(run)
+    check_fits(state, Model.from_dict(run.config()["model"]))
+    return [weight.numpy() for weight in state["weights"]]
 
 
 def _bench(arguments):

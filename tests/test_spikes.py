@@ -110,6 +110,31 @@ def test_arrays_that_do_not_fit_are_refused():
         Spikes(offset=good.offset, **{**fields, "step": None})
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"neuron": np.array([0, 5])}, r"'neuron' must lie in 0\.\.4, got 0\.\.5"),
+        ({"neuron": np.array([0.0, 1.0])}, "'neuron' must hold int, got float64"),
+        ({"step": np.array([0, -1])}, "'step' must not be negative, got -1"),
+        ({"step": np.array([0, 1], np.uint64)}, "'step' must hold int, got uint64"),
+        ({"time": np.array([0, np.nan])}, "'time' must be finite"),
+        ({"dt": float("inf")}, "'dt' must be finite and not negative, got inf"),
+        ({"offset": np.array([0, 3, 2])}, "'offset' must not fall"),
+    ],
+)
+def test_values_from_outside_are_checked(changes, words):
+    good = {
+        "neuron": np.array([0, 1]),
+        "step": np.array([0, 1]),
+        "offset": np.array([0, 1, 2]),
+        "n_neurons": 5,
+        "dt": 1e-3,
+    }
+    Spikes(**good).check_values()
+    with pytest.raises(ValueError, match=words):
+        Spikes(**{**good, **changes}).check_values()
+
+
 @given(loose=events())
 def test_disk_keeps_spikes(loose, tmp_path_factory):
     path = tmp_path_factory.mktemp("spikes") / "spikes.npz"

@@ -16,12 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bsnn import runs
-from bsnn.analysis import read_sweep
+from bsnn.analysis import figures, read_sweep
 from bsnn.errors import RunFolderError
-from bsnn.runs import RunFolder, load_spikes
+from bsnn.runs import RunFolder, load_spikes, save_spikes
 from bsnn.training.checkpoint import load_checkpoint
 from bsnn.training.settings import Settings
 
+from . import sweep_folders
 from .untrusted import make_readers
 
 READERS = (
@@ -227,6 +228,22 @@ def test_names_of_data_sets_are_no_paths(readers, name):
 def test_settings_of_another_kind_are_refused(values, words):
     with pytest.raises(ValueError, match=words):
         Settings.reference("digits", **values)
+
+
+def test_spikes_of_another_model_are_refused(tmp_path):
+    run = sweep_folders.write_run(tmp_path)
+    sweep_folders.write_example(run)
+    layers, labels = run.spikes()
+    figures.draw_raster(read_sweep(run.path))
+    for other in (
+        (layers[:2], labels),
+        ([layers[0], *layers], labels),
+        (layers[::-1], labels),
+        (layers, labels + 3),
+    ):
+        save_spikes(run.path / runs.SPIKES, *other)
+        with pytest.raises(RunFolderError, match="spikes.npz of digits.* its model"):
+            figures.draw_raster(read_sweep(run.path))
 
 
 def test_nested_json_is_damaged(readers):
