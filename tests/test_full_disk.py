@@ -10,9 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bsnn import runs
+from bsnn import cli, runs
 from bsnn.builds import SPACE_NEEDED, build_once
-from bsnn.cli import main
 from bsnn.errors import BuildError, RunFolderError
 from bsnn.training import loop
 from bsnn.training.checkpoint import load_checkpoint
@@ -69,7 +68,7 @@ def assert_resumes(out, unbroken):
     assert folder.metrics().epoch.max() >= 1
     assert folder.config() == unbroken.config()
     assert {path.name for path in out.glob(".*")} == {runs.LOCK}
-    assert main(["train", *RUN, "--out", str(out), "--resume"]) == 0
+    assert cli.main(["train", *RUN, "--out", str(out), "--resume"]) == 0
     one, other = load_checkpoint(folder), load_checkpoint(unbroken)
     for a, b in zip(one["weights"], other["weights"], strict=True):
         assert torch.equal(a, b)
@@ -78,7 +77,7 @@ def assert_resumes(out, unbroken):
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     out = tmp_path_factory.mktemp("unbroken")
-    assert main(["train", *RUN, "--out", str(out)]) == 0
+    assert cli.main(["train", *RUN, "--out", str(out)]) == 0
     return runs.RunFolder(out)
 
 
@@ -124,7 +123,7 @@ def test_a_read_only_disk_refuses_a_training(unbroken, disk, capsys):
     (disk / "filler").unlink()
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     for out in (disk / "run", disk / "another"):
-        assert main(["train", *RUN, "--out", str(out), "--resume"]) == 1
+        assert cli.main(["train", *RUN, "--out", str(out), "--resume"]) == 1
         said = capsys.readouterr().err
         assert f"{out} cannot be written ([Errno {errno.EROFS}]" in said
         assert "choose another folder" in said
@@ -167,6 +166,17 @@ def test_a_failed_build_says_when_there_is_no_space(tmp_path, monkeypatch, free)
         build_once("kind", "key", make)
     assert ("name another folder in BSNN_CACHE" in str(caught.value)) == (
         free < SPACE_NEEDED
+    )
+
+
+def test_what_the_system_refuses_is_one_message(monkeypatch, capsys):
+    def refuse(arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/x")
+
+    monkeypatch.setattr(cli, "_doctor", refuse)
+    assert cli.main(["doctor"]) == 1
+    assert capsys.readouterr().err == (
+        f"bsnn: [Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}: '/tmp/x'\n"
     )
 
 

@@ -154,6 +154,16 @@ def test_checkpoints_that_claim_gigabytes_are_refused(readers, make):
     assert peak_of(lambda: load_checkpoint(RunFolder(reader.path.parent))) < BOUND
 
 
+def test_a_list_that_holds_itself_many_times_is_refused(readers):
+    reader, nested = readers["checkpoint"], [1.0]
+    for _ in range(30):
+        nested = [nested, nested]
+    state = torch.load(io.BytesIO(reader.valid), weights_only=True)
+    state["within"]["measured"]["arrived"] = nested
+    torch.save(state, reader.path)
+    assert peak_of(lambda: load_checkpoint(RunFolder(reader.path.parent))) < BOUND
+
+
 # --- code and paths -------------------------------------------------------------------
 
 

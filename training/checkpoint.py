@@ -2,7 +2,6 @@
 
 import errno
 import io
-import json
 import os
 import pickletools
 import shutil
@@ -25,7 +24,7 @@ FORMAT = 2
 _WITHIN = ("batch", "loss", "n_samples", "seconds", "measured")
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
 # Of a file system, or a file, that cannot have another name.
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 # All that a checkpoint's pickle names.
 _GLOBALS = (
     "collections OrderedDict",
@@ -133,7 +132,7 @@ def _load(path):
         state = torch.load(path, weights_only=True)
         known = isinstance(state, dict) and state.get("format") == FORMAT
         if known:
-            _check_state(state)
+            _check_state(state, path.stat().st_size)
     except Exception as error:  # zipfile, pickle and torch raise many kinds
         raise RunFolderError(
             f"{path} is damaged ({type(error).__name__}); delete its folder and train "
@@ -158,7 +157,7 @@ def _check_archive(path):
                 raise ValueError(f"it names {argument}")
 
 
-def _check_state(state):
+def _check_state(state, n_bytes):
     """Raise KeyError, TypeError or ValueError unless all is there and of its kind."""
     shapes = [_checked(weight).shape for weight in state["weights"]]
     moments = state["optimizer"]["state"]
@@ -171,7 +170,7 @@ def _check_state(state):
             if _checked(value).shape != (() if name == "step" else shapes[index]):
                 raise ValueError("its moments are not those of its weights")
     names = ("epoch", "n_clamped", "within", "rows", "confidence")
-    json.dumps([state[name] for name in names])  # TypeError if they are not plain
+    _check_plain([state[name] for name in names], n_bytes)
     counts, within = [state["epoch"], state["n_clamped"]], state["within"]
     _check_rows(state["rows"], METRICS_COLUMNS, text={"split"})
     _check_rows(state["confidence"], CONFIDENCE_COLUMNS)
@@ -182,6 +181,23 @@ def _check_state(state):
         counts += [within["batch"], within["n_samples"]]
     if any(type(count) is not int or count < 0 for count in counts):
         raise ValueError("a count is no count")
+
+
+def _check_plain(values, most):
+    """Raise unless these are plain values, and no more than `most`.
+
+    A file may name one list in many places: what is written once is there many times.
+    """
+    pending = [values]
+    for _ in range(most):
+        if not pending:
+            return
+        value = pending.pop()
+        if isinstance(value, (list, dict)):
+            pending += value.values() if isinstance(value, dict) else value
+        elif not isinstance(value, (int, float, str, type(None))):
+            raise TypeError(f"it holds a {type(value).__name__}")
+    raise ValueError("it repeats itself")
 
 
 def _check_rows(rows, columns, text=frozenset()):
