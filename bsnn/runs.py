@@ -6,9 +6,9 @@ import operator
 import os
 import platform
 import tempfile
-import zipfile
 from importlib import metadata
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import filelock
 import numpy as np
@@ -322,29 +322,39 @@ def load_spikes(path):
                     **{n: arrays.get(f"{n}_{k}") for n in _LAYER_ARRAYS},
                 )
             )
-            layers[k].check_values()
-            shape = (layers[k].n_samples,)
-            if labels.shape != shape or labels.dtype.kind not in "iu" or not shape[0]:
-                raise ValueError("'labels' must hold one int for each sample")
-            if not 0 < 8 * shape[0] * size <= MAX_UNPACKED:  # what its counts take
-                raise ValueError(f"a layer must not have {size} neurons")
-        if not layers:
-            raise ValueError("it holds no layer")
+        _check_spikes(layers, labels)
         return layers, labels
     except Exception as error:  # zipfile, zlib and numpy raise many kinds
-        raise RunFolderError(f"{path} cannot be read as spikes ({error}).") from error
+        raise RunFolderError(
+            f"{path} cannot be read as spikes ({error}); delete its folder and train "
+            "again."
+        ) from error
+
+
+def _check_spikes(layers, labels):
+    if not layers or not len(labels) or labels.dtype.kind not in "iu":
+        raise ValueError("it must hold a layer, and int labels")
+    for layer in layers:
+        layer.check_values()
+        if labels.shape != (layer.n_samples,):
+            raise ValueError("it must hold one label for each sample")
+        if not 0 < 8 * layer.n_samples * layer.n_neurons <= MAX_UNPACKED:  # its counts
+            raise ValueError(f"a layer must not have {layer.n_neurons} neurons")
 
 
 def _read_npz(path):
     """Return the arrays of an npz file as a dict, reading no more than is bounded."""
     arrays = {}
-    with zipfile.ZipFile(path) as archive:
+    with ZipFile(path) as archive:
         members = archive.infolist()
         declared = sum(member.file_size for member in members)
         if declared > MAX_UNPACKED:
             raise ValueError(
                 f"it unpacks to {declared} bytes, not {MAX_UNPACKED} at most"
             )
+        # The others of zipfile unpack without a limit.
+        if not {m.compress_type for m in members} <= {ZIP_STORED, ZIP_DEFLATED}:
+            raise ValueError("it is packed in another way than bsnn's")
         for member in members:
             with archive.open(member) as stream:
                 if np.lib.format.read_magic(stream) != (1, 0):

@@ -100,9 +100,9 @@ def array_claiming(*shape):
     return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header
 
 
-def zip_of(members):
+def zip_of(members, packing=zipfile.ZIP_STORED):
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
+    with zipfile.ZipFile(packed, "w", packing) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return packed.getvalue()
@@ -129,6 +129,18 @@ def test_spikes_that_claim_gigabytes_are_refused(readers, make):
     with np.load(io.BytesIO(reader.valid)) as arrays:
         reader.path.write_bytes(make(dict(arrays)))
     assert peak_of(lambda: load_spikes(reader.path)) < BOUND
+
+
+def test_packings_that_have_no_bound_are_refused(readers):
+    reader = readers["spikes"]
+    with zipfile.ZipFile(io.BytesIO(reader.valid)) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    reader.path.write_bytes(zip_of(members, zipfile.ZIP_DEFLATED))
+    load_spikes(reader.path)
+    for packing in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        reader.path.write_bytes(zip_of(members, packing))
+        with pytest.raises(RunFolderError, match="packed in another way than bsnn's"):
+            load_spikes(reader.path)
 
 
 def pickled(content):

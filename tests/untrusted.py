@@ -294,7 +294,8 @@ def damage_zip(data, rng):
         members[at] = (name, members[other][1])
     else:
         members[at] = (name, damage_bytes(content, rng))
-    packing = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+    stored, deflated = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
+    packing = rng.choice((stored, stored, deflated, deflated, zipfile.ZIP_BZIP2))
     packed = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of names given twice
