@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bsnn import datasets
+from bsnn.datasets import is_name
 from bsnn.equations import time_rules
 from bsnn.errors import RunFolderError
 from bsnn.model import Model
@@ -213,11 +213,9 @@ def _read_config(folder):
         value = config[name]
         if not isinstance(value, kind) or not 0 <= value < 2**63:
             raise _damaged(folder, CONFIG, f"has {name} = {value!r}")
-    for name, known in (
-        ("dataset", datasets.NAMES),
-        ("rule", time_rules.RULES),
-        ("detect", time_rules.DETECT),
-    ):
+    if not is_name(config["dataset"]):
+        raise _damaged(folder, CONFIG, f"has dataset = {config['dataset']!r}")
+    for name, known in (("rule", time_rules.RULES), ("detect", time_rules.DETECT)):
         if config[name] not in known:
             raise _damaged(folder, CONFIG, f"has the unknown {name} {config[name]!r}")
     if "model" in config:

@@ -3,6 +3,7 @@
 import importlib.resources
 import math
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,6 +67,12 @@ class Dataset:
 
 
 NAMES = (*IMAGE_SETS, "digits", "yin-yang")
+
+
+def is_name(text):
+    """Return whether a text can name a data set: names become parts of paths."""
+    plain = r"[A-Za-z0-9][A-Za-z0-9_.+-]*"
+    return isinstance(text, str) and re.fullmatch(plain, text) is not None
 
 
 def load_dataset(name, *, data_dir=None) -> Dataset:

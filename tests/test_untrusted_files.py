@@ -229,11 +229,12 @@ def test_names_of_data_sets_are_no_paths(readers, name):
     with pytest.raises(ValueError, match="'dataset' must be one of mnist, "):
         Settings.reference(name)
     values = Settings.reference("digits").to_dict()
-    with pytest.raises(ValueError, match="'dataset' must be one of mnist, "):
+    assert Settings.from_dict({**values, "dataset": "my-set_2.0"})
+    with pytest.raises(ValueError, match="'dataset' must be a name of letters"):
         Settings.from_dict({**values, "dataset": name})
     reader = readers[runs.CONFIG]
     reader.path.write_text(json.dumps({**json.loads(reader.valid), "dataset": name}))
-    with pytest.raises(RunFolderError, match="has the unknown dataset"):
+    with pytest.raises(RunFolderError, match="config.json has dataset = "):
         read_sweep(reader.path.parent)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from brian2.units import ms
 
+from bsnn.datasets import is_name
 from bsnn.model import Model
 from bsnn.simulator import DEVICES
 
@@ -58,7 +59,11 @@ class Settings:
                 raise ValueError(f"'{name}' must be {kind}, {self._came(name)}.")
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
-        _check_name(self.dataset)  # it becomes part of a folder's name
+        if not is_name(self.dataset):
+            raise ValueError(
+                "'dataset' must be a name of letters, digits and any of _.+- inside, "
+                f"{self._came('dataset')}."
+            )
         for name in ("epochs", "batch_size", "learning_rate_epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"'{name}' must be 1 or more, {self._came(name)}.")
@@ -88,7 +93,10 @@ class Settings:
         ValueError
             If there is no such data set.
         """
-        _check_name(dataset)
+        if dataset not in _REFERENCE:
+            raise ValueError(
+                f"'dataset' must be one of {', '.join(_REFERENCE)}, got {dataset!r}."
+            )
         given = {k: v for k, v in changes.items() if v is not None}
         if given.get("dt_ms") == 0:
             given.setdefault("rule", "continuous")
@@ -148,13 +156,6 @@ class Settings:
         drops = (epoch - 1) // self.learning_rate_epochs
         rate = self.learning_rate * self.learning_rate_factor**drops
         return max(rate, self.learning_rate_floor)
-
-
-def _check_name(dataset):
-    if dataset not in _REFERENCE:
-        raise ValueError(
-            f"'dataset' must be one of {', '.join(_REFERENCE)}, got {dataset!r}."
-        )
 
 
 def _is_a(value, kind):
