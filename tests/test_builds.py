@@ -2,7 +2,10 @@
 
 import os
 import stat
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import filelock
 import pytest
@@ -104,3 +107,26 @@ def test_kernels_are_compiled_and_refused(tmp_path):
     twin = tmp_path / "twin.cpp"
     twin.write_text(good.read_text())
     assert load_kernel(twin).answer() == 42
+
+
+@pytest.mark.cpp
+@pytest.mark.slow
+def test_eight_processes_share_one_build(cache, tmp_path, monkeypatch):
+    compiler = tmp_path / "counting"
+    compiler.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\nexec g++ "$@"\n')
+    compiler.chmod(0o700)
+    monkeypatch.setenv("CXX", str(compiler))
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.build_together"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert len(lines) == 8 and len(set(lines)) == 1
+    folder, n_spikes, _ = lines[0].split()
+    assert int(n_spikes) > 0
+    assert [str(path) for path in (cache / "programs").glob("*/")] == [folder]
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert sum("c++-header" in call for call in calls) == 1

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,10 +15,12 @@ import numpy as np
 import pytest
 
 from bsnn import runs
+from bsnn.analysis import read_sweep
 from bsnn.cli import main
 from bsnn.errors import RunFolderError
 from bsnn.runs import RunFolder
 from bsnn.training import cluster
+from bsnn.training.checkpoint import load_checkpoint
 from bsnn.training.settings import Settings
 from bsnn.training.sweep import LOCK, cell_name, check_cells, make_cells
 
@@ -328,6 +331,46 @@ def test_a_sweep_killed_again_and_again_ends_with_the_same_table(unbroken, tmp_p
     assert code == 0, stderr
     assert table == stdout
     assert len(assert_same_runs(tmp_path, expected)) == 3
+
+
+@pytest.mark.cpp
+@pytest.mark.slow
+def test_a_sweep_is_read_and_drawn_while_it_runs(tmp_path):
+    process = start_sweep(
+        tmp_path / "sweep", *"--parallel 1 --dt-ms 0 --seeds 0 1 2".split()
+    )
+    seen, drawn = set(), None
+    while process.poll() is None:
+        read_whatever_is_there(tmp_path / "sweep")
+        try:
+            n_runs = len(read_sweep(tmp_path / "sweep").runs)
+        except RunFolderError as error:
+            words = "no such folder|holds no runs|none of its . runs has finished"
+            assert re.search(words, str(error)), error
+            n_runs = 0
+        seen.add(n_runs)
+        if 0 < n_runs < 3 and drawn is None:
+            drawn = main(["plot", str(tmp_path / "sweep")])
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert drawn == 0
+    assert {0, 1} <= seen
+    assert len(read_sweep(tmp_path / "sweep").runs) == 3
+
+
+def read_whatever_is_there(sweep):
+    for path in sweep.glob("*/"):
+        folder = RunFolder(path)
+        for name, read in {
+            runs.CONFIG: folder.config,
+            runs.METRICS: folder.metrics,
+            runs.CONFIDENCE: folder.confidence,
+            runs.SPIKES: folder.spikes,
+            runs.CHECKPOINT: lambda folder=folder: load_checkpoint(folder),
+            runs.SUMMARY: folder.summary,
+        }.items():
+            if (path / name).is_file():
+                assert read() is not None
 
 
 # --- on a cluster

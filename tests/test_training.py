@@ -327,25 +327,6 @@ def test_a_damaged_checkpoint_is_one_message(finished, tmp_path, capsys):
     assert "holds no config.json" in capsys.readouterr().err
 
 
-def test_two_trainings_share_a_cold_cache(tmp_path):
-    cache = tmp_path / "cache"
-    command = [sys.executable, "-m", "bsnn", "train", *TINY, "--epochs", "1"]
-    processes = [
-        subprocess.Popen(
-            [*command, "--workers", "1", "--out", str(tmp_path / name)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "BSNN_CACHE": str(cache)},
-        )
-        for name in "ab"
-    ]
-    for process in processes:
-        assert process.wait() == 0, process.communicate()[1]
-        process.communicate()
-    assert len(list((cache / "programs").glob("*/"))) == 1
-
-
 def test_settings_survive_json_and_refuse_unknown_names():
     settings = Settings.reference("fashion-mnist", dt_ms=8.0, seed=4)
     assert Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
