@@ -167,6 +167,8 @@ def test_one_worker_and_two_train_the_same(finished, tmp_path):
     one, two = load_checkpoint(runs.RunFolder(out)), load_checkpoint(finished)
     for a, b in zip(one["weights"], two["weights"], strict=True):
         assert torch.equal(a, b)
+    left, right = runs.RunFolder(out).metrics(), finished.metrics()
+    assert left.drop(columns="seconds").equals(right.drop(columns="seconds"))
 
 
 def test_a_killed_training_resumes_to_the_same_end(finished, tmp_path):

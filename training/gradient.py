@@ -308,14 +308,16 @@ class _Sweep:
         chosen = self.counts[spikes]
         row = self.last[spikes][chosen] - arrivals.start
         column = self.column[spikes][chosen]
+        # On the CPU, torch adds floats in any order, but doubles one after another.
         entering = self.weight.new_zeros(
-            arrivals.stop - arrivals.start, n_modes, self.weight.shape[1]
+            (arrivals.stop - arrivals.start, n_modes, self.weight.shape[1]),
+            dtype=dtype if self.weight.is_cuda else torch.float64,
         )
         entering.transpose(1, 2).index_put_(
-            (row, column), self.amount[spikes][chosen].to(dtype), accumulate=True
+            (row, column), self.amount[spikes][chosen].to(entering), accumulate=True
         )
         decay = self.decay[arrivals, :, None].to(dtype)
-        return reverse_scan(decay, entering, longest=self.longest)
+        return reverse_scan(decay, entering.to(dtype), longest=self.longest)
 
 
 def _chunks(pre, post, elements_per_arrival):

@@ -58,7 +58,9 @@ class SpikingNetwork(nn.Module):
         Slopes of v at a crossing count as at least this many Hz in the gradient, which
         grows without bound where v only grazes the threshold.
     gradient : {"native", "torch", "cuda"}
-        Compiled kernel, or pure torch on the CPU or GPU; they agree to rounding.
+        Compiled kernel, or pure torch on the CPU or GPU; they agree to rounding. On the
+        CPU sums are taken in a fixed order, so that the same seed gives the same bits;
+        on a GPU torch.use_deterministic_algorithms(True) sees to that.
     n_threads : int, optional
         Threads of the native gradient, one per core unless given. The result does not
         depend on it.
