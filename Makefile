@@ -3,9 +3,11 @@
 # make study: the runs, tables and figures of docs/results.md; takes hours, can be resumed.
 # make study-quick: a ten-minute version of it.
 # make fuzz: read 100,000 damaged files, guided by coverage where atheris installs.
+# make soak: train for SOAK_SECONDS (3600) and watch memory and file descriptors: soak.csv.
 # All set up .venv by themselves.
 
 PYTHON ?= python3
+SOAK_SECONDS ?= 3600
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -13,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # The study's run folders, outside the repository; it reads the data sets in BSNN_DATA.
 STUDY ?= ../bsnn-study
 
-.PHONY: demo test study study-quick fuzz clean
+.PHONY: demo test study study-quick fuzz soak clean
 
 $(VENV)/ready: setup.cfg constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -39,5 +41,8 @@ fuzz: $(VENV)/ready
 	-$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
 	$(BIN)/python -m tests.fuzz
 
+soak: $(VENV)/ready
+	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) --out soak.csv
+
 clean:
-	rm -rf $(VENV) build demo fuzz *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build demo fuzz soak.csv *.egg-info .pytest_cache .ruff_cache .hypothesis
