@@ -233,7 +233,9 @@ class RunFolder:
 
     def write_table(self, name, rows, columns):
         with replacing(self.path / name) as file:
-            pd.DataFrame(rows, columns=list(columns)).to_csv(file, index=False)
+            table = pd.DataFrame(rows, columns=list(columns))
+            # Piece by piece: as text, the table of a long training is large.
+            table.to_csv(file, index=False, chunksize=10_000)
 
     def _read_json(self, name):
         path = self._existing(name)

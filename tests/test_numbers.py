@@ -26,10 +26,10 @@ def test_a_nan_gradient_stops_before_it_is_saved(tmp_path, monkeypatch):
         def __call__(self, layers, labels):
             self.calls += 1
             value = super().__call__(layers, labels)
-            return value * float("nan") if self.calls == 12 else value
+            return value * float("nan") if self.calls == 20 else value
 
     monkeypatch.setattr(settings, "SpikeCountLoss", SpoiledLoss)
-    # Eight batches and one test an epoch: the twelfth call is batch 3 of epoch 2.
+    # 16 batches and one test an epoch: the 20th call is batch 3 of epoch 2.
     words = "epoch 2, batch 3: the gradient of layer 2 must be finite.*learning rate"
     with pytest.raises(NumbersError, match=words):
         train_digits(tmp_path)

@@ -42,6 +42,7 @@ def test_kills_change_nothing(unbroken, tmp_path):
         assert torch.equal(a, b)
     columns = [name for name in runs.METRICS_COLUMNS if name != "seconds"]
     assert killed.metrics()[columns].equals(unbroken.metrics()[columns])
+    assert killed.confidence().equals(unbroken.confidence())
     assert one["n_clamped"] == other["n_clamped"]
     assert {path.name for path in killed.path.glob(".*")} <= {runs.LOCK}
 

@@ -336,26 +336,24 @@ def test_a_sweep_killed_again_and_again_ends_with_the_same_table(unbroken, tmp_p
 @pytest.mark.cpp
 @pytest.mark.slow
 def test_a_sweep_is_read_and_drawn_while_it_runs(tmp_path):
-    process = start_sweep(
-        tmp_path / "sweep", *"--parallel 1 --dt-ms 0 --seeds 0 1 2".split()
-    )
-    seen, drawn = set(), None
-    while process.poll() is None:
-        read_whatever_is_there(tmp_path / "sweep")
-        try:
-            n_runs = len(read_sweep(tmp_path / "sweep").runs)
-        except RunFolderError as error:
-            words = "no such folder|holds no runs|none of its . runs has finished"
-            assert re.search(words, str(error)), error
-            n_runs = 0
-        seen.add(n_runs)
-        if 0 < n_runs < 3 and drawn is None:
-            drawn = main(["plot", str(tmp_path / "sweep")])
-    _, stderr = process.communicate()
-    assert process.returncode == 0, stderr
+    sweep, seen, drawn = tmp_path / "sweep", set(), None
+    options = "--parallel 1 --dt-ms 0 --seeds 0 1 2".split()
+    with start_sweep(sweep, *options) as process:
+        while process.poll() is None:
+            read_whatever_is_there(sweep)
+            try:
+                n_runs = len(read_sweep(sweep).runs)
+            except RunFolderError as error:
+                words = "no such folder|holds no runs|none of its . runs has finished"
+                assert re.search(words, str(error)), error
+                n_runs = 0
+            seen.add(n_runs)
+            if 0 < n_runs < 3 and drawn is None:
+                drawn = main(["plot", str(sweep)])
+        assert process.returncode == 0, process.communicate()[1]
     assert drawn == 0
     assert {0, 1} <= seen
-    assert len(read_sweep(tmp_path / "sweep").runs) == 3
+    assert len(read_sweep(sweep).runs) == 3
 
 
 def read_whatever_is_there(sweep):

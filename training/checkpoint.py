@@ -20,7 +20,7 @@ from bsnn.runs import (
 )
 from bsnn.simulator import check_weights
 
-FORMAT = 2
+FORMAT = 3
 _WITHIN = ("batch", "loss", "n_samples", "seconds", "measured")
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
 # Of a file system, or a file, that cannot have another name.
@@ -46,8 +46,10 @@ def save_checkpoint(
     optimizer : torch.optim.Optimizer
     epoch : int
         Epochs done.
-    rows, confidence : list of dict
-        Of metrics.csv and confidence.csv so far.
+    rows : list of dict
+        Of metrics.csv so far.
+    confidence : DataFrame
+        confidence.csv so far.
     within : dict, optional
         How far the next epoch is, as `train_epoch` says it.
 
@@ -68,7 +70,7 @@ def save_checkpoint(
         "optimizer": optimizer.state_dict(),
         "n_clamped": network.n_clamped,
         "rows": rows,
-        "confidence": confidence,
+        "confidence": confidence.to_dict("list"),
     }
     content = io.BytesIO()  # to a file that cannot grow, torch raises RuntimeError
     torch.save(state, content)
@@ -173,7 +175,12 @@ def _check_state(state, n_bytes):
     _check_plain([state[name] for name in names], n_bytes)
     counts, within = [state["epoch"], state["n_clamped"]], state["within"]
     _check_rows(state["rows"], METRICS_COLUMNS, text={"split"})
-    _check_rows(state["confidence"], CONFIDENCE_COLUMNS)
+    curves = state["confidence"]
+    if curves:
+        points = zip(*curves.values(), strict=True)
+        _check_rows(
+            [dict(zip(curves, p, strict=True)) for p in points], CONFIDENCE_COLUMNS
+        )
     if len(state["rows"]) != 2 * state["epoch"]:
         raise ValueError("its rows are not those of its epochs")
     if within is not None:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm import tqdm
 
@@ -91,7 +92,7 @@ def train(
         optimizer = torch.optim.Adam(
             network.parameters(), lr=settings.learning_rate, fused=True
         )
-        done, rows, confidence, within = 0, [], [], None
+        done, rows, confidence, within = 0, [], pd.DataFrame(), None
         warned = set()
         saved = time.monotonic()
 
@@ -111,8 +112,8 @@ def train(
         if any((folder.path / n).is_file() for n in (runs.CHECKPOINT, runs.PREVIOUS)):
             state = load_checkpoint(folder, mend=True)
             restore_training(network, optimizer, state)
-            done, rows, confidence = state["epoch"], state["rows"], state["confidence"]
-            within = state["within"]
+            done, rows, within = state["epoch"], state["rows"], state["within"]
+            confidence = pd.DataFrame(state["confidence"])
             if done > settings.epochs:
                 raise RunFolderError(
                     f"{folder.path} has a checkpoint of epoch {done}, but "
@@ -166,10 +167,7 @@ def train(
                 _row(epoch, "train", trained),
                 _row(epoch, "test", tested),
             ]
-            confidence += [
-                {"epoch": epoch, "time_ms": float(t), "confidence": float(c)}
-                for t, c in zip(*curve, strict=True)
-            ]
+            confidence = _with_curve(confidence, epoch, *curve)
             folder.write_table(runs.METRICS, rows, runs.METRICS_COLUMNS)
             folder.write_table(runs.CONFIDENCE, confidence, runs.CONFIDENCE_COLUMNS)
             save(epoch)
@@ -424,6 +422,11 @@ def _record_spikes(network, dataset, folder):
 def _row(epoch, split, metrics):
     values = {name: metrics[name] for name in runs.METRICS_COLUMNS if name in metrics}
     return {"epoch": epoch, "split": split, **values}
+
+
+def _with_curve(table, epoch, time_ms, confidence):
+    curve = pd.DataFrame({"epoch": epoch, "time_ms": time_ms, "confidence": confidence})
+    return pd.concat([table, curve], ignore_index=True) if len(table) else curve
 
 
 def _line(label, trained, tested):
