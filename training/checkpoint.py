@@ -8,6 +8,7 @@ import shutil
 import warnings
 import zipfile
 
+import pandas as pd
 import torch
 
 from bsnn.errors import RunFolderError
@@ -175,12 +176,8 @@ def _check_state(state, n_bytes):
     _check_plain([state[name] for name in names], n_bytes)
     counts, within = [state["epoch"], state["n_clamped"]], state["within"]
     _check_rows(state["rows"], METRICS_COLUMNS, text={"split"})
-    curves = state["confidence"]
-    if curves:
-        points = zip(*curves.values(), strict=True)
-        _check_rows(
-            [dict(zip(curves, p, strict=True)) for p in points], CONFIDENCE_COLUMNS
-        )
+    curves = pd.DataFrame(state["confidence"]).to_dict("records")
+    _check_rows(curves, CONFIDENCE_COLUMNS)
     if len(state["rows"]) != 2 * state["epoch"]:
         raise ValueError("its rows are not those of its epochs")
     if within is not None:
