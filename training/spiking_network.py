@@ -109,8 +109,8 @@ class SpikingNetwork(nn.Module):
         self._n_threads = n_cores() if n_threads is None else n_threads
         if model.rule == time_rules.GRID:
             simulator = {"precision": precision, **simulator}
+        rng = np.random.default_rng(seed)  # before there are programs to end
         self._simulator = make_simulator(model, **simulator)
-        rng = np.random.default_rng(seed)
         if model.rule == time_rules.GRID:
             arrays = self._simulator.weight_arrays()
         else:
