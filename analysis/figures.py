@@ -118,12 +118,14 @@ def _draw_pareto(sweep, runs):
     panels = {"all": table}
     if error.max() > COLLAPSED * error.min():
         panels["near the front"] = table[error <= NEAR_FRONT * error.min()]
-    figure, axes = plots.new_figure(len(panels), height=4.0)
+    figure, axes = plots.new_figure(len(panels), height=4.2)
     for ax, (title, part) in zip(axes, panels.items(), strict=True):
         plots.plot_pareto(part, ax)
         ax.set_title(title if len(panels) > 1 else None)
-    for ax in axes[1:]:
         ax.get_legend().remove()
+    # Below the panels: within, there may be no place without points.
+    entries = axes[0].get_legend_handles_labels()
+    figure.legend(*entries, loc="outside lower center", ncols=3)
     figure.suptitle(_subtitle(sweep, table), fontsize=9)
     return (
         figure,

@@ -17,7 +17,7 @@ for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
     smaller=""
     case $mode,$dataset in
     quick,*)
-        smaller="--epochs 2 --n-train 6000 --n-test 2000"
+        smaller="--epochs 2 --n-train 10000 --n-test 2000"
         sweep $dataset --dt-ms 8 1 --rules $rules
         sweep $dataset --dt-ms 4 --spike-penalty 0 0.01
         ;;
@@ -32,12 +32,13 @@ for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
         # The published runs of the event rule had these limits; the others need none.
         limits="--max-spikes 5 5 20"
         sweep $dataset --dt-ms 8 1 4 5 0 --rules $rules $limits
-        sweep $dataset --dt-ms 8 --spike-penalty 0.003
+        sweep $dataset --dt-ms 8 --spike-penalty 0.001 0.003
         sweep $dataset --dt-ms 8 1 --rules $rules $limits --seeds 1
         ;;
     full,emnist)
         sweep $dataset --dt-ms 1 8 4 0 10 --rules $rules
-        sweep $dataset --dt-ms 4 --spike-penalty 0.003 0.01
+        sweep $dataset --dt-ms 4 8 --spike-penalty 0.003 0.01
+        sweep $dataset --dt-ms 8 --true 8 --false 2
         ;;
     esac
     if [ $dataset = mnist ]; then
