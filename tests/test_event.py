@@ -444,9 +444,7 @@ def test_other_rules_and_no_workers_are_refused():
         EventSimulator(make_model([2, 1], 1), workers=0)
 
 
-@pytest.mark.parametrize(
-    ("weight", "delta_v"), [(1e12, 0.2), (9e17, 0.2), (60, 1e-12)]
-)
+@pytest.mark.parametrize(("weight", "delta_v"), [(1e12, 0.2), (9e17, 0.2), (60, 1e-12)])
 def test_firing_without_bound_is_an_error_and_the_simulator_survives(weight, delta_v):
     model = make_model([1, 1, 1], 0, delta_v=[0.2, delta_v])
     inputs = make_inputs(model, [0.01], [0])
