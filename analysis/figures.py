@@ -339,9 +339,8 @@ def _example(sweep):
 def _check_example(sweep, run, layers, labels):
     sizes = [layer.n_neurons for layer in layers]
     fits = 0 <= labels[0] < sizes[-1]
-    values = sweep.configs[run.run].get("model")
-    if fits and values is not None:
-        model = Model.from_dict(values)
+    model = _model(sweep, run)
+    if fits and model is not None:
         on_grid = model.rule == time_rules.GRID
         fits = sizes == [model.n_inputs, *model.layer_sizes] and (
             on_grid or all(layer.time is not None for layer in layers[1:])

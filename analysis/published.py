@@ -11,7 +11,7 @@ import pandas as pd
 
 from bsnn.equations import time_rules
 
-from .tables import CELL, RUN, SPIKES, cells, mean_over_seeds
+from .tables import CELL, RUN, SPIKES, cells, final_confidence, mean_over_seeds
 
 # Our name of a data set -> the published one. Results on another selection of EMNIST
 # than the official balanced split cannot be compared one to one: figures say so.
@@ -93,7 +93,7 @@ def summary(dataset=None):
         parts.append(table.add_prefix(f"{at}_"))
     accuracy = pd.concat(parts, axis=1).reset_index()
     curves = confidence(dataset)
-    final = curves[curves.time_ms == curves.groupby(RUN).time_ms.transform("max")]
+    final = final_confidence(curves)
     final = mean_over_seeds(final, CELL, ["confidence"]).rename(
         columns={
             "confidence": "final_confidence",

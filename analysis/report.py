@@ -87,10 +87,8 @@ def latency_table(sweep):
     values.append("first_spike_ms")
     curves = sweep.confidence
     if len(curves):
-        last = curves[
-            curves.time_ms == curves.groupby(tables.RUN).time_ms.transform("max")
-        ]
-        runs = runs.merge(last[[*tables.RUN, "confidence"]], on=tables.RUN, how="left")
+        last = tables.final_confidence(curves)[[*tables.RUN, "confidence"]]
+        runs = runs.merge(last, on=tables.RUN, how="left")
         values.append("confidence")
     table = tables.mean_over_seeds(runs, tables.CELL, values)
     columns = {"dt (ms)": [f"{dt:g}" for dt in table.dt_ms], "rule": table.rule}

@@ -177,6 +177,11 @@ def cells(runs, at="last"):
     return mean_over_seeds(chosen, CELL, values)
 
 
+def final_confidence(curves):
+    """Return the rows of confidence curves at the end of each run's sample."""
+    return curves[curves.time_ms == curves.groupby(RUN).time_ms.transform("max")]
+
+
 def rule_name(config):
     """Return how tables and figures call the time rule, and loss, of a run."""
     name = config["rule"]
