@@ -109,7 +109,13 @@ class _Worker:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bsnn.workers", str(theirs.fileno())],
                 # Tasks share the cores; none brings threads for all of them.
-                env={**os.environ, "OMP_NUM_THREADS": "1", "BSNN_THREADS": "1"},
+                # Output is buffered: a task does not fail because its log is full.
+                env={
+                    **os.environ,
+                    "OMP_NUM_THREADS": "1",
+                    "BSNN_THREADS": "1",
+                    "PYTHONUNBUFFERED": "",
+                },
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 # A session of its own: Ctrl-C is for the parent, which then kills it.
