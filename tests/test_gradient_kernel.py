@@ -1,5 +1,8 @@
 """The native gradient against the torch one, on layers of the sizes it is made for."""
 
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from bsnn.equations import CubaLIF, ExponentialModes
 from bsnn.equations.cuba_lif import solution
 from bsnn.spikes import Spikes
 from bsnn.training import gradient, kernel
+from bsnn.training.spiking_network import crossings
 
 from .gradient_oracles import Spike, random_inputs, random_layer
 from .test_gradient import (
@@ -92,13 +96,16 @@ def test_columns_of_padding_do_not_leak():
     assert torch.equal(result.arrival, expected.arrival)
 
 
+# One block of columns, whose samples are shared out, and several.
+@pytest.mark.parametrize("n_post", [10, 200])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_threads_do_not_change_a_bit(dtype):
+def test_threads_do_not_change_a_bit(dtype, n_post):
     # Enough spikes and elements for three threads in both phases.
-    pre, post, grad, weight = random_case(200, n_samples=20, n_in=600, n_out=700)
-    assert len(pre.time) + len(post.time) > 2 * 8000 and len(pre.time) * 200 > 2e6
-    results = [
-        kernel.layer_gradient(
+    pre, post, grad, weight = random_case(n_post, n_samples=80, n_in=900, n_out=200)
+    assert len(pre.time) > 2 * 2000 and len(pre.time) * n_post > 2 * 250_000
+
+    def differentiate(n_threads):
+        return kernel.layer_gradient(
             pre,
             post,
             grad,
@@ -107,8 +114,10 @@ def test_threads_do_not_change_a_bit(dtype):
             slope_min=SLOPE_MIN,
             n_threads=n_threads,
         )
-        for n_threads in (1, 2, 3, 3, 3)
-    ]
+
+    results = [differentiate(n_threads) for n_threads in (1, 2, 3, 3, 3)]
+    with ThreadPoolExecutor(3) as callers:  # of which one at a time gets help
+        results += callers.map(differentiate, [3] * 12)
     for result in results[1:]:
         assert torch.equal(result.weight, results[0].weight)
         assert torch.equal(result.arrival, results[0].arrival)
@@ -183,37 +192,63 @@ def test_recovered_crossings_are_those_of_the_equations(real, dt_ms):
     taus = {"tau_mem": 0.26, "tau_syn": 0.13}
     v, i_syn = (x.astype(real) for x in solution(dt, v0, i0, **taus))
     fired = v >= 0.2
-    v, i_syn = v[fired], i_syn[fired]
-    record = Spikes(
-        neuron=np.zeros(len(v), np.int32),
+    record = one_spike_each(v[fired], i_syn[fired], dt, rng)
+    delay, slope = neuron.crossing(*record.state.values(), dt)
+    assert (delay == 0).any() and (delay > 0).any() and (slope < 0).any()
+    # Two arrivals tell each neuron's crossing time and slope.
+    n = record.n_spikes
+    pre = arrivals_of([[Spike(neuron=k, sent=1e-3 * (k - 60)) for k in (0, 1)]])
+    grad, weight = torch.ones(n), torch.ones(2, n, dtype=torch.float64)
+    results = [
+        layer_gradient(pre, post, grad, weight, neuron.modes, slope_min=1e-9)
+        for layer_gradient, post in (
+            (kernel.layer_gradient, kernel.bin_states(record, neuron)),
+            (kernel.layer_gradient, crossings(as_double(record), neuron)),
+            (gradient.layer_gradient, crossings(as_double(record), neuron)),
+        )
+    ]
+    assert results[0].weight.abs().min() > 0
+    for result in results[1:]:
+        np.testing.assert_allclose(
+            results[0].weight.numpy(), result.weight.numpy(), rtol=1e-9
+        )
+        assert results[0].n_clamped == result.n_clamped > 0
+
+
+def one_spike_each(v, i_syn, dt, rng):
+    """Return a record in which each neuron fires once, with the given state."""
+    return Spikes(
+        neuron=np.arange(len(v), dtype=np.int32),
         offset=np.array([0, len(v)]),
-        n_neurons=1,
+        n_neurons=len(v),
         dt=dt,
-        step=rng.integers(0, 100, len(v)),
+        step=np.sort(rng.integers(0, 100, len(v))),
         state={"v": v, "i_syn": i_syn},
     )
-    delay, slope = neuron.crossing(v.astype(float), i_syn.astype(float), dt)
-    assert (delay == 0).any() and (delay > 0).any() and (slope < 0).any()
-    for n_threads in (1, 3):
-        time, steepness = kernel.recover_crossings(record, neuron, n_threads=n_threads)
-        np.testing.assert_allclose(time, record.step * dt + delay, rtol=0, atol=1e-14)
-        np.testing.assert_allclose(steepness, slope, rtol=1e-9)
+
+
+def as_double(record):
+    state = {name: array.astype(float) for name, array in record.state.items()}
+    return dataclasses.replace(record, state=state)
 
 
 def test_a_crossing_of_undefined_state_is_undefined():
     neuron = CubaLIF(tau_mem=260 * ms, tau_syn=130 * ms, v_threshold=0.2)
-    record = Spikes(
-        neuron=np.zeros(1, np.int32),
-        offset=np.array([0, 1]),
-        n_neurons=1,
-        dt=1e-3,
-        step=np.zeros(1, np.int64),
-        state={"v": np.array([np.nan]), "i_syn": np.array([1.0])},
+    rng = np.random.default_rng(0)
+    record = one_spike_each(np.array([np.nan]), np.ones(1), 1e-3, rng)
+    result = kernel.layer_gradient(
+        arrivals_of([[Spike(neuron=0, sent=-1e-3)]]),
+        kernel.bin_states(record, neuron),
+        torch.ones(1),
+        torch.ones(1, 1),
+        neuron.modes,
+        slope_min=SLOPE_MIN,
     )
-    assert np.isnan(kernel.recover_crossings(record, neuron)[0]).all()
+    assert result.weight.isnan().all()
 
 
 def test_only_quadratic_neurons_have_a_native_crossing():
+    record = one_spike_each(np.ones(1), np.ones(1), 1e-3, np.random.default_rng(0))
     for tau_mem, expected in ((260, True), (200, False)):
         neuron = CubaLIF(tau_mem=tau_mem * ms, tau_syn=130 * ms, v_threshold=0.2)
-        assert kernel.can_recover(neuron) == expected
+        assert kernel.can_recover(record, neuron) == expected

@@ -293,7 +293,7 @@ class _Bench:
         simulate = self._network.simulator.seconds
         exchange = lap() - simulate
         loss = self._loss(layers, self.labels(number))
-        self._optimizer.zero_grad()
+        self._network.zero_grad()
         loss.backward()
         gradient = lap()
         self._optimizer.step()

@@ -195,10 +195,13 @@ def check_layer(pre, post, grad_sent, weight, slope_min, out):
         )
     lengths = {
         "pre.time": (pre.time, pre.neuron),
-        **{f"post.{name}": (getattr(post, name), post.neuron)
-           for name in ("time", "slope", "sent", "reset")},
+        **{
+            f"post.{name}": (value, post.neuron)
+            for name, value in vars(post).items()
+            if name != "offset" and isinstance(value, torch.Tensor)
+        },
         "grad_sent": (grad_sent, post.neuron),
-    }  # fmt: skip
+    }
     for name, (tensor, neuron) in lengths.items():
         if tensor.shape != neuron.shape:
             raise ValueError(

@@ -1,9 +1,9 @@
 """The spike-time gradient of `bsnn.training.gradient` as native code for the CPU."""
 
 import ctypes
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from bsnn.builds import load_kernel
@@ -17,7 +17,10 @@ _BAD_INDEX, _OUT_OF_MEMORY = 1, 2  # Status in SOURCE
 
 _COUNTS = "n_samples n_pre n_post n_modes n_arrivals n_spikes".split()
 _ARRIVALS = "pre_offset pre_neuron pre_time".split()
-_CROSSINGS = "post_offset post_neuron crossing slope sent reset grad_sent".split()
+_SPIKES = "post_offset post_neuron grad_sent".split()
+_CROSSINGS = "crossing slope sent reset".split()
+_STATES = "v i_syn step".split()
+_NEURON = "dt v_threshold tau_mem".split()
 _MODES = "tau synaptic_amplitude reset_amplitude".split()
 
 
@@ -25,7 +28,8 @@ class _Layer(ctypes.Structure):
     # Mirrors `Layer` in SOURCE.
     _fields_ = [
         *[(name, ctypes.c_int64) for name in _COUNTS],
-        *[(name, ctypes.c_void_p) for name in _ARRIVALS + _CROSSINGS],
+        *[(n, ctypes.c_void_p) for n in _ARRIVALS + _SPIKES + _CROSSINGS + _STATES],
+        *[(name, ctypes.c_double) for name in _NEURON],
         *[(name, ctypes.POINTER(ctypes.c_double)) for name in _MODES],
         ("slope_min", ctypes.c_double),
         ("weight", ctypes.c_void_p),
@@ -35,63 +39,58 @@ class _Layer(ctypes.Structure):
     ]
 
 
-class _Crossings(ctypes.Structure):
-    # Mirrors `Crossings` in SOURCE.
-    _fields_ = [
-        ("n_spikes", ctypes.c_int64),
-        *[(name, ctypes.c_void_p) for name in ("v", "i_syn", "step")],
-        *[(name, ctypes.c_double) for name in ("dt", "v_threshold", "tau_mem")],
-        *[(name, ctypes.c_void_p) for name in ("time", "slope")],
-    ]
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BinStates:
+    """Postsynaptic spikes on a grid as they were recorded, in place of `Crossings`.
 
-
-def can_recover(neuron):
-    """Return whether `recover_crossings` knows the neuron's closed form."""
-    p = neuron.parameters
-    return tuple(neuron.state) == ("v", "i_syn") and cuba_lif.is_quadratic(
-        p["tau_mem"], p["tau_syn"]
-    )
-
-
-def recover_crossings(record, neuron, *, n_threads=1):
-    """Return when recorded spikes crossed threshold, and how steeply.
-
-    As ``neuron.crossing`` does, always in double precision.
+    The kernel recovers the crossings as ``neuron.crossing`` does, in double precision.
+    Resets act when the spikes are sent, at the end of the bin.
 
     Parameters
     ----------
-    record : Spikes
-        With the state of the end of the bin.
-    neuron : CubaLIF
-        For which `can_recover`.
-    n_threads : int
-
-    Returns
-    -------
-    time : ndarray, shape (n_spikes,), float64
-        Seconds from the start of the sample.
-    slope : ndarray, shape (n_spikes,), float64
-        Hz.
+    offset : Tensor, shape (n_samples + 1,), int64
+        Sample m owns the spikes ``offset[m]:offset[m + 1]``, in the order of time.
+    neuron : Tensor, shape (n_spikes,), int32
+    step : Tensor, shape (n_spikes,), int64
+        Bin of each spike.
+    v, i_syn : Tensor, shape (n_spikes,)
+        State at the end of the bin, before synapses and reset; dimensionless and in Hz.
+    dt, tau_mem : float
+        Seconds; ``tau_mem == 2 * tau_syn``.
+    v_threshold : float
     """
-    v, i_syn = map(np.ascontiguousarray, record.state.values())
-    step = np.ascontiguousarray(record.step, np.int64)
-    time, slope = np.empty(len(step)), np.empty(len(step))
-    spikes = _Crossings(
-        n_spikes=len(step),
-        v=v.ctypes.data,
-        i_syn=i_syn.ctypes.data,
-        step=step.ctypes.data,
-        dt=record.dt,
-        v_threshold=neuron.parameters["v_threshold"],
-        tau_mem=neuron.parameters["tau_mem"],
-        time=time.ctypes.data,
-        slope=slope.ctypes.data,
+
+    offset: torch.Tensor
+    neuron: torch.Tensor
+    step: torch.Tensor
+    v: torch.Tensor
+    i_syn: torch.Tensor
+    dt: float
+    tau_mem: float
+    v_threshold: float
+
+
+def can_recover(record, neuron):
+    """Return whether `bin_states` knows the neuron's closed form."""
+    p = neuron.parameters
+    return (
+        record.time is None
+        and tuple(neuron.state) == ("v", "i_syn")
+        and cuba_lif.is_quadratic(p["tau_mem"], p["tau_syn"])
     )
-    library = load_kernel(SOURCE)
-    single = v.dtype == np.float32
-    run = library.crossings_float if single else library.crossings_double
-    run(ctypes.byref(spikes), ctypes.c_int64(n_threads))
-    return time, slope
+
+
+def bin_states(record, neuron):
+    """Return the recorded `Spikes` of neurons for which `can_recover`."""
+    arrays = {"offset": record.offset, "neuron": record.neuron, "step": record.step}
+    return BinStates(
+        **{
+            name: torch.from_numpy(array)
+            for name, array in {**arrays, **record.state}.items()
+        },
+        dt=record.dt,
+        **{name: neuron.parameters[name] for name in ("tau_mem", "v_threshold")},
+    )
 
 
 def layer_gradient(
@@ -115,7 +114,7 @@ def layer_gradient(
     ----------
     pre, post, grad_sent, weight, modes, slope_min, need_pre, out
         As for `bsnn.training.gradient.layer_gradient`, on the CPU, with contiguous
-        `out` and at most `MAX_MODES` modes.
+        `out` and at most `MAX_MODES` modes. `post` may also be `BinStates`.
     n_threads : int
 
     Returns
@@ -147,14 +146,18 @@ def layer_gradient(
         "pre_time": _packed(pre.time, real),
         "post_offset": _packed(post.offset, whole),
         "post_neuron": _packed(post.neuron, index),
-        "crossing": _packed(post.time, real),
-        "slope": _packed(post.slope, real),
-        "sent": _packed(post.sent, real),
-        "reset": _packed(post.reset, real),
         "grad_sent": _packed(grad_sent, real),
         "weight": _packed(weight, weight.dtype),
         "grad_weight": out,
     }
+    numbers = {}
+    if isinstance(post, BinStates):
+        tensors["step"] = _packed(post.step, whole)
+        tensors |= {n: _packed(getattr(post, n), weight.dtype) for n in ("v", "i_syn")}
+        numbers = {name: getattr(post, name) for name in _NEURON}
+    else:
+        tensors["crossing"] = _packed(post.time, real)
+        tensors |= {n: _packed(getattr(post, n), real) for n in _CROSSINGS[1:]}
     if need_pre:
         tensors["grad_arrival"] = torch.empty(pre.time.shape, dtype=real)
     vector = ctypes.c_double * len(modes.tau)
@@ -164,11 +167,12 @@ def layer_gradient(
         n_post=weight.shape[1],
         n_modes=len(modes.tau),
         n_arrivals=len(pre.time),
-        n_spikes=len(post.time),
+        n_spikes=len(post.neuron),
         tau=vector(*modes.tau),
         synaptic_amplitude=vector(*modes.synaptic),
         reset_amplitude=vector(*modes.reset),
         slope_min=slope_min,
+        **numbers,
         **{name: tensor.data_ptr() for name, tensor in tensors.items()},
     )
     library = load_kernel(SOURCE)

@@ -157,9 +157,10 @@ class SpikingNetwork(nn.Module):
         return kernel.layer_gradient(*arguments, n_threads=self._n_threads, **options)
 
     def crossings(self, record, neuron):
-        """Return the `Crossings` of a record, by the chosen implementation."""
-        native = self._gradient == "native" and kernel.can_recover(neuron)
-        return crossings(record, neuron, n_threads=self._n_threads if native else 0)
+        """Return a record as the chosen implementation takes it."""
+        if self._gradient == "native" and kernel.can_recover(record, neuron):
+            return kernel.bin_states(record, neuron)
+        return crossings(record, neuron)
 
     def close(self):
         """End the simulator's processes."""
@@ -221,20 +222,17 @@ def arrivals(spikes):
     )
 
 
-def crossings(record, neuron, *, n_threads=0):
+def crossings(record, neuron):
     """Return what a layer's gradient needs of its own `Spikes`.
 
-    Under the rule "grid" the crossing is recovered from the recorded state, by the
-    native kernel if `n_threads` are given, and the reset acts when the spike is
-    delivered; the event rules know the crossing and reset there.
+    Under the rule "grid" the crossing is recovered from the recorded state, and the
+    reset acts when the spike is delivered; the event rules know the crossing and reset
+    there.
     """
     sent = record.arrival
     if record.time is None:
-        if n_threads:
-            time, slope = kernel.recover_crossings(record, neuron, n_threads=n_threads)
-        else:
-            delay, slope = neuron.crossing(*record.state.values(), record.dt)
-            time, slope = record.step * record.dt + delay, slope.astype(np.float64)
+        delay, slope = neuron.crossing(*record.state.values(), record.dt)
+        time, slope = record.step * record.dt + delay, slope.astype(np.float64)
         reset = sent
     else:
         time, slope, reset = record.time, record.slope, record.time

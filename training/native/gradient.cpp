@@ -11,31 +11,28 @@
 // Samples and blocks are independent and are added up in a fixed order, so the result
 // is bit for bit the same for any number of threads.
 //
-// Times, sensitivities and exponentials are double; traces and sums have the type of
-// the weights.
+// Times, their differences and sensitivities are double; exponentials, traces and sums
+// have the type of the weights.
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
+#include <condition_variable>
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <thread>
 #include <utility>
 #include <vector>
-
-// The recorded state of spikes and what is to be recovered from it. Mirrored by
-// `_Crossings` in training/kernel.py.
-struct Crossings {
-    int64_t n_spikes;
-    const void *v, *i_syn;  // of the type of the called function
-    const int64_t *step;
-    double dt, v_threshold, tau_mem;
-    double *time, *slope;  // results
-};
+#ifdef __linux__
+#include <sched.h>
+#endif
 
 // Mirrored by `_Layer` in training/kernel.py.
 struct Layer {
@@ -47,7 +44,13 @@ struct Layer {
     // Postsynaptic spikes.
     const int64_t *post_offset;
     const int32_t *post_neuron;
-    const double *crossing, *slope, *sent, *reset, *grad_sent;
+    const double *grad_sent;
+    // Their crossings, or, if these are null, the state at the end of their bins, from
+    // which the crossings are recovered; of the type of the called function.
+    const double *crossing, *slope, *sent, *reset;
+    const void *v, *i_syn;
+    const int64_t *step;
+    double dt, v_threshold, tau_mem;
     // The neuron model.
     const double *tau, *synaptic_amplitude, *reset_amplitude;
     double slope_min;
@@ -65,32 +68,56 @@ enum Status { done, bad_index, out_of_memory };
 
 // Traces are kept as their value at the end of the current window of time, so that
 // neither a spike nor its decay costs an exponential per column. A window lasts so many
-// of the shortest time constant: their exp() must leave room in a float.
-constexpr double window_in_tau = 16;
+// of the shortest time constant: the longer, the more its exp() amplifies the rounding
+// of an exponent.
+constexpr double window_in_tau = 4;
 
 constexpr int64_t max_modes = 8;
 
-// What a thread does in about 200 microseconds, several times what starting it costs.
-constexpr int64_t spikes_per_thread = 8000, elements_per_thread = 1000000;
+// What a thread does in about 50 microseconds, several times what waking it costs.
+constexpr int64_t spikes_per_thread = 2000, elements_per_thread = 250000;
 
-// exp(x) to about 2e-16 for -700 <= x <= 700, in a form that compilers vectorise. Below
-// that it stays at 1e-304, which is as good as zero here.
-inline double exponential(double x) {
-    const double round = 6755399441055744.0;  // 1.5 * 2^52 pushes the fraction out
-    const double bounded = x > -700 ? x : -700;
-    const double shifted = bounded * 1.4426950408889634 + round;
-    const double n = shifted - round;
-    // log(2) in two parts, the first with trailing zeros so that its product is exact.
-    const double r =
-        bounded - n * 6.93147180369123816490e-1 - n * 1.90821492927058770002e-10;
-    double sum = 1;  // 1 + r (1 + r/2 (1 + r/3 (...)))
-    for (int i = 12; i > 0; --i) sum = 1 + sum * (r * (1.0 / i));
-    uint64_t bits, exponent;
+// Samples are swept in so many groups where there are few blocks to share out.
+constexpr int64_t least_tasks = 4;
+
+// How exponential() works in a precision: 1.5 * 2^digits, which pushes the fraction
+// out; log(2) in two parts, the first with trailing zeros so that its product is exact;
+// the least exponent, of a power as good as zero here; terms of the series.
+template <class Real>
+struct Exponent;
+template <>
+struct Exponent<double> {
+    typedef uint64_t Bits;
+    static constexpr double round = 6755399441055744, least = -700;
+    static constexpr double high = 6.93147180369123816490e-1;
+    static constexpr double low = 1.90821492927058770002e-10;
+    static constexpr int digits = 52, n_terms = 12;
+};
+template <>
+struct Exponent<float> {
+    typedef uint32_t Bits;
+    static constexpr float round = 12582912, least = -87;
+    static constexpr float high = 0.693359375f, low = -2.12194440e-4f;
+    static constexpr int digits = 23, n_terms = 7;
+};
+
+// exp(x), for x below the largest exponent, to the rounding of Real, in a form that
+// compilers vectorise.
+template <class Real>
+inline Real exponential(Real x) {
+    typedef Exponent<Real> E;
+    const Real bounded = x < E::least ? E::least : x;
+    const Real shifted = bounded * Real(1.4426950408889634) + E::round;
+    const Real n = shifted - E::round;
+    const Real r = bounded - n * E::high - n * E::low;
+    Real sum = 1;  // 1 + r (1 + r/2 (1 + r/3 (...)))
+    for (int i = E::n_terms; i > 0; --i) sum = 1 + sum * (r * Real(1.0 / i));
+    typename E::Bits bits, exponent;
     std::memcpy(&exponent, &shifted, sizeof exponent);
     std::memcpy(&bits, &sum, sizeof bits);
-    bits += exponent << 52;
+    bits += exponent << E::digits;
     std::memcpy(&sum, &bits, sizeof sum);
-    return sum;
+    return sum + (bounded - bounded);  // undefined if x is
 }
 
 // log(x) to about 2e-16 for normal x > 0, in the same spirit: with x = 2^n m and
@@ -113,10 +140,6 @@ inline double logarithm(double x) {
     return n * 0.6931471805599453 + t * sum;
 }
 
-void exponentiate(double *x, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) x[i] = exponential(x[i]);
-}
-
 // An array that starts without values: it is written before it is read.
 template <class T>
 class Array {
@@ -137,6 +160,94 @@ public:
     const T &operator[](int64_t i) const { return values[i]; }
 };
 
+// Threads that help whoever calls. One that has nothing to do looks out for more for a
+// moment, because the parts of a backward pass follow each other closely, then sleeps.
+class Helpers {
+    static constexpr std::chrono::microseconds patience{100};
+    std::mutex callers, mutex;
+    std::condition_variable wake;
+    std::atomic<int64_t> round{0}, n_working{0};
+    int64_t n_wanted = 0, n_asleep = 0;
+    const std::function<void()> *work = nullptr;
+    std::vector<std::thread> threads;
+    int kept_off = -1;  // the processor that helpers stay off
+
+public:
+    // Call `task` here and in as many helpers as come in time, up to `n_helpers`.
+    void share(const std::function<void()> &task, int64_t n_helpers) {
+        // A second caller, from another thread, does all of its work itself.
+        const std::unique_lock caller(callers, std::try_to_lock);
+        if (n_helpers < 1 || !caller) return task();
+        {
+            const std::lock_guard lock(mutex);
+            hire(n_helpers);
+            keep_off_this_processor();
+            work = &task;
+            n_wanted = n_helpers;
+            ++round;
+            if (n_asleep) wake.notify_all();
+        }
+        task();
+        {
+            const std::lock_guard lock(mutex);
+            n_wanted = 0;
+        }
+        while (n_working) std::this_thread::yield();
+    }
+
+private:
+    void hire(int64_t n_helpers) {
+        try {
+            while (int64_t(threads.size()) < n_helpers) {
+                threads.emplace_back([this] { help(); });
+                kept_off = -1;
+            }
+        } catch (const std::exception &) {
+            // No thread to be had: those that run do all tasks.
+        }
+    }
+
+    // Virtual machines may wake a helper where the caller runs, to wait for its end.
+    void keep_off_this_processor() {
+#ifdef __linux__
+        const int here = sched_getcpu();
+        cpu_set_t others;
+        if (here < 0 || here == kept_off || sched_getaffinity(0, sizeof others, &others))
+            return;
+        CPU_CLR(here, &others);
+        if (CPU_COUNT(&others) == 0) return;
+        for (auto &thread : threads)
+            pthread_setaffinity_np(thread.native_handle(), sizeof others, &others);
+        kept_off = here;
+#endif
+    }
+
+    void help() {
+        for (int64_t seen = 0;;) {
+            const auto bedtime = std::chrono::steady_clock::now() + patience;
+            while (round == seen && std::chrono::steady_clock::now() < bedtime) {
+            }
+            std::unique_lock lock(mutex);
+            ++n_asleep;
+            wake.wait(lock, [&] { return round != seen; });
+            --n_asleep;
+            seen = round;
+            if (n_wanted == 0) continue;
+            --n_wanted;
+            ++n_working;
+            lock.unlock();
+            (*work)();
+            --n_working;
+        }
+    }
+};
+
+Helpers &helpers() {
+    // Never destroyed: its threads are there until the process ends.
+    static Helpers &all = *new Helpers;
+    return all;
+}
+
 // Make a function in each thread with `make_task` and call it with each task.
 template <class MakeTask>
 void run_tasks(int64_t n_threads, int64_t n_tasks, MakeTask make_task) {
@@ -144,28 +255,22 @@ void run_tasks(int64_t n_threads, int64_t n_tasks, MakeTask make_task) {
     std::atomic<bool> failed{false};
     const auto work = [&] {
         try {
+            if (next >= n_tasks) return;
             auto task = make_task();
             for (int64_t i; (i = next++) < n_tasks;) task(i);
         } catch (const std::bad_alloc &) {
             failed = true;
         }
     };
-    std::vector<std::thread> others;
-    try {
-        while (int64_t(others.size()) + 1 < std::min(n_threads, n_tasks))
-            others.emplace_back(work);
-    } catch (const std::exception &) {
-        // No thread to be had: those that run do all tasks.
-    }
-    work();
-    for (auto &thread : others) thread.join();
+    helpers().share(work, std::min(n_threads, n_tasks) - 1);
     if (failed) throw std::bad_alloc();
 }
 
-// Presynaptic spikes first <= i < stop that arrive together and see the same traces.
+// The last of the presynaptic spikes that arrive together and see the same traces, and
+// where the window of their arrival ends.
 struct Instant {
-    int32_t first, stop;
-    int64_t window;
+    int64_t stop;
+    double end;
 };
 
 // What is prepared for all blocks. Entries of the presynaptic spikes or instants of
@@ -198,11 +303,44 @@ struct Shared {
           latest(layer.n_spikes),
           amplitude(layer.n_spikes * layer.n_modes),
           block_stop(layer.n_samples * n_blocks) {}
-
-    double window_end(int64_t instant) const {
-        return double(instants[instant].window + 1) * window;
-    }
 };
+
+// `crossing` in equations/cuba_lif.py for tau_mem = 2 tau_syn, where v is a quadratic in
+// exp(-t/tau_mem).
+template <class Real>
+void recover_crossings(const Layer &layer, int64_t first, int64_t n_spikes,
+                       double *__restrict time, double *__restrict slope,
+                       double *__restrict sent) {
+    const double dt = layer.dt, v_threshold = layer.v_threshold;
+    const double rate = 1 / layer.tau_mem, kappa = layer.tau_mem;
+    const double growth_mem = std::exp(dt * rate), growth_syn = std::exp(2 * dt * rate);
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    const Real *const v_end = static_cast<const Real *>(layer.v) + first;
+    const Real *const i_end = static_cast<const Real *>(layer.i_syn) + first;
+    for (int64_t z = 0; z < n_spikes; ++z) {
+        const int64_t step = layer.step[first + z];
+        time[z] = double(step) * dt;
+        sent[z] = double(step + 1) * dt;
+    }
+    for (int64_t z = 0; z < n_spikes; ++z) {
+        const double v = v_end[z], i_syn = i_end[z];
+        const double v0 = v * growth_mem + kappa * i_syn * (growth_mem - growth_syn);
+        const double i0 = i_syn * growth_syn, a = kappa * i0, b = v0 + a;
+        const double square = b * b - 4 * a * v_threshold;
+        const double x = (b + std::sqrt(square > 0 ? square : 0)) / (2 * a);
+        const double root = x > 0 ? -kappa * logarithm(x) : nan;
+        const bool above = v0 >= v_threshold, rises = a > 0;
+        double delay = above | !rises ? 0 : root;
+        delay = delay < 0 ? 0 : delay;
+        delay = delay > dt ? dt : delay;
+        const double at_start = i0 - v0 * rate, at_end = i_syn - v * rate;
+        const double steepest_end = at_start > at_end ? at_start : at_end;
+        const double i_crossing = i0 * exponential(-2 * delay * rate);
+        const double crossing = time[z] + delay;
+        time[z] = crossing > sent[z] ? sent[z] : crossing;
+        slope[z] = above ? steepest_end : i_crossing - v_threshold * rate;
+    }
+}
 
 // Fills `Shared`, one sample at a time.
 template <class Real>
@@ -214,16 +352,20 @@ class Preparation {
     int excited[max_modes], n_excited = 0;  // the modes that a reset excites
     int64_t first_arrival, n_arrivals, n_instants, first_spike, n_spikes, n_kept,
         stride;
-    const int32_t *neuron;  // of the sample's postsynaptic spikes
+    // Of the sample's postsynaptic spikes.
+    const int32_t *neuron;
+    const double *slope, *reset;
+    Array<double> recovered_slope, recovered_reset;
     // Of the sample's instants.
     Array<double> instant_time;
     Array<int32_t> n_until;
     // Of its postsynaptic spikes; `n_before` counts the instants before the crossing.
-    Array<double> time, inverse_slope, sensitivity;
-    Array<int32_t> n_before, later, by_instant, by_block;
-    // [excited mode][spike], with a given stride
-    Array<double> inside, waiting, state;
-    Array<double> exponent;
+    Array<double> time, sensitivity;
+    bool in_order;  // of `n_before`, as they are wherever bins hold no arrivals inside
+    Array<int32_t> n_before, later, by_instant;
+    // [mode][spike], with a given stride
+    Array<Real> inside, waiting, amplitude;
+    Array<double> state;
     Array<int32_t> later_of_neuron;
 
 public:
@@ -251,14 +393,14 @@ public:
             return;
         }
         find_instants();
+        find_crossings();
         place_crossings();
         find_later_spikes();
         find_decays();
-        find_slopes();
         find_sensitivities();
+        find_amplitudes();
         sort_by_instant();
-        sort_by_block(&shared.block_stop[sample * shared.n_blocks]);
-        fill_spikes();
+        fill_blocks(&shared.block_stop[sample * shared.n_blocks]);
     }
 
 private:
@@ -274,39 +416,56 @@ private:
     void find_instants() {
         Instant *const instants = shared.instants.data() + first_arrival;
         instant_time.resize(n_arrivals);
-        n_instants = 0;
-        for (int64_t i = first_arrival; i < first_arrival + n_arrivals; ++i) {
-            const double arrival = layer.pre_time[i];
-            if (n_instants && arrival == instant_time[n_instants - 1]) {
-                instants[n_instants - 1].stop = i + 1;
-            } else {
-                const auto window = int64_t(std::floor(arrival / shared.window));
-                instants[n_instants] = {int32_t(i), int32_t(i + 1), window};
-                instant_time[n_instants++] = arrival;
+        double previous = std::numeric_limits<double>::quiet_NaN();
+        int64_t last = -1;
+        for (int64_t i = 0; i < n_arrivals; ++i) {  // without branches
+            const double arrival = layer.pre_time[first_arrival + i];
+            last += arrival != previous;
+            previous = arrival;
+            instant_time[last] = arrival;
+            instants[last].stop = first_arrival + i + 1;
+        }
+        n_instants = last + 1;
+        const double per_window = 1 / shared.window;
+        Real *const response = shared.response.data() + first_arrival * n_modes;
+        for (int64_t n = 0; n < n_instants; ++n)
+            instants[n].end =
+                (std::floor(instant_time[n] * per_window) + 1) * shared.window;
+        for (int64_t k = 0; k < n_modes; ++k) {
+            const auto synaptic = Real(layer.synaptic_amplitude[k]);
+            for (int64_t n = 0; n < n_instants; ++n) {
+                const double since = (instant_time[n] - instants[n].end) * inverse_tau[k];
+                response[n * n_modes + k] = synaptic * exponential(Real(since));
             }
         }
-        exponent.resize(n_instants);
-        for (int64_t k = 0; k < n_modes; ++k) {
-            for (int64_t n = 0; n < n_instants; ++n)
-                exponent[n] = (instant_time[n] - shared.window_end(first_arrival + n)) *
-                              inverse_tau[k];
-            exponentiate(exponent.data(), n_instants);
-            Real *const response = shared.response.data() + first_arrival * n_modes + k;
-            for (int64_t n = 0; n < n_instants; ++n)
-                response[n * n_modes] = Real(layer.synaptic_amplitude[k] * exponent[n]);
+    }
+
+    void find_crossings() {
+        time.resize(stride);
+        if (layer.crossing) {
+            slope = layer.slope + first_spike;
+            reset = layer.reset + first_spike;
+            const double *const crossing = layer.crossing + first_spike;
+            const double *const sent = layer.sent + first_spike;
+            for (int64_t z = 0; z < n_spikes; ++z)
+                time[z] = std::min(crossing[z], sent[z]);
+        } else {
+            recovered_slope.resize(n_spikes);
+            recovered_reset.resize(n_spikes);
+            slope = recovered_slope.data();
+            reset = recovered_reset.data();  // acts when the spike is sent
+            recover_crossings<Real>(layer, first_spike, n_spikes, time.data(),
+                                    recovered_slope.data(), recovered_reset.data());
         }
     }
 
     void place_crossings() {
-        time.resize(stride);
         n_before.resize(n_spikes);
-        for (int64_t z = 0; z < n_spikes; ++z)
-            time[z] =
-                std::min(layer.crossing[first_spike + z], layer.sent[first_spike + z]);
-        int64_t n = 0;
-        for (int64_t z = 0; z < n_spikes; ++z) {
-            while (n < n_instants && instant_time[n] < time[z]) ++n;
-            while (n > 0 && instant_time[n - 1] >= time[z]) --n;
+        in_order = true;
+        for (int64_t z = 0, n = 0; z < n_spikes; ++z) {
+            // An undefined crossing comes after all, to leave an undefined gradient.
+            while (n < n_instants && !(instant_time[n] >= time[z])) ++n;
+            for (; n > 0 && instant_time[n - 1] >= time[z]; --n) in_order = false;
             n_before[z] = n;
         }
     }
@@ -323,30 +482,16 @@ private:
     }
 
     void find_decays() {
-        const double *const reset = layer.reset + first_spike;
         inside.resize(stride * n_excited);
         waiting.resize(stride * n_excited);
         for (int e = 0; e < n_excited; ++e) {
             const double inverse = inverse_tau[excited[e]];
-            double *const in = &inside[e * stride], *const wait = &waiting[e * stride];
+            Real *const in = &inside[e * stride], *const wait = &waiting[e * stride];
             for (int64_t z = 0; z < n_spikes; ++z) {
-                in[z] = (time[z] - reset[z]) * inverse;
-                wait[z] = (reset[z] - time[later[z]]) * inverse;
+                in[z] = exponential(Real((time[z] - reset[z]) * inverse));
+                wait[z] = exponential(Real((reset[z] - time[later[z]]) * inverse));
             }
-            exponentiate(in, n_spikes);
-            exponentiate(wait, n_spikes);
         }
-    }
-
-    void find_slopes() {
-        const double *const slope = layer.slope + first_spike;
-        int64_t n_clamped = 0;
-        inverse_slope.resize(n_spikes);
-        for (int64_t z = 0; z < n_spikes; ++z) {
-            n_clamped += slope[z] < layer.slope_min;
-            inverse_slope[z] = 1 / std::max(slope[z], layer.slope_min);
-        }
-        shared.n_clamped += n_clamped;
     }
 
     // q_z by the recurrence that `crossing_sensitivity` in training/gradient.py states.
@@ -358,6 +503,12 @@ private:
             state[e * stride + n_spikes] = 0;
         }
         sensitivity.resize(n_spikes);
+        int64_t n_clamped = 0;
+        for (int64_t z = 0; z < n_spikes; ++z) {
+            n_clamped += slope[z] < layer.slope_min;
+            sensitivity[z] = -1 / std::max(slope[z], layer.slope_min);
+        }
+        shared.n_clamped += n_clamped;
         for (int64_t z = n_spikes - 1; z >= 0; --z) {
             double total = layer.grad_sent[first_spike + z];
             for (int e = 0; e < n_excited; ++e) {
@@ -365,7 +516,7 @@ private:
                 own[z] = waiting[e * stride + z] * own[later[z]];
                 total += rate[e] * own[z];
             }
-            sensitivity[z] = -total * inverse_slope[z];
+            sensitivity[z] *= total;
             for (int e = 0; e < n_excited; ++e) {
                 double &own = state[e * stride + z];
                 own = sensitivity[z] + inside[e * stride + z] * own;
@@ -373,9 +524,31 @@ private:
         }
     }
 
+    void find_amplitudes() {
+        if (n_instants == 0) return;
+        const Instant *const instants = shared.instants.data() + first_arrival;
+        amplitude.resize(n_spikes * n_modes);
+        for (int64_t k = 0; k < n_modes; ++k)
+            for (int64_t z = 0; z < n_spikes; ++z) {
+                // One before all arrivals takes part in nothing: any window will do.
+                const double end = instants[std::max(n_before[z] - 1, 0)].end;
+                const Real growth = exponential(Real((end - time[z]) * inverse_tau[k]));
+                amplitude[k * n_spikes + z] = Real(sensitivity[z]) * growth;
+            }
+    }
+
     // The spikes in order of their latest instant, by counting. A spike before all
     // arrivals takes part in nothing and is left out.
     void sort_by_instant() {
+        by_instant.resize(n_spikes);
+        if (in_order) {
+            n_kept = 0;
+            for (int64_t z = 0; z < n_spikes; ++z) {
+                by_instant[n_kept] = z;
+                n_kept += n_before[z] > 0;
+            }
+            return;
+        }
         n_until.resize(n_instants + 1);
         std::fill_n(n_until.data(), n_instants + 1, 0);
         for (int64_t z = 0; z < n_spikes; ++z) ++n_until[n_before[z]];
@@ -383,79 +556,28 @@ private:
         for (int64_t n = 0; n <= n_instants; ++n)
             n_until[n] = std::exchange(sum, sum + n_until[n]);
         n_kept = sum;
-        by_instant.resize(n_kept);
         for (int64_t z = 0; z < n_spikes; ++z)
             if (n_before[z]) by_instant[n_until[n_before[z]]++] = z;
     }
 
     int32_t block_of(int32_t z) const { return neuron[z] >> shared.log2_width; }
 
-    void sort_by_block(int32_t *block_stop) {
+    void fill_blocks(int32_t *block_stop) {
         std::fill_n(block_stop, shared.n_blocks, 0);
         for (int64_t i = 0; i < n_kept; ++i) ++block_stop[block_of(by_instant[i])];
-        int32_t sum = 0;
+        int32_t sum = first_spike;
         for (int64_t block = 0; block < shared.n_blocks; ++block)
             block_stop[block] = std::exchange(sum, sum + block_stop[block]);
-        by_block.resize(n_kept);
-        for (int64_t i = 0; i < n_kept; ++i)
-            by_block[block_stop[block_of(by_instant[i])]++] = by_instant[i];
-        for (int64_t block = 0; block < shared.n_blocks; ++block)
-            block_stop[block] += first_spike;
-    }
-
-    void fill_spikes() {
-        int32_t *const column = shared.column.data() + first_spike;
-        int32_t *const latest = shared.latest.data() + first_spike;
         for (int64_t i = 0; i < n_kept; ++i) {
-            const int32_t z = by_block[i];
-            column[i] = neuron[z] - (block_of(z) << shared.log2_width);
-            latest[i] = first_arrival + n_before[z] - 1;
-        }
-        exponent.resize(n_kept);
-        for (int64_t k = 0; k < n_modes; ++k) {
-            for (int64_t i = 0; i < n_kept; ++i) {
-                const double until_end =
-                    shared.window_end(latest[i]) - time[by_block[i]];
-                exponent[i] = until_end * inverse_tau[k];
-            }
-            exponentiate(exponent.data(), n_kept);
-            Real *const amplitude = shared.amplitude.data() + first_spike * n_modes + k;
-            for (int64_t i = 0; i < n_kept; ++i)
-                amplitude[i * n_modes] = Real(sensitivity[by_block[i]] * exponent[i]);
+            const int32_t z = by_instant[i], block = block_of(z);
+            const int64_t at = block_stop[block]++;
+            shared.column[at] = neuron[z] - (block << shared.log2_width);
+            shared.latest[at] = first_arrival + n_before[z] - 1;
+            for (int64_t k = 0; k < n_modes; ++k)
+                shared.amplitude[at * n_modes + k] = amplitude[k * n_spikes + z];
         }
     }
 };
-
-// `crossing` in equations/cuba_lif.py for tau_mem = 2 tau_syn, where v is a quadratic in
-// exp(-t/tau_mem).
-template <class Real>
-void find_crossings(const Crossings &spikes, int64_t first, int64_t stop) {
-    const double dt = spikes.dt, v_threshold = spikes.v_threshold;
-    const double rate = 1 / spikes.tau_mem, kappa = spikes.tau_mem;
-    const double growth_mem = std::exp(dt * rate), growth_syn = std::exp(2 * dt * rate);
-    const double nan = std::numeric_limits<double>::quiet_NaN();
-    const Real *const v_end = static_cast<const Real *>(spikes.v);
-    const Real *const i_end = static_cast<const Real *>(spikes.i_syn);
-    double *const __restrict time = spikes.time, *const __restrict slope = spikes.slope;
-    for (int64_t z = first; z < stop; ++z) time[z] = double(spikes.step[z]) * dt;
-    for (int64_t z = first; z < stop; ++z) {
-        const double v = v_end[z], i_syn = i_end[z];
-        const double v0 = v * growth_mem + kappa * i_syn * (growth_mem - growth_syn);
-        const double i0 = i_syn * growth_syn, a = kappa * i0, b = v0 + a;
-        const double square = b * b - 4 * a * v_threshold;
-        const double x = (b + std::sqrt(square > 0 ? square : 0)) / (2 * a);
-        const double root = x > 0 ? -kappa * logarithm(x) : nan;
-        const bool above = v0 >= v_threshold, rises = a > 0;
-        double delay = above | !rises ? 0 : root;
-        delay = delay < 0 ? 0 : delay;
-        delay = delay > dt ? dt : delay;
-        const double at_start = i0 - v0 * rate, at_end = i_syn - v * rate;
-        const double steepest_end = at_start > at_end ? at_start : at_end;
-        const double i_crossing = i0 * exponential(-2 * delay * rate);
-        time[z] += delay;
-        slope[z] = above ? steepest_end : i_crossing - v_threshold * rate;
-    }
-}
 
 // Several columns side by side, for the vector registers.
 template <class Real>
@@ -464,6 +586,12 @@ struct Lanes {
     typedef Real Type __attribute__((vector_size(32)));
     typedef Real Unaligned
         __attribute__((vector_size(32), aligned(sizeof(Real)), may_alias));
+
+    static Real total(const Type &lanes) {
+        Real sum = 0;
+        for (int n = 0; n < count / 2; ++n) sum += lanes[n] + lanes[n + count / 2];
+        return sum;
+    }
 };
 
 template <class Real, int width>
@@ -487,51 +615,56 @@ struct Row {
             reinterpret_cast<const typename Lanes<Real>::Unaligned *>(other);
         typename Lanes<Real>::Type sum{};
         for (int n = 0; n < n_lanes; ++n) sum += lanes[n] * with[n];
-        Real total = 0;
-        for (int n = 0; n < Lanes<Real>::count; ++n) total += sum[n];
-        return total;
+        return Lanes<Real>::total(sum);
     }
 };
 
-// Sweeps the samples with the traces of one block of columns.
+// Sweeps a group of samples with the traces of one block of columns.
 template <class Real, int width>
 class Sweep {
     using Block = Row<Real, width>;
     const Shared<Real> &shared;
     const Layer &layer;
     const int n_modes;
+    const int64_t n_groups;
     Real rate[max_modes];
+    Real *const sums;   // [group] of matrices like the weights
     Real *const parts;  // [block][presynaptic spike] of the arrivals' gradient, or null
     // Of the current block.
     Block trace[max_modes];
-    int64_t window;  // of the traces
-    std::vector<Block> gradient, padded_weight;
+    double end;  // of the window of the traces
+    Array<Block> gradient, padded_weight;
     const Real *weight;
     int64_t weight_stride;
     Real *grad_arrival;
 
 public:
-    Sweep(const Shared<Real> &shared, Real *parts)
+    Sweep(const Shared<Real> &shared, int64_t n_groups, Real *sums, Real *parts)
         : shared(shared),
           layer(shared.layer),
           n_modes(layer.n_modes),
+          n_groups(n_groups),
+          sums(sums),
           parts(parts),
           gradient(layer.n_pre) {
         for (int k = 0; k < n_modes; ++k) rate[k] = Real(1 / layer.tau[k]);
     }
 
-    void operator()(int64_t block) {
+    void operator()(int64_t task) {
+        const int64_t block = task / n_groups, group = task % n_groups;
+        const int64_t first = group * layer.n_samples / n_groups;
+        const int64_t stop = (group + 1) * layer.n_samples / n_groups;
         const int64_t n_columns =
             std::min<int64_t>(width, layer.n_post - block * width);
         if (parts) {
             grad_arrival = parts + block * layer.n_arrivals;
-            std::fill_n(grad_arrival, layer.n_arrivals, Real(0));
+            std::fill(grad_arrival + layer.pre_offset[first],
+                      grad_arrival + layer.pre_offset[stop], Real(0));
             find_weights(block, n_columns);
         }
-        for (Block &row : gradient) row.clear();
-        for (int64_t sample = 0; sample < layer.n_samples; ++sample)
-            sweep(sample, block);
-        Real *out = static_cast<Real *>(layer.grad_weight) + block * width;
+        for (int64_t i = 0; i < layer.n_pre; ++i) gradient[i].clear();
+        for (int64_t sample = first; sample < stop; ++sample) sweep(sample, block);
+        Real *out = sums + group * layer.n_pre * layer.n_post + block * width;
         for (int64_t i = 0; i < layer.n_pre; ++i, out += layer.n_post)
             if (n_columns == width)
                 std::memcpy(out, gradient[i].data(), sizeof(Block));
@@ -545,53 +678,65 @@ private:
         weight = static_cast<const Real *>(layer.weight) + block * width;
         weight_stride = layer.n_post;
         if (n_columns == width) return;
-        padded_weight.assign(layer.n_pre, Block{});
-        for (int64_t i = 0; i < layer.n_pre; ++i)
+        padded_weight.resize(layer.n_pre);
+        for (int64_t i = 0; i < layer.n_pre; ++i) {
+            padded_weight[i].clear();
             std::copy_n(weight + i * layer.n_post, n_columns, padded_weight[i].data());
-        weight = reinterpret_cast<const Real *>(padded_weight.data());
+        }
+        weight = padded_weight[0].data();
         weight_stride = width;
     }
 
     void sweep(int64_t sample, int64_t block) {
         const int32_t *const stop = &shared.block_stop[sample * shared.n_blocks];
         const int64_t first = block ? stop[block - 1] : layer.post_offset[sample];
+        const int64_t first_arrival = layer.pre_offset[sample];
         int64_t z = stop[block];
         if (z == first) return;
         for (int k = 0; k < n_modes; ++k) trace[k].clear();
-        window = shared.instants[shared.latest[z - 1]].window;
-        for (int64_t n = shared.latest[z - 1]; n >= layer.pre_offset[sample]; --n) {
+        end = shared.instants[shared.latest[z - 1]].end;
+        for (int64_t n = shared.latest[z - 1]; n >= first_arrival; --n) {
             const Instant &instant = shared.instants[n];
-            if (instant.window != window) move_to(instant.window);
+            if (instant.end != end) move_to(instant.end);
             for (; z > first && shared.latest[z - 1] == n; --z)
                 for (int k = 0; k < n_modes; ++k)
                     trace[k].data()[shared.column[z - 1]] +=
                         shared.amplitude[(z - 1) * n_modes + k];
-            add(instant, &shared.response[n * n_modes]);
+            add(n > first_arrival ? shared.instants[n - 1].stop : first_arrival,
+                instant.stop, &shared.response[n * n_modes]);
         }
     }
 
-    void move_to(int64_t earlier) {
-        const double elapsed = double(window - earlier) * shared.window;
+    void move_to(double earlier) {
         for (int k = 0; k < n_modes; ++k)
-            trace[k].scale(Real(std::exp(-elapsed / layer.tau[k])));
-        window = earlier;
+            trace[k].scale(Real(std::exp((earlier - end) / layer.tau[k])));
+        end = earlier;
     }
 
-    void add(const Instant &instant, const Real *response) {
+    // The presynaptic spikes first <= i < stop of an instant.
+    void add(int64_t first, int64_t stop, const Real *response) {
         Block by_weight{}, by_arrival{};
         for (int k = 0; k < n_modes; ++k) by_weight.add(response[k], trace[k]);
-        for (int64_t i = instant.first; i < instant.stop; ++i)
+        for (int64_t i = first; i < stop; ++i)
             gradient[layer.pre_neuron[i]].add(by_weight);
         if (!parts) return;
         for (int k = 0; k < n_modes; ++k)
             by_arrival.add(response[k] * rate[k], trace[k]);
-        for (int64_t i = instant.first; i < instant.stop; ++i)
+        for (int64_t i = first; i < stop; ++i)
             grad_arrival[i] =
                 by_arrival.dot(weight + layer.pre_neuron[i] * weight_stride);
     }
 };
 
-// Fewer threads than asked for where there is too little work to start them.
+// Add up parts that lie one after another.
+template <class Real, class Sum>
+void add_up(const Real *parts, int64_t n_parts, int64_t size, Sum *sum) {
+    std::fill_n(sum, size, Sum(0));
+    for (int64_t part = 0; part < n_parts; ++part, parts += size)
+        for (int64_t i = 0; i < size; ++i) sum[i] += parts[i];
+}
+
+// Fewer threads than asked for where there is too little work to wake them.
 int64_t threads_for(int64_t work, int64_t work_per_thread, int64_t n_threads) {
     return std::min(n_threads, 1 + work / work_per_thread);
 }
@@ -613,28 +758,24 @@ Status differentiate(Layer &layer, int64_t n_threads) {
     if (shared.bad_index) return bad_index;
     layer.n_clamped = shared.n_clamped;
 
-    Array<Real> parts(layer.grad_arrival ? shared.n_blocks * layer.n_arrivals : 0);
-    const int64_t n_elements = (layer.n_arrivals + layer.n_pre) * layer.n_post;
-    run_tasks(threads_for(n_elements, elements_per_thread, n_threads), shared.n_blocks,
-              [&] { return Sweep<Real, 1 << log2_width>(shared, parts.data()); });
-    if (!layer.grad_arrival) return done;
-    std::fill_n(layer.grad_arrival, layer.n_arrivals, 0.0);
-    for (int64_t block = 0; block < shared.n_blocks; ++block)
-        for (int64_t i = 0; i < layer.n_arrivals; ++i)
-            layer.grad_arrival[i] += parts[block * layer.n_arrivals + i];
-    return done;
-}
-
-template <class Real>
-void recover_crossings(const Crossings &spikes, int64_t n_threads) {
-    constexpr int64_t chunk = 4096;
-    run_tasks(threads_for(spikes.n_spikes, spikes_per_thread, n_threads),
-              (spikes.n_spikes + chunk - 1) / chunk, [&] {
-                  return [&](int64_t i) {
-                      find_crossings<Real>(spikes, i * chunk,
-                                           std::min((i + 1) * chunk, spikes.n_spikes));
-                  };
+    const int64_t n_elements = layer.n_pre * layer.n_post;
+    const int64_t n_blocks = std::max<int64_t>(shared.n_blocks, 1);
+    const int64_t n_groups =
+        std::max<int64_t>(std::min(layer.n_samples, least_tasks / n_blocks), 1);
+    Real *const grad_weight = static_cast<Real *>(layer.grad_weight);
+    Array<Real> of_groups(n_groups > 1 ? n_groups * n_elements : 0);
+    Array<Real> of_blocks(layer.grad_arrival ? shared.n_blocks * layer.n_arrivals : 0);
+    run_tasks(threads_for(layer.n_arrivals * layer.n_post + n_elements,
+                          elements_per_thread, n_threads),
+              shared.n_blocks * n_groups, [&] {
+                  return Sweep<Real, 1 << log2_width>(
+                      shared, n_groups, n_groups > 1 ? of_groups.data() : grad_weight,
+                      of_blocks.data());
               });
+    if (n_groups > 1) add_up(of_groups.data(), n_groups, n_elements, grad_weight);
+    if (layer.grad_arrival)
+        add_up(of_blocks.data(), shared.n_blocks, layer.n_arrivals, layer.grad_arrival);
+    return done;
 }
 
 // Blocks of one, two or more cache lines, so that narrow layers waste little.
@@ -660,13 +801,5 @@ int layer_gradient_float(Layer *layer, int64_t n_threads) {
 
 int layer_gradient_double(Layer *layer, int64_t n_threads) {
     return layer_gradient<double>(*layer, n_threads);
-}
-
-void crossings_float(const Crossings *spikes, int64_t n_threads) {
-    recover_crossings<float>(*spikes, n_threads);
-}
-
-void crossings_double(const Crossings *spikes, int64_t n_threads) {
-    recover_crossings<double>(*spikes, n_threads);
 }
 }
