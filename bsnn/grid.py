@@ -1,5 +1,8 @@
 """The clock-driven simulator: resident Brian2 programs, one per core."""
 
+import functools
+import os
+
 import numpy as np
 
 from .equations import time_rules
@@ -83,12 +86,19 @@ class GridSimulator(Simulator):
         self.seconds = 0.0
         self._programs = []
 
-        def start():
-            return ResidentProgram(folder, model, self._segment, real, timeout)
-
+        start = functools.partial(
+            ResidentProgram, folder, model, self._segment, real, timeout
+        )
+        cores = sorted(os.sched_getaffinity(0))
+        if workers != len(cores):  # others may want some of them
+            cores = [None] * workers
         try:
-            for worker in range(1, workers + 1):
-                self._programs.append(SupervisedProgram(f"worker {worker}", start))
+            for worker, core in enumerate(cores, start=1):
+                self._programs.append(
+                    SupervisedProgram(
+                        f"worker {worker}", functools.partial(start, core=core)
+                    )
+                )
         except BaseException:
             self.close()
             raise

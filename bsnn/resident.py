@@ -1,5 +1,6 @@
 """A resident program: one generated simulator, alive, fed through shared memory."""
 
+import contextlib
 import fcntl
 import math
 import mmap
@@ -83,6 +84,8 @@ class ResidentProgram:
         float64 or float32, the precision of the build.
     timeout : float
         Seconds after which a batch counts as hung.
+    core : int, optional
+        The only core to run on.
 
     Attributes
     ----------
@@ -90,7 +93,7 @@ class ResidentProgram:
         What simulating the last batch took the process, without the exchange.
     """
 
-    def __init__(self, folder, model, weights, real, timeout):
+    def __init__(self, folder, model, weights, real, timeout, core=None):
         self.seconds = 0.0
         self._model, self._real = model, np.dtype(real)
         self._timeout, self._process = timeout, None
@@ -99,6 +102,7 @@ class ResidentProgram:
         self._socket, theirs = socket.socketpair()
         try:
             self._start(folder, weights, theirs)
+            self._schedule(core)
         except OSError as error:
             self.close()
             raise ProgramError(
@@ -124,6 +128,19 @@ class ResidentProgram:
                 stderr=self._stderr,
                 start_new_session=True,
             )
+
+    def _schedule(self, core):
+        """Keep programs apart, and let them begin once their caller waits.
+
+        A kernel may otherwise run them one after another on the caller's core, or halt
+        the caller in favour of the first before it has told the second.
+        """
+        if not hasattr(os, "SCHED_BATCH"):
+            return
+        with contextlib.suppress(OSError):  # refused, or the program has died
+            os.sched_setscheduler(self.pid, os.SCHED_BATCH, os.sched_param(0))
+            if core is not None:
+                os.sched_setaffinity(self.pid, [core])
 
     @property
     def pid(self):
