@@ -1,5 +1,6 @@
 """Train a network epoch by epoch and leave a run folder."""
 
+import itertools
 import logging
 import sys
 import time
@@ -16,6 +17,7 @@ from bsnn.encoding import encode_ttfs
 from bsnn.equations import time_rules
 from bsnn.errors import NumbersError, RunFolderError
 from bsnn.simulator import check_finite
+from bsnn.spikes import Spikes
 
 from .checkpoint import (
     check_fits,
@@ -28,6 +30,7 @@ from .settings import Settings
 from .spiking_network import SpikingNetwork
 
 EVALUATION_BATCH = 500
+SAMPLES_BESIDE = 50  # that are encoded or measured at a time, in small batches
 N_RECORDED = 20  # test samples whose spikes are kept
 
 log = logging.getLogger(__name__)
@@ -310,18 +313,19 @@ def train_epoch(
                 "again."
             ) from error
         advance(n_samples)
-    # One batch is encoded, and one measured, while another is simulated.
+    # Batches are encoded and measured while another is simulated, small ones together.
     with ThreadPoolExecutor(1) as beside:
+        unmeasured, tallies = [], []
 
-        def encode(batch):
-            return beside.submit(encode_ttfs, images[batch], network.model)
-
-        pending = encode(batches[first]) if first < len(batches) else None
-        tallies = []
-
-        def state():
+        def measure():
             for tally in tallies:
                 tally.result()
+            tallies[:] = [beside.submit(_measure, measured, list(unmeasured))]
+            unmeasured.clear()
+
+        def state():
+            measure()
+            tallies[0].result()
             return {
                 "batch": number + 1,
                 "loss": total,
@@ -330,35 +334,65 @@ def train_epoch(
                 "measured": measured.state(),
             }
 
-        for number, batch in enumerate(batches[first:], start=first):
-            inputs = pending.result()
-            if number + 1 < len(batches):
-                pending = encode(batches[number + 1])
+        encoded = _encoded(images, batches[first:], network.model, beside)
+        for number, inputs in enumerate(encoded, start=first):
+            batch = batches[number]
             try:
                 layers = network(inputs)
                 value = loss(layers, labels[batch])
-                optimizer.zero_grad()
+                network.zero_grad()
                 value.backward()
                 _check_gradients(network)
             except NumbersError as error:
                 raise NumbersError(f"batch {number + 1}: {error}") from error
             optimizer.step()
-            for tally in tallies:
-                tally.result()
-            records = [layer.record for layer in layers]
-            tallies = [beside.submit(measured.add, records, labels[batch])]
+            unmeasured.append(([layer.record for layer in layers], labels[batch]))
+            if len(unmeasured) * len(batch) >= SAMPLES_BESIDE:
+                measure()
             total += value.item() * len(batch)
             n_samples += len(batch)
             advance(len(batch))
             if after_batch is not None and number + 1 < len(batches):
                 after_batch(state)
-        for tally in tallies:
-            tally.result()
+        measure()
+        tallies[0].result()
     return {
         **measured.summary(),
         "loss": total / max(n_samples, 1),
         "seconds": time.perf_counter() - start,
     }
+
+
+def _encoded(images, batches, model, beside):
+    """Yield the input spikes of each batch, encoded beside what is done with others."""
+    if not batches:
+        return
+    n_together = max(SAMPLES_BESIDE // len(batches[0]), 1)
+    groups = [
+        batches[at : at + n_together] for at in range(0, len(batches), n_together)
+    ]
+
+    def encode(group):
+        return encode_ttfs(images[np.concatenate(group)], model)
+
+    pending = [beside.submit(encode, groups[0])]
+    for group, following in itertools.zip_longest(groups, groups[1:]):
+        inputs = pending.pop().result()
+        if following is not None:
+            pending.append(beside.submit(encode, following))
+        bounds = itertools.accumulate(map(len, group), initial=0)
+        for start, stop in itertools.pairwise(bounds):
+            yield inputs.select(start, stop)
+
+
+def _measure(measured, batches):
+    """Add the records and labels of batches together, which takes less time."""
+    if len(batches) > 1:
+        records, labels = zip(*batches, strict=True)
+        layers = map(Spikes.concatenate, zip(*records, strict=True))
+        batches = [(list(layers), np.concatenate(labels))]
+    for layers, labels in batches:
+        measured.add(layers, labels)
 
 
 def _check_gradients(network):

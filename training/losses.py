@@ -60,7 +60,7 @@ class SpikeCountLoss(nn.Module):
         output = layers[-1]
         record = output.record
         counts = record.counts()
-        label = _checked_labels(labels, counts.shape).numpy()
+        label = _checked_labels(labels, counts.shape)
         n_samples = max(len(counts), 1)
         target = np.full(counts.shape, float(self.false))
         target[np.arange(len(label)), label] = self.true
@@ -121,7 +121,7 @@ class FirstSpikeLoss(nn.Module):
         output = layers[-1]
         record = output.record
         shape = (record.n_samples, record.n_neurons)
-        label = _checked_labels(labels, shape)
+        label = torch.from_numpy(_checked_labels(labels, shape))
         flat = torch.from_numpy(record.sample * record.n_neurons + record.neuron)
         first = torch.full((shape[0] * shape[1],), self.duration, dtype=torch.float64)
         first = first.scatter_reduce(0, flat, output.time, "amin").reshape(shape)
@@ -129,11 +129,11 @@ class FirstSpikeLoss(nn.Module):
 
 
 def _checked_labels(labels, shape):
-    labels = torch.as_tensor(labels).long()
+    labels = np.asarray(labels).astype(np.int64)
     n_samples, n_labels = shape
     if labels.shape != (n_samples,):
         raise ValueError(
-            f"'labels' must have shape {(n_samples,)}, got {tuple(labels.shape)}."
+            f"'labels' must have shape {(n_samples,)}, got {labels.shape}."
         )
     if n_samples and not (0 <= labels.min() and labels.max() < n_labels):
         raise ValueError(
