@@ -30,6 +30,7 @@
 #include <thread>
 #include <utility>
 #include <vector>
+#include <pthread.h>
 #ifdef __linux__
 #include <sched.h>
 #endif
@@ -242,11 +243,11 @@ private:
     }
 };
 
-Helpers &helpers() {
-    // Never destroyed: its threads are there until the process ends.
-    static Helpers &all = *new Helpers;
-    return all;
-}
+// Never destroyed: its threads are there until the process ends, but in no fork of it,
+// where the locks may be in any state.
+Helpers *helpers = new Helpers;
+[[maybe_unused]] const int on_fork =
+    pthread_atfork(nullptr, nullptr, [] { helpers = new Helpers; });
 
 // Make a function in each thread with `make_task` and call it with each task.
 template <class MakeTask>
@@ -262,7 +263,7 @@ void run_tasks(int64_t n_threads, int64_t n_tasks, MakeTask make_task) {
             failed = true;
         }
     };
-    helpers().share(work, std::min(n_threads, n_tasks) - 1);
+    helpers->share(work, std::min(n_threads, n_tasks) - 1);
     if (failed) throw std::bad_alloc();
 }
 
