@@ -22,6 +22,7 @@ from bsnn.runs import (
 from bsnn.simulator import check_weights
 
 FORMAT = 3
+FOLDER = 0x10  # of a member's attributes in a zip
 _WITHIN = ("batch", "loss", "n_samples", "seconds", "measured")
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
 # Of a file system, or a file, that cannot have another name.
@@ -147,12 +148,17 @@ def _load(path):
 
 
 def _check_archive(path):
-    """Refuse what could unpack to more memory than the file is long."""
+    """Refuse what could unpack to more memory than the file is long, or was altered."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
         if packed or sum(m.file_size for m in members) > path.stat().st_size:
             raise ValueError("it is packed")
+        # Of neither does torch take notice: it reads other bytes without a word, and
+        # what is marked as a folder not at all.
+        marked = any(member.external_attr & FOLDER for member in members)
+        if marked or archive.testzip() is not None:
+            raise ValueError("its bytes are not those that were written")
         (pickled,) = (m for m in members if m.filename.endswith("/data.pkl"))
         # Of what `weights_only` lets pass, bytearray and others reserve at will.
         for operation, argument, _ in pickletools.genops(archive.read(pickled)):
