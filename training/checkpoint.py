@@ -1,5 +1,6 @@
 """Checkpoints: weights and optimiser state, loaded without executing anything."""
 
+import contextlib
 import errno
 import io
 import os
@@ -76,15 +77,19 @@ def save_checkpoint(
     }
     content = io.BytesIO()  # to a file that cannot grow, torch raises RuntimeError
     torch.save(state, content)
-    path = folder.path / CHECKPOINT
-    with replacing(path, "wb") as file:
-        file.write(content.getbuffer())
-        if path.is_file():  # both names hold it until the new one is whole
-            link = folder.path / f".{PREVIOUS}.link"
+    path, link = folder.path / CHECKPOINT, folder.path / f".{PREVIOUS}.link"
+    try:
+        with replacing(path, "wb") as file:
+            file.write(content.getbuffer())
             link.unlink(missing_ok=True)
-            _link(path, link)
+            if path.is_file():
+                _link(path, link)
+        # Not before: killed in between, one checkpoint would have both names.
+        if link.is_file():
             os.replace(link, folder.path / PREVIOUS)
-            link.unlink(missing_ok=True)  # two names of one file are not replaced
+    finally:
+        with contextlib.suppress(OSError):  # it goes at the next start
+            link.unlink()
 
 
 def _link(path, link):
