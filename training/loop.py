@@ -1,5 +1,6 @@
 """Train a network epoch by epoch and leave a run folder."""
 
+import contextlib
 import logging
 import sys
 import time
@@ -140,7 +141,7 @@ def train(
             with tqdm(
                 total=len(order), desc=label, unit="sample", disable=not progress
             ) as bar:
-                try:
+                with _numbers_named(f"epoch {epoch}, "):
                     trained = train_epoch(
                         network,
                         loss,
@@ -153,16 +154,15 @@ def train(
                         within=within,
                         after_batch=save_if_due,
                     )
-                except NumbersError as error:
-                    raise NumbersError(f"epoch {epoch}, {error}") from error
             within = None
-            tested, curve = evaluate(
-                network,
-                dataset.test_images,
-                dataset.test_labels,
-                loss=loss,
-                measured=measurement(model, settings.true),
-            )
+            with _numbers_named(f"epoch {epoch}, after its last batch: "):
+                tested, curve = evaluate(
+                    network,
+                    dataset.test_images,
+                    dataset.test_labels,
+                    loss=loss,
+                    measured=measurement(model, settings.true),
+                )
             rows += [
                 _row(epoch, "train", trained),
                 _row(epoch, "test", tested),
@@ -334,14 +334,12 @@ def train_epoch(
             inputs = pending.result()
             if number + 1 < len(batches):
                 pending = encode(batches[number + 1])
-            try:
+            with _numbers_named(f"batch {number + 1}: "):
                 layers = network(inputs)
                 value = loss(layers, labels[batch])
                 optimizer.zero_grad()
                 value.backward()
                 _check_gradients(network)
-            except NumbersError as error:
-                raise NumbersError(f"batch {number + 1}: {error}") from error
             optimizer.step()
             for tally in tallies:
                 tally.result()
@@ -351,7 +349,8 @@ def train_epoch(
             n_samples += len(batch)
             advance(len(batch))
             if after_batch is not None and number + 1 < len(batches):
-                after_batch(state)
+                with _numbers_named(f"after batch {number + 1}: "):
+                    after_batch(state)
         for tally in tallies:
             tally.result()
     return {
@@ -359,6 +358,15 @@ def train_epoch(
         "loss": total / max(n_samples, 1),
         "seconds": time.perf_counter() - start,
     }
+
+
+@contextlib.contextmanager
+def _numbers_named(where):
+    """Say where numbers went wrong."""
+    try:
+        yield
+    except NumbersError as error:
+        raise NumbersError(f"{where}{error}") from error
 
 
 def _check_gradients(network):
