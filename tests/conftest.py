@@ -1,6 +1,7 @@
 """Fixtures shared by the tests: compiled programs are built once a session."""
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -11,6 +12,14 @@ def build_cache(tmp_path_factory):
     """Keep the user's build cache out of it, unless BSNN_CACHE names one."""
     if "BSNN_CACHE" not in os.environ:
         os.environ["BSNN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts():
+    """Let the programs of the tests heed Ctrl-C, which a shell's background ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -1,37 +1,37 @@
-"""Train digits in children that are killed: in builds, batches and around renamings."""
+"""Train digits in children that are killed: in builds, batches, writes, renamings."""
 
 import os
 import random
 import signal
 import sys
 import time
+from pathlib import Path
 
 import bsnn
+from bsnn import runs
 from bsnn.analysis import Measurement
-from bsnn.runs import RunFolder
+from bsnn.builds import cache_dir
 from bsnn.training import SpikingNetwork
 from bsnn.training.loop import train
 from bsnn.training.settings import Settings
 
 EPOCHS, N_TRAIN, N_TEST, BATCH_SIZE = 4, 400, 50, 25
-N_IN_BUILD, N_AT_RENAMING, N_IN_BATCH = 3, 12, 12
+N_IN_BUILD, N_AT_RENAMING, N_IN_BATCH = 3, 8, 8
+# Kills while these are written: anywhere, at the end of an epoch, and of the training.
+WRITES = (runs.CONFIG, *3 * [runs.CHECKPOINT])
+WRITES_OF_EPOCH = (*2 * [runs.METRICS], runs.CONFIDENCE)
+LAST_WRITES = (runs.SPIKES, runs.SUMMARY)
 
 
 def train_digits(path, **changes):
     """Train, or go on, with a checkpoint after each batch."""
-    settings = Settings.reference(
-        "digits",
-        dt_ms=2.0,
-        epochs=EPOCHS,
-        batch_size=BATCH_SIZE,
-        workers=1,
-        **changes,
-    )
+    usual = {"dt_ms": 2.0, "epochs": EPOCHS, "batch_size": BATCH_SIZE, "workers": 1}
+    settings = Settings.reference("digits", **{**usual, **changes})
     dataset = bsnn.load_dataset("digits").head(N_TRAIN, N_TEST)
     train(
         settings,
         dataset,
-        RunFolder(path),
+        runs.RunFolder(path),
         measurement=Measurement,
         resume=True,
         progress=False,
@@ -51,6 +51,20 @@ def die_at(call, after):
             os.kill(os.getpid(), signal.SIGKILL)
 
     os.replace = replace
+
+
+def die_writing(name):
+    """Be killed with half of the next file of this name in its temporary one."""
+    sync = os.fsync
+
+    def fsync(descriptor):
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.name.startswith(f".{name}."):
+            os.truncate(descriptor, path.stat().st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        sync(descriptor)
+
+    os.fsync = fsync
 
 
 def tell_at(batch, pipe):
@@ -89,9 +103,21 @@ def kill(child):
 
 
 def kill_in_build(path, rng):
+    before = programs()
     child = start(path, lambda: None)
-    time.sleep(rng.uniform(0.5, 5))
+    while not programs() - before:  # which goes first
+        if os.waitpid(child, os.WNOHANG)[0]:
+            sys.exit("a child ended before it built anything")
+        time.sleep(0.01)
+    time.sleep(rng.uniform(0, 3))  # a third of a build
     kill(child)
+    if not all("." in path.name for path in programs()):
+        sys.exit("the build was over before the kill")
+
+
+def programs():
+    """Return the folders of compiled programs; unfinished ones have a dot."""
+    return set((cache_dir() / "programs").glob("*/"))
 
 
 def kill_at_renaming(path, rng):
@@ -101,21 +127,47 @@ def kill_at_renaming(path, rng):
 def kill_in_batch(path, rng):
     told, telling = os.pipe()
     child = start(path, tell_at, rng.randint(1, 2), telling)
+    os.close(telling)
     os.read(told, 1)
     time.sleep(rng.uniform(0, 0.03))  # about one batch and its checkpoint
     kill(child)
     os.close(told)
-    os.close(telling)
+
+
+def kill_in_write(path, name):
+    expect_killed(start(path, die_writing, name))
+    if not list(Path(path).glob(f".{name}.*")):
+        sys.exit(f"{name} was not being written")
+
+
+def check_two_are_kept(path):
+    newest, before = Path(path, runs.CHECKPOINT), Path(path, runs.PREVIOUS)
+    if before.is_file() and newest.samefile(before):
+        sys.exit("one checkpoint has both names")
+
+
+def alter_a_bit(path, where):
+    """Damage a file at a fraction of its length."""
+    content = bytearray(path.read_bytes())
+    content[int(where * len(content))] ^= 1
+    path.write_bytes(content)
 
 
 def main(path):
     rng = random.Random(5)
     for _ in range(N_IN_BUILD):
         kill_in_build(path, rng)
-    ways = N_AT_RENAMING * [kill_at_renaming] + N_IN_BATCH * [kill_in_batch]
+    ways = [*N_AT_RENAMING * [kill_at_renaming], *N_IN_BATCH * [kill_in_batch]]
+    ways = [(way, rng) for way in ways]
+    ways += [(kill_in_write, name) for name in WRITES]
     rng.shuffle(ways)
-    for kill_somehow in ways:
-        kill_somehow(path, rng)
+    middle = len(ways) // 2
+    ways[middle:middle] = [(kill_in_write, name) for name in WRITES_OF_EPOCH]
+    ways.insert(middle, (lambda *_: alter_a_bit(Path(path, runs.CHECKPOINT), 0.5), rng))
+    ways += [(kill_in_write, name) for name in LAST_WRITES]
+    for kill_somehow, argument in ways:
+        kill_somehow(path, argument)
+        check_two_are_kept(path)
     train_digits(path)
 
 

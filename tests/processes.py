@@ -24,7 +24,7 @@ def marked(mark):
     return found
 
 
-def assert_none_left(mark, seconds=5):
+def assert_none_left(mark, seconds=60):
     deadline = time.monotonic() + seconds
     while found := marked(mark):
         assert time.monotonic() < deadline, f"{found} outlive their parent"

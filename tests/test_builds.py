@@ -13,6 +13,8 @@ import pytest
 from bsnn.builds import build_once, cache_dir, compiler, load_kernel
 from bsnn.errors import BackendUnavailable, BuildError
 
+ROOT = Path(__file__).parents[1]
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
@@ -109,6 +111,21 @@ def test_kernels_are_compiled_and_refused(tmp_path):
     assert load_kernel(twin).answer() == 42
 
 
+def test_a_slow_file_system_makes_nothing_twice_and_leaves_nothing(cache):
+    """Processes that start, find leftovers and build at once, each call taking long."""
+    (cache / "kind" / "key.abc123").mkdir(parents=True)
+    (cache / "kind" / "key.lock").touch()
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.build_slowly", str(seed)], cwd=ROOT
+        )
+        for seed in range(4)
+    ]
+    assert [process.wait() for process in processes] == [0] * 4
+    assert (cache / "made").read_text() == "made\n"
+    assert [path.name for path in (cache / "kind").glob("*/")] == ["key"]
+
+
 @pytest.mark.cpp
 @pytest.mark.slow
 def test_eight_processes_share_one_build(cache, tmp_path, monkeypatch):
@@ -120,7 +137,7 @@ def test_eight_processes_share_one_build(cache, tmp_path, monkeypatch):
         [sys.executable, "-m", "tests.build_together"],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
     )
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()

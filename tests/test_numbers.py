@@ -14,7 +14,7 @@ from bsnn.errors import NumbersError
 from bsnn.simulator import LARGEST_WEIGHT, check_weights
 from bsnn.training.checkpoint import load_checkpoint
 
-from .kill_training import train_digits
+from .kill_training import BATCH_SIZE, N_TRAIN, train_digits
 
 pytestmark = [pytest.mark.cpp]
 
@@ -49,6 +49,20 @@ def test_a_nan_of_the_first_layer_is_told_from_one_of_the_loss(tmp_path, monkeyp
     monkeypatch.setattr(torch.optim.Adam, "zero_grad", spoil)
     with pytest.raises(NumbersError, match="the gradient of layer 1 must be finite"):
         train_digits(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "where"),
+    [
+        (BATCH_SIZE, "epoch 1, after batch 1"),  # where it would be saved
+        (N_TRAIN, "epoch 1, after its last batch"),  # where it would be tested
+    ],
+)
+def test_weights_that_grow_without_bound_stop(batch_size, where, tmp_path):
+    words = rf"{where}: 'weights' of layer 1 must be finite.*learning rate"
+    with pytest.raises(NumbersError, match=words):
+        train_digits(tmp_path, learning_rate=1e25, batch_size=batch_size)
+    assert not (tmp_path / runs.CHECKPOINT).exists()
 
 
 def test_the_largest_weights_leave_all_states_finite():

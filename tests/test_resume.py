@@ -1,19 +1,32 @@
 """A training that is killed ends as if it had not been."""
 
+import itertools
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from bsnn import runs
 from bsnn.builds import cache_dir
-from bsnn.errors import RunFolderError
+from bsnn.errors import ProgramError, RunFolderError
+from bsnn.resident import ResidentProgram
+from bsnn.training import SpikingNetwork
 from bsnn.training.checkpoint import load_checkpoint
 
-from .kill_training import BATCH_SIZE, EPOCHS, N_TRAIN, train_digits
+from .kill_training import (
+    BATCH_SIZE,
+    EPOCHS,
+    N_TEST,
+    N_TRAIN,
+    alter_a_bit,
+    train_digits,
+)
 
 pytestmark = [pytest.mark.cpp, pytest.mark.slow]
 
@@ -36,15 +49,84 @@ def test_kills_change_nothing(unbroken, tmp_path):
         env={**os.environ, "BSNN_CACHE": str(cache)},
     )
     assert len(list((cache / "programs").glob("*/"))) == 1
-    killed = runs.RunFolder(tmp_path / "run")
-    one, other = load_checkpoint(killed), load_checkpoint(unbroken)
+    assert_same_end(runs.RunFolder(tmp_path / "run"), unbroken)
+
+
+def assert_same_end(found, expected):
+    """Compare all that two trainings left, but how long they took."""
+    one, other = load_checkpoint(found), load_checkpoint(expected)
     for a, b in zip(one["weights"], other["weights"], strict=True):
         assert torch.equal(a, b)
+    one, other = one["optimizer"]["state"], other["optimizer"]["state"]
+    assert len(one) == len(other) == 2
+    for moment in other:
+        for name, value in other[moment].items():
+            assert torch.equal(one[moment][name], value)
     columns = [name for name in runs.METRICS_COLUMNS if name != "seconds"]
-    assert killed.metrics()[columns].equals(unbroken.metrics()[columns])
-    assert killed.confidence().equals(unbroken.confidence())
-    assert one["n_clamped"] == other["n_clamped"]
-    assert {path.name for path in killed.path.glob(".*")} <= {runs.LOCK}
+    assert found.metrics()[columns].equals(expected.metrics()[columns])
+    assert found.confidence().equals(expected.confidence())
+    one, other = found.summary(), expected.summary()
+    assert other["n_clamped"] > 0
+    one["seconds_per_epoch"] = other["seconds_per_epoch"]
+    assert one == other
+    with np.load(found.path / runs.SPIKES) as one:
+        with np.load(expected.path / runs.SPIKES) as other:
+            assert one.files == other.files
+            for name in other.files:
+                np.testing.assert_array_equal(one[name], other[name])
+    names = {path.name for path in found.path.iterdir()} - {runs.LOCK}
+    assert names == set(runs.FILES)
+
+
+def test_programs_that_keep_dying_end_the_training(unbroken, tmp_path, caplog):
+    simulate, start = SpikingNetwork.simulate, ResidentProgram._start
+    calls = itertools.count(1)
+
+    def start_and_die(self, *arguments):
+        start(self, *arguments)
+        os.kill(self.pid, signal.SIGKILL)
+
+    with pytest.MonkeyPatch.context() as patch:
+
+        def simulate_and_kill(network, inputs):
+            call = next(calls)
+            if call in (5, 20):
+                os.kill(network.simulator.pids[0], signal.SIGKILL)
+            if call == 20:  # 16 batches and a test before it
+                patch.setattr(ResidentProgram, "_start", start_and_die)
+            return simulate(network, inputs)
+
+        patch.setattr(SpikingNetwork, "simulate", simulate_and_kill)
+        with pytest.raises(
+            ProgramError, match=r"(?s)3 times in a row.*last checkpoint"
+        ):
+            train_digits(tmp_path)
+    assert [x.levelname for x in caplog.records].count("WARNING") == 1 + 2
+    state = load_checkpoint(runs.RunFolder(tmp_path))
+    assert (state["epoch"], state["within"]["batch"]) == (1, 2)
+    train_digits(tmp_path)
+    assert_same_end(runs.RunFolder(tmp_path), unbroken)
+
+
+def test_of_two_trainings_in_one_folder_one_is_refused(unbroken, tmp_path):
+    options = f"--dt-ms 2 --epochs {EPOCHS} --n-train {N_TRAIN} --n-test {N_TEST}"
+    options += f" --batch-size {BATCH_SIZE} --workers 1 --out"
+    command = [*"-m bsnn train digits".split(), *options.split(), tmp_path / "run"]
+    both = [
+        subprocess.Popen(
+            [sys.executable, *command],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = {process.communicate()[1]: process.returncode for process in both}
+    assert sorted(said.values()) == [0, 1]
+    refusal = next(text for text in said if said[text])
+    assert refusal.count("\n") == 1
+    assert re.match("bsnn: (another training is running in|'out' must be)", refusal)
+    assert_same_end(runs.RunFolder(tmp_path / "run"), unbroken)
 
 
 def test_a_folder_in_use_is_refused(unbroken):
@@ -55,12 +137,16 @@ def test_a_folder_in_use_is_refused(unbroken):
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
-def test_a_damaged_checkpoint_falls_back(unbroken, tmp_path):
+@pytest.mark.parametrize("how", ["cut", "altered"])
+def test_a_damaged_checkpoint_falls_back(unbroken, tmp_path, how):
     whole = (unbroken.path / runs.PREVIOUS).read_bytes()
     (tmp_path / runs.PREVIOUS).write_bytes(whole)
-    (tmp_path / runs.CHECKPOINT).write_bytes(whole[: len(whole) // 2])
+    newest = tmp_path / runs.CHECKPOINT
+    newest.write_bytes(whole[: len(whole) // 2] if how == "cut" else whole)
+    if how == "altered":
+        alter_a_bit(newest, 0.5)
     with pytest.warns(UserWarning, match="checkpoint.pt is damaged"):
         state = load_checkpoint(runs.RunFolder(tmp_path), mend=True)
     last = N_TRAIN // BATCH_SIZE - 1
     assert (state["epoch"], state["within"]["batch"]) == (EPOCHS - 1, last)
-    assert (tmp_path / runs.CHECKPOINT).read_bytes() == whole
+    assert newest.read_bytes() == whole

