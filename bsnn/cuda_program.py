@@ -23,7 +23,7 @@ from .program import (
 # Without -use_fast_math, so that exponentials round as on the CPU.
 NVCC_FLAGS = ["-w", "-std=c++17", "-O3"]
 GCC_FLAGS = ["-w", "-O3", "-std=c++17"]
-HEADERS = ("protocol.h", "replicas.cuh", "resident.cuh")
+HEADERS = ("protocol.h", "replicas.cuh", "resident.cuh", "trials.cuh")
 _SOURCES = (
     "cuda_program.py",
     "network.py",
@@ -38,6 +38,7 @@ _SOURCES = (
             "reset",
             "spikegenerator",
             "spikemonitor",
+            "stateupdate",
             "threshold",
         )
     ),
@@ -213,10 +214,14 @@ def _serving_code(device, parts, model, n_replicas):
         parts,
         model,
         inputs=[
-            on_gpu(inputs["_timebins"]),
-            on_gpu(inputs["neuron_index"]),
-            str(model.n_inputs),
-            str(n_replicas),
+            braced(
+                [
+                    on_gpu(inputs["_timebins"]),
+                    on_gpu(inputs["neuron_index"]),
+                    str(model.n_inputs),
+                    str(n_replicas),
+                ]
+            )
         ],
         describe=describe,
         weights_at=both,
