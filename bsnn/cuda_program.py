@@ -19,6 +19,7 @@ from .program import (
     serve_call,
     structure,
 )
+from .simulator import n_cores
 
 # Without -use_fast_math, so that exponentials round as on the CPU.
 NVCC_FLAGS = ["-w", "-std=c++17", "-O3"]
@@ -106,7 +107,7 @@ def build_cuda_program(model, *, precision, n_replicas, arch):
     def make(folder):
         generate_cuda_project(specification, folder)
         failure = "compiling the CUDA program failed."
-        run_tool(["make", "-j2"], failure, folder)
+        run_tool(["make", f"-j{n_cores()}"], failure, folder)
         for leftover in folder.rglob("*.o"):
             leftover.unlink()
 
