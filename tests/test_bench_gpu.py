@@ -33,9 +33,9 @@ def asked():
 def report(workload, asked):
     def on_cpp(settings, model):
         asked.append((settings.device, settings.replicas, settings.batch_size))
-        return make_network(
-            dataclasses.replace(settings, device="cpp", replicas=None), model
-        )
+        # Every network begins with weights of its own.
+        there = {"device": "cpp", "replicas": None, "seed": len(asked)}
+        return make_network(dataclasses.replace(settings, **there), model)
 
     missing = pytest.MonkeyPatch()
     missing.setattr(peers, "is_installed", lambda name: False)
@@ -158,7 +158,8 @@ def test_a_peer_is_told_its_device(workload, monkeypatch):
 
 
 @pytest.mark.skipif(gpu_check().ok, reason="there is a GPU")
-def test_bench_without_gpu_is_refused(capsys, tmp_path):
+def test_bench_without_gpu_is_refused_at_once(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "load_workload", lambda *_, **__: pytest.fail("late"))
     out = tmp_path / "bench.json"
     assert main(["bench", "--device", "cuda", "--out", str(out)]) == 1
     assert "no GPU was found" in capsys.readouterr().err
