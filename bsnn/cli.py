@@ -153,7 +153,8 @@ def make_parser():
         commands,
         _bench,
         "bench",
-        "measure speed and memory, beside stock Brian2 and other libraries",
+        "measure speed and memory, beside stock Brian2 and other libraries; with "
+        "--device cuda over the number of replicas, beside the C++ target",
         "bsnn bench --dt-ms 1 --batch-size 50 --against spyx --out bench.json",
     )
     bench.add_argument(
@@ -162,13 +163,21 @@ def make_parser():
         help="(default: mnist if it is in the data folder)",
     )
     bench.add_argument("--dt-ms", type=float, help="time step in ms (default: 1)")
-    bench.add_argument("--batch-size", type=int, help="samples (default: 50)")
+    bench.add_argument(
+        "--batch-size", type=int, help="samples (default: 50; on a GPU the replicas)"
+    )
     bench.add_argument(
         "--precision", choices=("single", "double"), help="(default: single)"
     )
     bench.add_argument("--workers", type=int, help="processes (default: one a core)")
-    for option in ("--device", "--cuda-arch", "--replicas"):
+    for option in ("--device", "--cuda-arch"):
         bench.add_argument(option, **_SETTINGS[option])
+    bench.add_argument(
+        "--replicas",
+        type=int,
+        nargs="+",
+        help="with --device cuda, the numbers to measure (default: 1 16 64 256 1000)",
+    )
     bench.add_argument("--repeats", type=int, default=7, help="5 or more (default: 7)")
     bench.add_argument("--seed", type=int, help="of weights (default: 0)")
     bench.add_argument(
@@ -389,11 +398,12 @@ def _bench(arguments):
 
     check_peers(arguments.against)
     names = (
-        "dt_ms batch_size precision workers seed layers v_threshold "
-        "device cuda_arch replicas"
+        "dt_ms batch_size precision workers seed layers v_threshold device cuda_arch"
     ).split()
     given = {name: getattr(arguments, name) for name in names}
     settings = Settings.reference("mnist", **given)
+    if arguments.replicas and (settings.device != "cuda" or arguments.scale):
+        raise ValueError("'replicas' needs the device 'cuda', and no 'scale'.")
     _check_device(settings)
     workload = load_workload(
         arguments.workload,
@@ -403,18 +413,24 @@ def _bench(arguments):
     )
     if arguments.scale:
         return _scale(settings, workload, arguments)
-    report = run_bench(
-        settings,
-        workload,
-        repeats=arguments.repeats,
-        stock=not arguments.no_stock,
-        peers=arguments.against,
-    )
+    options = {"repeats": arguments.repeats, "peers": arguments.against}
+    if settings.device == "cuda":
+        from .training.bench_gpu import REPLICAS, run_gpu_bench
+
+        report = run_gpu_bench(
+            settings,
+            workload,
+            replicas=arguments.replicas or REPLICAS,
+            batch_size=arguments.batch_size,
+            **options,
+        )
+    else:
+        report = run_bench(settings, workload, stock=not arguments.no_stock, **options)
     print(report.table())
     if arguments.out:
         _write(arguments.out, report.to_json())
     if report.unequal:
-        print("bsnn: stock Brian2 gave other spikes in double", file=sys.stderr)
+        print("bsnn: not the spikes that they should equal", file=sys.stderr)
     return 1 if report.unequal else 0
 
 

@@ -19,11 +19,12 @@ from .program import (
     serve_call,
     structure,
 )
+from .simulator import n_cores
 
 # Without -use_fast_math, so that exponentials round as on the CPU.
 NVCC_FLAGS = ["-w", "-std=c++17", "-O3"]
 GCC_FLAGS = ["-w", "-O3", "-std=c++17"]
-HEADERS = ("protocol.h", "replicas.cuh", "resident.cuh")
+HEADERS = ("protocol.h", "replicas.cuh", "resident.cuh", "trials.cuh")
 _SOURCES = (
     "cuda_program.py",
     "network.py",
@@ -38,6 +39,7 @@ _SOURCES = (
             "reset",
             "spikegenerator",
             "spikemonitor",
+            "stateupdate",
             "threshold",
         )
     ),
@@ -105,7 +107,7 @@ def build_cuda_program(model, *, precision, n_replicas, arch):
     def make(folder):
         generate_cuda_project(specification, folder)
         failure = "compiling the CUDA program failed."
-        run_tool(["make", "-j2"], failure, folder)
+        run_tool(["make", f"-j{n_cores()}"], failure, folder)
         for leftover in folder.rglob("*.o"):
             leftover.unlink()
 
@@ -213,10 +215,14 @@ def _serving_code(device, parts, model, n_replicas):
         parts,
         model,
         inputs=[
-            on_gpu(inputs["_timebins"]),
-            on_gpu(inputs["neuron_index"]),
-            str(model.n_inputs),
-            str(n_replicas),
+            braced(
+                [
+                    on_gpu(inputs["_timebins"]),
+                    on_gpu(inputs["neuron_index"]),
+                    str(model.n_inputs),
+                    str(n_replicas),
+                ]
+            )
         ],
         describe=describe,
         weights_at=both,

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from .errors import BackendUnavailable, DataError
 from .image_files import IMAGE_SETS, locate
 
 PACKAGES = ("brian2", "numpy", "torch")
+OLDEST_CUDA = 12
 TIMEOUT = 60.0  # seconds that a program may take to answer
 TRIAL_FLAGS = ("-std=c++17", "-O3", "-march=native")
 TRIAL_PROGRAM = (
@@ -74,6 +76,7 @@ def examine(data_dir=None, *, timeout=TIMEOUT) -> list[Check]:
         lambda: _nvcc(timeout),
         lambda: _gpu(timeout),
         lambda: _curand(timeout),
+        lambda: _torch_cuda(timeout),
     ]
     # Most of the time goes into waiting for other programs.
     with ThreadPoolExecutor() as pool:
@@ -241,12 +244,12 @@ def _brian2cuda():
 def _nvcc(timeout):
     path = find_nvcc()
     status, output = _run([path, "--version"], timeout) if path else (None, [])
-    release = [line for line in output if "release" in line]
-    ok = status == 0 and bool(release)
+    release = [line for line in output if re.search(r"release \d+", line)]
+    works = status == 0 and bool(release)
     return Check(
         name="nvcc",
-        ok=ok,
-        found=f"{release[0]}, {path}" if ok else "none that works",
+        ok=works and int(re.search(r"release (\d+)", release[0])[1]) >= OLDEST_CUDA,
+        found=f"{release[0]}, {path}" if works else "none that works",
         remedy="for GPUs: install the CUDA toolkit, 12 or 13, and put its bin on the "
         "PATH or its folder in CUDA_HOME",
         required=False,
@@ -280,6 +283,21 @@ def _curand(timeout):
         ok=found is not None,
         found=str(found or "none"),
         remedy="for GPUs: pip install nvidia-curand, or the curand part of the toolkit",
+        required=False,
+    )
+
+
+def _torch_cuda(timeout):
+    code = "import torch; print(torch.version.cuda, torch.cuda.is_available())"
+    status, output = _run([sys.executable, "-P", "-c", code], timeout)
+    version, usable = output[-1].split() if status == 0 and output else ("None", "")
+    built = f"built for CUDA {version}" if version != "None" else "built for the CPU"
+    return Check(
+        name="torch on the GPU",
+        ok=usable == "True",
+        found=built if usable else "none",
+        remedy="for GPUs: install a torch for CUDA, see https://pytorch.org, and a "
+        "driver as new; until then gradients are computed on the CPU",
         required=False,
     )
 

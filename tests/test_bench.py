@@ -146,8 +146,8 @@ def test_one_displaced_spike_is_a_difference():
             dt=1e-3,
         )
 
-    assert bench._same_spikes(spikes([4, 5, 6]), spikes([4, 5, 6]))
-    assert not bench._same_spikes(spikes([4, 5, 6]), spikes([4, 5, 7]))
+    assert bench.same_spikes(spikes([4, 5, 6]), spikes([4, 5, 6]))
+    assert not bench.same_spikes(spikes([4, 5, 6]), spikes([4, 5, 7]))
 
 
 def test_a_missing_peer_says_how_to_install_it(batch, monkeypatch):

@@ -19,6 +19,7 @@ OPTIONAL = {
     "nvcc",
     "GPU",
     "curand headers",
+    "torch on the GPU",
 }
 
 
@@ -213,6 +214,37 @@ def test_cuda_compiler_and_headers(bare_machine, monkeypatch):
     monkeypatch.delitem(sys.modules, "nvidia", raising=False)
     monkeypatch.syspath_prepend(bare_machine.modules)
     assert bare_machine.examine()["curand headers"].found == str(headers)
+
+
+def test_an_old_toolkit_is_told(bare_machine):
+    bare_machine.program(
+        "nvcc", "echo 'Cuda compilation tools, release 11.8, V11.8.89'"
+    )
+    check = bare_machine.examine()["nvcc"]
+    assert not check.ok
+    assert "release 11.8" in check.found and "12 or 13" in check.remedy
+
+
+@pytest.mark.parametrize(
+    ("version", "usable", "found"),
+    [
+        ("13.0", True, "built for CUDA 13.0"),
+        ("13.0", False, "built for CUDA 13.0"),
+        (None, False, "built for the CPU"),
+    ],
+)
+def test_a_torch_that_finds_no_gpu_is_told(bare_machine, version, usable, found):
+    bare_machine.module(
+        "torch",
+        f"""
+from types import SimpleNamespace
+version = SimpleNamespace(cuda={version!r})
+cuda = SimpleNamespace(is_available=lambda: {usable})
+""",
+    )
+    check = bare_machine.examine()["torch on the GPU"]
+    assert (check.ok, check.found, check.required) == (usable, found, False)
+    assert "pytorch.org" in check.remedy
 
 
 def test_image_files_present_and_absent(bare_machine):

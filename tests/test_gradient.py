@@ -435,7 +435,7 @@ def test_chunks_of_samples_add_up(monkeypatch):
     args = (pre, post, torch.ones(32), weight, TWO_MODES)
     whole = gradient.layer_gradient(*args, slope_min=SLOPE_MIN)
     for limit in (1, 8 * 6, 11 * 6):
-        monkeypatch.setattr(gradient, "MAX_TRACE_ELEMENTS", limit)
+        monkeypatch.setattr(gradient, "MAX_TRACE_ELEMENTS", {"cpu": limit})
         parts = gradient.layer_gradient(*args, slope_min=SLOPE_MIN)
         torch.testing.assert_close(parts.weight, whole.weight, rtol=1e-12, atol=1e-15)
         assert torch.equal(parts.arrival, whole.arrival)

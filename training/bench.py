@@ -116,26 +116,20 @@ def run_bench(settings, workload, *, repeats=7, batches=BATCHES, stock=True, pee
     ValueError
         If there are too few repeats, or the rule is not "grid".
     """
-    if repeats < MIN_REPEATS:
-        raise ValueError(f"'repeats' must be {MIN_REPEATS} or more, got {repeats}.")
-    model = settings.model()
-    if model.rule != time_rules.GRID:
-        raise ValueError(
-            f"'rule' must be 'grid' here, got {model.rule!r}; name a time step above 0."
-        )
-    machine = _machine()  # its load, before ours
+    model = benchable_model(settings, repeats)
+    machine = describe_machine()  # its load, before ours
     log.info("building the program, unless it is cached")
     build = measure_build(model, settings)
     with make_network(settings, model) as network:
         log.info("measuring bsnn, after %d batches of training", WARM_UP_BATCHES)
-        bench = _Bench(network, settings, workload, batches)
+        bench = Bench(network, settings, workload, batches)
         bench.train(WARM_UP_BATCHES, WARM_UP_BATCH_SIZE)
         phases = bench.phases(repeats)
         training = bench.training(repeats)
         inputs = [bench.encoded(number) for number in range(batches)]
         forward = bench.forward(inputs, repeats)
         single = inputs[0].select(0, 1)
-        fixed = bench.fixed_cost(single, repeats)
+        fixed = bench.single_call(single, repeats)["fixed_cost"]
         spikes = bench.spikes(inputs)
         memory = measure_memory(network.simulator)
         weights = [weight.detach().numpy().copy() for weight in network.weights]
@@ -147,15 +141,8 @@ def run_bench(settings, workload, *, repeats=7, batches=BATCHES, stock=True, pee
             ]
     return Report(
         setting={
-            **settings.to_dict(),
-            "dataset": workload.name,
-            "workers": settings.workers or n_cores(),
-            "n_steps": model.n_steps,
-            "n_neurons": sum(model.layer_sizes),
-            "n_synapses": sum(m * n for m, n in model.weight_shapes),
-            "repeats": repeats,
+            **describe_setting(settings, model, workload, repeats),
             "batches": batches,
-            "warm_up_batches": WARM_UP_BATCHES,
         },
         machine=machine,
         versions=versions(),
@@ -168,7 +155,7 @@ def run_bench(settings, workload, *, repeats=7, batches=BATCHES, stock=True, pee
         spikes=spikes,
         stock=stocks,
         peers=[
-            _measure_peer(
+            measure_peer(
                 name, model, settings, weights, inputs[0], bench.labels(0), repeats
             )
             for name in peers
@@ -176,13 +163,39 @@ def run_bench(settings, workload, *, repeats=7, batches=BATCHES, stock=True, pee
     )
 
 
-def measure_build(model, settings):
+def benchable_model(settings, repeats):
+    """Return the model, or raise ValueError unless it can be measured so often."""
+    if repeats < MIN_REPEATS:
+        raise ValueError(f"'repeats' must be {MIN_REPEATS} or more, got {repeats}.")
+    model = settings.model()
+    if model.rule != time_rules.GRID:
+        raise ValueError(
+            f"'rule' must be 'grid' here, got {model.rule!r}; name a time step above 0."
+        )
+    return model
+
+
+def describe_setting(settings, model, workload, repeats):
+    """Return what is measured, as a report says it."""
+    return {
+        **settings.to_dict(),
+        "dataset": workload.name,
+        "workers": settings.workers or n_cores(),
+        "n_steps": model.n_steps,
+        "n_neurons": sum(model.layer_sizes),
+        "n_synapses": sum(m * n for m, n in model.weight_shapes),
+        "repeats": repeats,
+        "warm_up_batches": WARM_UP_BATCHES,
+    }
+
+
+def measure_build(model, settings, make=make_network):
     """Return the seconds until the program is there, and whether it was cached."""
     folder = cache_dir() / "programs"
     before = set(folder.glob("*")) if folder.is_dir() else set()
     start = time.perf_counter()
     if settings.device == "cuda":
-        with make_network(settings, model) as network:
+        with make(settings, model) as network:
             built = network.simulator.folder
     else:
         built = build_program(
@@ -225,11 +238,11 @@ def compare_stock(network, weights, inputs, precision, repeats):
         "ratio": float(np.median(theirs.call_seconds) / np.median(seconds[1:])),
         "spikes": [record.n_spikes for record in theirs.records],
         "bsnn_spikes": [record.n_spikes for record in ours],
-        "equal": all(map(_same_spikes, ours, theirs.records)),
+        "equal": all(map(same_spikes, ours, theirs.records)),
     }
 
 
-class _Bench:
+class Bench:
     """A network, its optimiser and a workload, which the measurements share."""
 
     def __init__(self, network, settings, workload, batches):
@@ -307,10 +320,16 @@ class _Bench:
         n_samples = sum(batch.n_samples for batch in inputs)
         return Spread.of(n_samples / np.array(seconds[1:]))
 
-    def fixed_cost(self, single, repeats):
-        """Return the seconds of a call with one sample, less its simulation."""
+    def single_call(self, single, repeats):
+        """Return the seconds of a `call` with one sample, and without its simulation.
+
+        The latter is the `fixed_cost`.
+        """
         calls, simulating, _ = _timed_runs(self._network, [single] * (1 + repeats) * 10)
-        return Spread.of(np.subtract(calls, simulating)[10:])
+        return {
+            "call": Spread.of(calls[10:]),
+            "fixed_cost": Spread.of(np.subtract(calls, simulating)[10:]),
+        }
 
     def spikes(self, inputs):
         """Return the mean spikes per sample of the input and each layer."""
@@ -343,14 +362,17 @@ def _timed_runs(network, batches):
     return calls, simulating, records
 
 
-def _same_spikes(one, other):
+def same_spikes(one, other):
     return all(
         np.array_equal(getattr(one, name), getattr(other, name))
         for name in ("offset", "neuron", "step")
     )
 
 
-def _measure_peer(name, model, settings, weights, inputs, labels, repeats):
+def measure_peer(
+    name, model, settings, weights, inputs, labels, repeats, *, device="cpu"
+):
+    """Return the measurements of a peer on one batch, or why there are none."""
     log.info("measuring %s", name)
     try:
         result = run_peer(
@@ -363,6 +385,7 @@ def _measure_peer(name, model, settings, weights, inputs, labels, repeats):
             target=(settings.true, settings.false),
             n_threads=settings.workers or n_cores(),
             repeats=repeats,
+            device=device,
         )
     except BsnnError as error:  # the other peers can still be measured
         return {"name": name, "error": str(error)}
@@ -382,7 +405,8 @@ def _peak_memory(pid):
     return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status)[1])
 
 
-def _machine():
+def describe_machine():
+    """Return the processor, its cores and how busy they are."""
     cpuinfo = Path("/proc/cpuinfo").read_text()
     model = re.search(r"model name\s*:\s*(.*)", cpuinfo)
     return {

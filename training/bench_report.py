@@ -79,44 +79,27 @@ class Report:
 
     def table(self):
         """Return the report as lines of aligned text."""
-        rows = [*self._head(), ("", ""), *self._costs()]
+        state = "cached" if self.build["cached"] else "cold"
+        batch = f"{self.setting['batch_size']} samples"
+        rows = [
+            *_head(self.setting, self.machine, self.versions, batch),
+            ("spikes per sample", _layers(self.spikes, "input")),
+            ("build", f"{self.build['seconds']:.2f} s ({state})"),
+            ("", ""),
+            *self._costs(),
+        ]
         for stock in self.stock:
             rows += [("", ""), *_stock_rows(stock)]
         if self.peers:
             rows += [("", "")]
         for peer in self.peers:
-            rows += self._peer_rows(peer)
-        width = max(len(name) for name, _ in rows)
-        return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
-
-    def _head(self):
-        s, m = self.setting, self.machine
-        sizes = "-".join(map(str, s["layers"]))
-        versions = ", ".join(f"{k} {v}" for k, v in self.versions.items())
-        state = "cached" if self.build["cached"] else "cold"
-        yield (
-            "network",
-            f"{sizes}, {s['n_neurons']} neurons, {s['n_synapses']} synapses",
-        )
-        yield "time step", f"{s['dt_ms']:g} ms, {s['n_steps']} steps"
-        yield (
-            "batch",
-            f"{s['batch_size']} samples of {s['dataset']}, after "
-            f"{s['warm_up_batches']} batches of training, seed {s['seed']}",
-        )
-        yield "precision", f"{s['precision']}, {s['workers']} workers"
-        yield (
-            "machine",
-            f"{m['processor']}, {m['n_cores']} cores, load {m['load']:.1f} before",
-        )
-        yield "versions", versions
-        yield "spikes per sample", _layers(self.spikes, "input")
-        yield "build", f"{self.build['seconds']:.2f} s ({state})"
+            rows += _peer_rows(
+                peer, {"forward": self.forward, "training": self.training}
+            )
+        return _aligned(rows)
 
     def _costs(self):
-        for name in PHASES:
-            yield name, _spread(self.phases[name], 1e3, "ms")
-        yield "sum of the phases", f"{1e3 * self._sum():9.3f} ms"
+        yield from _phase_rows(self.phases)
         yield "fixed cost", _spread(self.fixed_cost, 1e3, "ms")
         yield "forward", _spread(self.forward, 1, "samples/s", 0)
         yield "training", _spread(self.training, 1, "samples/s", 0)
@@ -127,23 +110,133 @@ class Report:
             f"+ programs {programs}, shared pages in each)",
         )
 
-    def _sum(self):
-        return sum(self.phases[name].median for name in PHASES)
 
-    def _peer_rows(self, peer):
-        name = peer["name"]
-        if "error" in peer:
-            yield name, peer["error"].splitlines()[0]
-            return
-        for kind in ("forward", "training"):
-            ratio = getattr(self, kind).median / peer[kind].median
-            speed = _spread(peer[kind], 1, "samples/s", 0)
-            yield f"{name} {kind}", f"{speed}  bsnn is {ratio:.1f} times as fast"
-        yield (
-            f"{name} {peer['version']}",
-            f"{peer['peak_memory'] / MIB:9.0f} MiB, spikes per sample "
-            f"{_layers(peer['spikes'], 'layer 1')}",
+@dataclass(frozen=True, kw_only=True)
+class GpuReport:
+    """What `run_gpu_bench` found.
+
+    Parameters
+    ----------
+    setting, machine, versions : dict
+        What was measured, on what, with what; `machine` names the `gpu`.
+    points : list of dict
+        One for each number of `replicas`: the `batch_size` and `batches` of a
+        measurement, the `build` of the program, what the targets `cuda` and `cpp` did
+        on the same weights and input, and whether their spikes are `equal`, which in
+        single precision rounding may prevent. A target has Spreads `forward` and
+        `training` in samples per second and `fixed_cost` in seconds of a call with one
+        sample, less its simulation; `call`, the seconds of all of it; the `phases` of
+        a minibatch; and `spikes` per sample of the input and each layer.
+    peers : list of dict
+        Other libraries on the same GPU, with the batch of the last point.
+    """
+
+    setting: dict
+    machine: dict
+    versions: dict
+    points: list
+    peers: list
+
+    def to_dict(self):
+        return dataclasses.asdict(self)
+
+    def to_json(self):
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @property
+    def unequal(self):
+        """Whether the targets gave other spikes, which in double they must not."""
+        double = self.setting["precision"] == "double"
+        return double and not all(point["equal"] for point in self.points)
+
+    def table(self):
+        """Return the report as lines of aligned text."""
+        last = self.points[-1]
+        rows = [
+            *_head(self.setting, self.machine, self.versions, "of each row"),
+            ("GPU", self.machine["gpu"]),
+        ]
+        phases = [
+            (f"phases at {last['replicas']} replicas", ""),
+            *_phase_rows(last["cuda"]["phases"]),
+        ]
+        for peer in self.peers:
+            phases += _peer_rows(peer, last["cuda"])
+        return "\n\n".join([_aligned(rows), self._sweep(), _aligned(phases)])
+
+    def _sweep(self):
+        columns = (
+            "replicas batch forward/s C++ times training/s C++ times call/ms fixed/ms"
         )
+        lines = [columns.split()]
+        for point in self.points:
+            cuda, cpp = point["cuda"], point["cpp"]
+            line = [f"{point['replicas']}", f"{point['batch_size']}"]
+            for kind in ("forward", "training"):
+                ours, theirs = cuda[kind].median, cpp[kind].median
+                line += [f"{ours:.0f}", f"{theirs:.0f}", f"{ours / theirs:.1f}"]
+            costs = (cuda["call"], cuda["fixed_cost"])
+            lines.append(line + [f"{1e3 * cost.median:.2f}" for cost in costs])
+        text = ["".join(f"{cell:>12}" for cell in line) for line in lines]
+        spikes = self.points[-1]["cuda"]["spikes"]
+        equal = sum(point["equal"] for point in self.points)
+        return "\n".join(
+            [
+                *text,
+                f"spikes per sample {_layers(spikes, 'input')}, equal to C++ spike by "
+                f"spike in {equal} of {len(self.points)} rows",
+            ]
+        )
+
+
+def _aligned(rows):
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
+
+
+def _head(s, m, versions, batch):
+    sizes = "-".join(map(str, s["layers"]))
+    yield (
+        "network",
+        f"{sizes}, {s['n_neurons']} neurons, {s['n_synapses']} synapses",
+    )
+    yield "time step", f"{s['dt_ms']:g} ms, {s['n_steps']} steps"
+    yield (
+        "batch",
+        f"{batch} of {s['dataset']}, after "
+        f"{s['warm_up_batches']} batches of training, seed {s['seed']}",
+    )
+    yield "precision", f"{s['precision']}, {s['workers']} workers"
+    yield (
+        "machine",
+        f"{m['processor']}, {m['n_cores']} cores, load {m['load']:.1f} before",
+    )
+    yield "versions", ", ".join(f"{k} {v}" for k, v in versions.items())
+
+
+def _phase_rows(phases):
+    for name in PHASES:
+        yield name, _spread(phases[name], 1e3, "ms")
+    total = sum(phases[name].median for name in PHASES)
+    yield "sum of the phases", f"{1e3 * total:9.3f} ms"
+
+
+def _peer_rows(peer, ours):
+    name = peer["name"]
+    if "error" in peer:
+        first, *more = peer["error"].splitlines()
+        # The last line of what a program wrote to stderr says why.
+        yield name, f"{first} {more[-1]}" if more else first
+        return
+    for kind in ("forward", "training"):
+        ratio = ours[kind].median / peer[kind].median
+        speed = _spread(peer[kind], 1, "samples/s", 0)
+        yield f"{name} {kind}", f"{speed}  bsnn is {ratio:.1f} times as fast"
+    yield (
+        f"{name} {peer['version']}",
+        f"{peer['peak_memory'] / MIB:9.0f} MiB, spikes per sample "
+        f"{_layers(peer['spikes'], 'layer 1')}",
+    )
 
 
 def _stock_rows(stock):

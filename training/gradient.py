@@ -32,8 +32,9 @@ from typing import NamedTuple
 import torch
 
 # Samples are swept together while their traces have at most this many elements; a
-# sample that alone has more is swept by itself.
-MAX_TRACE_ELEMENTS = 2**22
+# sample that alone has more is swept by itself. On a GPU few and large sweeps pay: a
+# gigabyte or so of traces.
+MAX_TRACE_ELEMENTS = {"cpu": 2**22, "cuda": 2**26}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -326,7 +327,8 @@ class _Sweep:
 def _chunks(pre, post, elements_per_arrival):
     # Arrivals and spikes of consecutive samples, as pairs of slices.
     arrivals, spikes = pre.offset.tolist(), post.offset.tolist()
-    start, limit = 0, MAX_TRACE_ELEMENTS // max(elements_per_arrival, 1)
+    most = MAX_TRACE_ELEMENTS["cuda" if pre.time.is_cuda else "cpu"]
+    start, limit = 0, most // max(elements_per_arrival, 1)
     for stop in range(1, len(arrivals)):
         is_last = stop + 1 == len(arrivals)
         if is_last or arrivals[stop + 1] - arrivals[start] > limit:

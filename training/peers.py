@@ -41,7 +41,17 @@ def check_peers(names):
 
 
 def run_peer(
-    name, model, weights, inputs, labels, *, learning_rate, target, n_threads, repeats
+    name,
+    model,
+    weights,
+    inputs,
+    labels,
+    *,
+    learning_rate,
+    target,
+    n_threads,
+    repeats,
+    device="cpu",
 ):
     """Time a peer on one batch.
 
@@ -62,6 +72,7 @@ def run_peer(
     n_threads : int
     repeats : int
         Timed calls, after one that is not.
+    device : {"cpu", "cuda"}
 
     Returns
     -------
@@ -94,6 +105,7 @@ def run_peer(
         "target": list(target),
         "n_threads": n_threads,
         "repeats": repeats,
+        "device": device,
     }
     arrays = {f"weights{layer}": weight for layer, weight in enumerate(weights)}
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +126,7 @@ def run_peer(
             text=True,
             env={
                 **os.environ,
-                "JAX_PLATFORMS": "cpu",
+                "JAX_PLATFORMS": device,
                 "OMP_NUM_THREADS": f"{n_threads}",
             },
         )
@@ -203,7 +215,7 @@ def _snntorch(case):
     def layer(threshold):
         neuron = snntorch.Synaptic(
             alpha=case.syn_decay, beta=case.mem_decay, threshold=threshold
-        )
+        ).to(case.device)
 
         def run(currents):
             syn, mem = (torch.zeros_like(currents[0]) for _ in range(2))
@@ -228,9 +240,9 @@ def _norse(case):
 
     def layer(threshold):
         parameters = LIFParameters(
-            tau_mem_inv=torch.as_tensor(1 / tau_mem),
-            tau_syn_inv=torch.as_tensor(1 / tau_syn),
-            v_th=torch.as_tensor(threshold),
+            tau_mem_inv=torch.as_tensor(1 / tau_mem, device=case.device),
+            tau_syn_inv=torch.as_tensor(1 / tau_syn, device=case.device),
+            v_th=torch.as_tensor(threshold, device=case.device),
         )
 
         # Norse's own loop over time takes the steps by index, whose gradient is four
@@ -258,7 +270,7 @@ def _spikingjelly(case):
             v_decay=case.mem_decay,
             v_threshold=threshold,
             v_reset=None,  # subtracts the threshold
-        )
+        ).to(case.device)
 
         # Its multi-step mode takes the steps by index, as slow as in Norse.
         def run(currents):
@@ -275,11 +287,15 @@ def _in_torch(case, layer, scale):
 
     torch.set_num_threads(case.n_threads)
     weights = [
-        torch.nn.Parameter(torch.tensor(scale * w, dtype=torch.float32))
+        torch.nn.Parameter(
+            torch.tensor(scale * w, dtype=torch.float32, device=case.device)
+        )
         for w in case.weights
     ]
     layers = [layer(threshold) for threshold in case.v_threshold]
-    inputs, targets = torch.from_numpy(case.inputs), torch.from_numpy(case.targets)
+    inputs, targets = (
+        torch.from_numpy(array).to(case.device) for array in (case.inputs, case.targets)
+    )
     optimizer = torch.optim.Adam(weights, lr=case.learning_rate * scale, fused=True)
 
     def network():
@@ -298,6 +314,8 @@ def _in_torch(case, layer, scale):
         optimizer.zero_grad()
         (0.5 * (error**2).sum() / len(targets)).backward()
         optimizer.step()
+        if inputs.is_cuda:
+            torch.cuda.synchronize()
 
     return forward, step
 

@@ -4,7 +4,7 @@
    two rows are added at a time, as in C++, so that sums round alike. #}
 {# USES_VARIABLES { N } #}
 {% extends 'block_kernel.cu' %}
-{% block blocks %}({{n_post}} + 127) / 128, {{n_replicas}}{% endblock %}
+{% block blocks %}({{n_post}} + 127) / 128, _replicas{% endblock %}
 {% block threads %}128{% endblock %}
 {% block kernel_maincode %}
     {% set _real = c_data_type(weights.dtype) %}

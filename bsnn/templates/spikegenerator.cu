@@ -3,10 +3,17 @@
    threshold.cu. #}
 {# USES_VARIABLES {_spikespace, neuron_index, _timebins, t_in_timesteps, N} #}
 {% extends 'block_kernel.cu' %}
-{% block blocks %}{{n_replicas}}{% endblock %}
+{% block blocks %}_replicas{% endblock %}
+{% block extra_kernel_parameters %}
+    const int* _trial, const int _trial_steps,
+{% endblock %}
+{% block extra_host_parameters %}
+    bsnn::trial(),
+    bsnn::steps_per_trial(),
+{% endblock %}
 {% block kernel_maincode %}
     const int _n = {{owner.N}} / {{n_replicas}}, _first = blockIdx.x * _n;
-    const int32_t _now = {{t_in_timesteps}};
+    const int32_t _now = *_trial * _trial_steps + {{t_in_timesteps}};
     __shared__ int _bounds[2];
     if (threadIdx.x < 2) {
         const int _neuron = _first + threadIdx.x * _n;

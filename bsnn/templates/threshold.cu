@@ -3,13 +3,14 @@
 {# USES_VARIABLES { N } #}
 {% extends 'block_kernel.cu' %}
 {% set _events = get_array_name(eventspace_variable) %}
-{% block blocks %}{{n_replicas}}{% endblock %}
+{% block blocks %}_replicas{% endblock %}
 {% block kernel_maincode %}
     {% if _uses_refractory %}
     #error "refractory neurons need brian2cuda's own threshold template"
     {% endif %}
     const int _n = {{owner.N}} / {{n_replicas}}, _first = blockIdx.x * _n;
-    __shared__ unsigned char _fires[256];
+    const int _lane = threadIdx.x % 32, _warp = threadIdx.x / 32;
+    __shared__ int _fired[8];  // neurons of each warp
     int _count = 0;
     for (int _start = 0; _start < _n; _start += blockDim.x) {
         const int _idx = _first + _start + threadIdx.x;
@@ -22,12 +23,14 @@
                 _crossed = _cond;
             }
         }
-        _fires[threadIdx.x] = _crossed;
+        const unsigned _votes = __ballot_sync(0xffffffff, _crossed);
+        if (_lane == 0)
+            _fired[_warp] = __popc(_votes);
         __syncthreads();
-        int _before = 0, _all = 0;
-        for (int _k = 0; _k < (int)blockDim.x; _k++) {
-            _before += _k < (int)threadIdx.x ? _fires[_k] : 0;
-            _all += _fires[_k];
+        int _before = __popc(_votes & ((1u << _lane) - 1)), _all = 0;
+        for (int _k = 0; _k < 8; _k++) {
+            _before += _k < _warp ? _fired[_k] : 0;
+            _all += _fired[_k];
         }
         if (_crossed)
             {{_events}}[_first + _count + _before] = _idx;

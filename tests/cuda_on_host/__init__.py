@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 SHIM = Path(__file__).with_name("cuda_host.h")
+FIRST_ROOM = 200  # spikes of a layer; must grow with use
 # Headers whose content is in the shim, or that nothing here needs.
 EMPTY = (
     "brianlib/cuda_utils.h",
@@ -16,8 +17,8 @@ EMPTY = (
     *(
         f"thrust/{name}.h"
         for name in (
-            "copy device_vector gather host_vector sequence sort system_error "
-            "transform count execution_policy"
+            "binary_search copy count device_vector execution_policy fill gather "
+            "host_vector sequence sort system_error transform"
         ).split()
     ),
 )
@@ -34,8 +35,8 @@ def compile_for_host(folder):
         if source.name == "synapses_classes.cu":
             continue
         text = re.sub(
-            r"(\w+)<<<(.*?), (.*?)>>>\(",
-            r"on_host::launch(\1, \2, \3, ",
+            r"(\w+)<<<(.*?)>>>\(",
+            r"on_host::launch(\1, {\2}, ",
             source.read_text(),
         )
         host = source.with_suffix(".cpp")
@@ -43,7 +44,7 @@ def compile_for_host(folder):
         objects.append(str(host.relative_to(folder)))
     subprocess.run(
         ["g++", "-w", "-O1", "-std=c++17", "-I.", "-include", str(SHIM)]
-        + [*objects, "-o", "main"],
+        + [f"-DBSNN_FIRST_ROOM={FIRST_ROOM}", *objects, "-o", "main"],
         cwd=folder,
         check=True,
         capture_output=True,

@@ -44,11 +44,11 @@ inline void enter() {
   body();
   fibers[current].done = true;
 }
-template <class Kernel, class... Arguments>
-void launch(Kernel kernel, dim3 grid, unsigned threads, Arguments... arguments) {
-  if (threads > fibers.size()) throw std::invalid_argument("too many threads");
+inline void run(dim3 grid, unsigned threads, const std::function<void()>& kernel) {
+  if (threads > fibers.size() || !threads || !grid.x || !grid.y)
+    throw std::invalid_argument("an impossible launch");
   gridDim = grid, blockDim = dim3(threads);
-  body = [=] { kernel(arguments...); };
+  body = kernel;
   for (blockIdx.y = 0; blockIdx.y < grid.y; blockIdx.y++)
     for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++) {
       for (unsigned k = 0; k < threads; k++) {
@@ -72,10 +72,44 @@ void launch(Kernel kernel, dim3 grid, unsigned threads, Arguments... arguments) 
       }
     }
 }
+// A graph keeps launches with their arguments; while one is captured, nothing else may
+// touch the device.
+typedef std::vector<std::function<void()>> Graph;
+inline Graph* captured = nullptr;
+inline void not_in_a_capture() {
+  if (captured) throw std::logic_error("not in a capture");
+}
+struct Shape {
+  dim3 grid, block;
+  size_t shared = 0;
+  int stream = 0;
+};
+template <class Kernel, class... Arguments>
+void launch(Kernel kernel, Shape shape, Arguments... arguments) {
+  const auto work = [=] { run(shape.grid, shape.block.x, [=] { kernel(arguments...); }); };
+  if (shape.stream) {
+    if (!captured) throw std::logic_error("a launch on a stream that is not captured");
+    captured->push_back(work);
+  } else {
+    not_in_a_capture();
+    work();
+  }
+}
 }  // namespace on_host
 inline void __syncthreads() {
   const unsigned me = on_host::current;
   swapcontext(&on_host::fibers[me].context, &on_host::scheduler);
+}
+inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
+inline unsigned __ballot_sync(unsigned, bool vote) {
+  static bool votes[1024];
+  const unsigned me = threadIdx.x, first = me / 32 * 32;
+  votes[me] = vote;
+  __syncthreads();
+  unsigned all = 0;
+  for (unsigned k = 0; k < 32; k++) all |= unsigned(votes[first + k]) << k;
+  __syncthreads();
+  return all;
 }
 template <class T>
 T atomicAdd(T* at, T value) { T old = *at; *at += value; return old; }
@@ -93,17 +127,29 @@ template <class T>
 int cudaMalloc(T** at, size_t n) { *at = (T*)std::malloc(n + 1); std::memset((void*)*at, 0x5a, n); return 0; }
 inline int cudaFree(void* at) { std::free(at); return 0; }
 enum { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice, cudaLimitMallocHeapSize };
-inline int cudaMemcpy(void* to, const void* from, size_t n, int) { if (n) std::memcpy(to, from, n); return 0; }
-inline int cudaMemset(void* at, int value, size_t n) { std::memset(at, value, n); return 0; }
+inline int cudaMemcpy(void* to, const void* from, size_t n, int) { on_host::not_in_a_capture(); if (n) std::memcpy(to, from, n); return 0; }
+inline int cudaMemcpyAsync(void* to, const void* from, size_t n, int kind) { return cudaMemcpy(to, from, n, kind); }
+inline int cudaMemset(void* at, int value, size_t n) { on_host::not_in_a_capture(); std::memset(at, value, n); return 0; }
 inline int cudaMemsetAsync(void* at, int value, size_t n) { return cudaMemset(at, value, n); }
 template <class T, class U>
 int cudaMemcpyToSymbol(T& symbol, U* from, size_t n) { std::memcpy((void*)&symbol, (void*)from, n); return 0; }
-inline int cudaDeviceSynchronize() { return 0; }
+inline int cudaDeviceSynchronize() { on_host::not_in_a_capture(); return 0; }
 inline int cudaSetDevice(int) { return 0; }
 inline int cudaProfilerStop() { return 0; }
 inline int cudaProfilerStart() { return 0; }
 inline int cudaDeviceSetLimit(int, size_t) { return 0; }
 inline int cudaMemGetInfo(size_t* a, size_t* b) { *a = *b = 1 << 30; return 0; }
+typedef int cudaError_t, cudaStream_t;
+typedef on_host::Graph *cudaGraph_t, *cudaGraphExec_t;
+enum { cudaSuccess, cudaStreamNonBlocking = 1, cudaStreamCaptureModeThreadLocal = 1 };
+inline const char* cudaGetErrorString(int) { return "an error"; }
+inline int cudaStreamCreateWithFlags(cudaStream_t* stream, int) { *stream = 1; return 0; }
+inline int cudaStreamBeginCapture(cudaStream_t, int) { on_host::captured = new on_host::Graph; return 0; }
+inline int cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) { *graph = on_host::captured; on_host::captured = nullptr; return 0; }
+inline int cudaGraphInstantiate(cudaGraphExec_t* to, cudaGraph_t from, unsigned long long) { *to = new on_host::Graph(*from); return 0; }
+inline int cudaGraphDestroy(cudaGraph_t graph) { delete graph; return 0; }
+inline int cudaGraphExecDestroy(cudaGraphExec_t graph) { delete graph; return 0; }
+inline int cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t) { for (auto& node : *graph) node(); return 0; }
 struct cudaDeviceProp {
   int multiProcessorCount = 1, maxThreadsPerBlock = 1024, maxThreadsPerMultiProcessor = 1024, warpSize = 32;
   size_t sharedMemPerBlock = 49152, totalGlobalMem = 1 << 30;
@@ -144,8 +190,14 @@ void sort_by_key(I key, I end, J value) {
   std::sort(all.begin(), all.end());
   for (size_t k = 0; k < all.size(); k++) key[k] = all[k].first, value[k] = all[k].second;
 }
-template <class I> void sequence(I a, I b) { for (int k = 0; a != b; ++a) *a = k++; }
+template <class I, class T = int>
+void sequence(I a, I b, T first = 0, T step = 1) { for (; a != b; ++a, first += step) *a = first; }
 template <class I, class J, class F> void transform(I a, I b, J to, F f) { std::transform(a, b, to, f); }
+template <class I, class J, class K, class F>
+void transform(I a, I b, J c, K to, F f) { std::transform(a, b, c, to, f); }
+template <class I, class T> void fill(I a, I b, T value) { std::fill(a, b, value); }
+template <class I, class J, class K>
+void lower_bound(I a, I b, J from, J end, K to) { for (; from != end; ++from, ++to) *to = std::lower_bound(a, b, *from) - a; }
 template <class I, class J> void copy(I a, I b, J to) { std::copy(a, b, to); }
 template <class I, class J, class K>
 void gather(I a, I b, J from, K to) { for (; a != b; ++a, ++to) *to = from[*a]; }
