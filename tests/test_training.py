@@ -142,6 +142,7 @@ def test_a_run_folder_explains_itself(finished):
     assert bsnn.Model.from_dict(config["model"]).n_steps == 100
     assert summary["versions"]["brian2"]
     assert summary["backend"] == {
+        "gradient": "native",
         "device": "cpp",
         "precision": "single",
         "projection": "dense",

@@ -516,6 +516,7 @@ def _summary(settings, rows, tested, network):
         "n_clamped": network.n_clamped,
         "backend": {
             "device": settings.device,
+            "gradient": network.gradient,
             "precision": settings.precision,
             "projection": settings.projection,
         },

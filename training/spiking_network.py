@@ -71,6 +71,8 @@ class SpikingNetwork(nn.Module):
     ----------
     weights : ParameterList
         One (n_pre, n_post) matrix for each layer, in Hz.
+    gradient : str
+        Which implementation of the gradient runs.
     n_clamped : int
         Slopes below `slope_min` that the backward passes have met so far.
     """
@@ -105,7 +107,7 @@ class SpikingNetwork(nn.Module):
                 "install a torch with CUDA, or take 'native'."
             )
         self.model, self.slope_min, self.n_clamped = model, slope_min, 0
-        self._gradient = gradient
+        self.gradient = gradient
         self._n_threads = n_cores() if n_threads is None else n_threads
         if model.rule == time_rules.GRID:
             simulator = {"precision": precision, **simulator}
@@ -150,15 +152,15 @@ class SpikingNetwork(nn.Module):
 
     def layer_gradient(self, *arguments, **options):
         """Return the `LayerGradient` of the chosen implementation."""
-        if self._gradient == "torch":
+        if self.gradient == "torch":
             return gradient.layer_gradient(*arguments, **options)
-        if self._gradient == "cuda":
+        if self.gradient == "cuda":
             return gradient.layer_gradient_on("cuda", *arguments, **options)
         return kernel.layer_gradient(*arguments, n_threads=self._n_threads, **options)
 
     def crossings(self, record, neuron):
         """Return a record as the chosen implementation takes it."""
-        if self._gradient == "native" and kernel.can_recover(record, neuron):
+        if self.gradient == "native" and kernel.can_recover(record, neuron):
             return kernel.bin_states(record, neuron)
         return crossings(record, neuron)
 
