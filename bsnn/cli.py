@@ -341,7 +341,7 @@ def _evaluate(arguments):
     from .analysis import Measurement
     from .datasets import load_dataset
     from .runs import RunFolder
-    from .training.loop import evaluate_run
+    from .training.evaluation import evaluate_run
 
     folder = RunFolder(arguments.run)
     rows = evaluate_run(

@@ -11,7 +11,7 @@ from bsnn.cli import main
 from bsnn.doctor import gpu_check
 from bsnn.training import bench, bench_gpu, peers
 from bsnn.training.bench_report import PHASES, Spread
-from bsnn.training.loop import make_network
+from bsnn.training.settings import make_network
 
 from .test_bench import TINY
 

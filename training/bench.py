@@ -21,8 +21,9 @@ from bsnn.simulator import n_cores
 from bsnn.stock import run_stock
 
 from .bench_report import PHASES, Report, Spread
-from .loop import make_network, train_epoch
+from .epoch import train_epoch
 from .peers import run_peer
+from .settings import make_network
 
 MIN_REPEATS = 5
 BATCHES = 20  # minibatches of a repeat, unless said otherwise

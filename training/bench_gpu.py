@@ -22,7 +22,7 @@ from .bench import (
     same_spikes,
 )
 from .bench_report import GpuReport
-from .loop import make_network
+from .settings import make_network
 
 REPLICAS = (1, 16, 64, 256, 1000)
 SAMPLES = 1000  # of a measurement, about

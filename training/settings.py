@@ -6,13 +6,16 @@ import types
 import typing
 from dataclasses import dataclass
 
+import torch
 from brian2.units import ms
 
 from bsnn.datasets import is_name
+from bsnn.equations import time_rules
 from bsnn.model import Model
 from bsnn.simulator import DEVICES
 
 from .losses import SpikeCountLoss
+from .spiking_network import SpikingNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +159,20 @@ class Settings:
         drops = (epoch - 1) // self.learning_rate_epochs
         rate = self.learning_rate * self.learning_rate_factor**drops
         return max(rate, self.learning_rate_floor)
+
+
+def make_network(settings, model):
+    """Return the untrained network that `settings` describe."""
+    options = {"workers": settings.workers, "device": settings.device}
+    if model.rule == time_rules.GRID:
+        options["projection"] = settings.projection
+    if settings.device == "cuda":
+        options |= {"arch": settings.cuda_arch, "replicas": settings.replicas}
+        if torch.cuda.is_available():
+            options["gradient"] = "cuda"
+    return SpikingNetwork(
+        model, seed=settings.seed, precision=settings.precision, **options
+    )
 
 
 def _is_a(value, kind):

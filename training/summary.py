@@ -1,0 +1,87 @@
+"""What a run says of itself: rows, lines, warnings and the summary."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from bsnn import runs
+
+log = logging.getLogger(__name__)
+
+
+def make_row(epoch, split, metrics):
+    values = {name: metrics[name] for name in runs.METRICS_COLUMNS if name in metrics}
+    return {"epoch": epoch, "split": split, **values}
+
+
+def with_curve(table, epoch, time_ms, confidence):
+    curve = pd.DataFrame({"epoch": epoch, "time_ms": time_ms, "confidence": confidence})
+    return pd.concat([table, curve], ignore_index=True) if len(table) else curve
+
+
+def make_line(label, trained, tested):
+    return (
+        f"{label}  train {100 * trained['accuracy']:.2f} %  "
+        f"test {100 * tested['accuracy']:.2f} %  "
+        f"loss {tested['loss']:.3f}  "
+        f"spikes {tested['hidden_spikes']:.1f} + {tested['output_spikes']:.1f}  "
+        f"{trained['seconds']:.1f} s"
+    )
+
+
+def make_summary(settings, rows, tested, network):
+    tests = [row for row in rows if row["split"] == "test"]
+    seconds = [row["seconds"] for row in rows if row["split"] == "train"]
+
+    def brief(row):
+        names = ("epoch", "accuracy", "hidden_spikes", "output_spikes")
+        return {name: row[name] for name in names}
+
+    return {
+        "dataset": settings.dataset,
+        "rule": settings.rule,
+        "detect": settings.detect,
+        "dt_ms": settings.dt_ms,
+        "seed": settings.seed,
+        "epochs": settings.epochs,
+        "best": brief(max(tests, key=lambda row: row["accuracy"])),
+        "last": brief(tests[-1]),
+        **{
+            name: tested[name]
+            for name in (
+                "undecided",
+                "layer_spikes",
+                "silent_fraction",
+                "dead_labels",
+                "silent_layers",
+                "latency_ms",
+                "first_spike_ms",
+                "silent_samples",
+            )
+        },
+        "seconds_per_epoch": float(np.median(seconds)),
+        "target": settings.true,
+        "n_clamped": network.n_clamped,
+        "backend": {
+            "device": settings.device,
+            "gradient": network.gradient,
+            "precision": settings.precision,
+            "projection": settings.projection,
+        },
+        "versions": runs.versions(),
+    }
+
+
+def warn_of_silence(epoch, tested, warned):
+    """Say, once each, that output neurons or whole layers do not fire."""
+    remedy = (
+        "another 'seed', a lower 'v_threshold' or another 'learning_rate' may wake them"
+    )
+    for name, what in (
+        ("dead_labels", "outputs fire for no test sample: their labels are lost"),
+        ("silent_layers", "layers fire for no test sample"),
+    ):
+        if tested[name] and name not in warned:
+            warned.add(name)
+            log.warning("epoch %d: %d %s; %s", epoch, tested[name], what, remedy)
