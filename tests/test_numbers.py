@@ -13,6 +13,7 @@ from bsnn import runs
 from bsnn.errors import NumbersError
 from bsnn.simulator import LARGEST_WEIGHT, check_weights
 from bsnn.training.checkpoint import load_checkpoint
+from bsnn.training.spiking_network import SpikingNetwork
 
 from .kill_training import BATCH_SIZE, N_TRAIN, train_digits
 
@@ -39,14 +40,13 @@ def test_a_nan_gradient_stops_before_it_is_saved(tmp_path, monkeypatch):
 
 
 def test_a_nan_of_the_first_layer_is_told_from_one_of_the_loss(tmp_path, monkeypatch):
-    backward = torch.optim.Adam.zero_grad
+    zero_grad = SpikingNetwork.zero_grad
 
-    def spoil(optimizer):
-        backward(optimizer)
-        (weight, *_) = optimizer.param_groups[0]["params"]
-        weight.register_hook(lambda gradient: gradient * float("inf"))
+    def spoil(network):
+        zero_grad(network)
+        network.weights[0].register_hook(lambda gradient: gradient * float("inf"))
 
-    monkeypatch.setattr(torch.optim.Adam, "zero_grad", spoil)
+    monkeypatch.setattr(SpikingNetwork, "zero_grad", spoil)
     with pytest.raises(NumbersError, match="the gradient of layer 1 must be finite"):
         train_digits(tmp_path)
 
