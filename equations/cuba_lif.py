@@ -143,7 +143,7 @@ class CubaLIF:
             reset=(-p["delta_v"], 0.0),
         )
 
-    def crossing(self, v, i_syn, dt):
+    def crossing(self, v, i_syn, dt, *, xp=np):
         """Return where in its bin a spike crossed threshold; see `crossing`."""
         p = self.parameters
         return crossing(
@@ -153,6 +153,7 @@ class CubaLIF:
             v_threshold=p["v_threshold"],
             tau_mem=p["tau_mem"],
             tau_syn=p["tau_syn"],
+            xp=xp,
         )
 
 
@@ -181,7 +182,7 @@ def slope(v, i_syn, *, tau_mem):
     return i_syn - v / tau_mem
 
 
-def crossing(v, i_syn, dt, *, v_threshold, tau_mem, tau_syn):
+def crossing(v, i_syn, dt, *, v_threshold, tau_mem, tau_syn, xp=np):
     """Return when inside a bin v first crossed threshold upwards, and how steeply.
 
     The neuron may have fallen back below threshold by the end of the bin.
@@ -195,12 +196,14 @@ def crossing(v, i_syn, dt, *, v_threshold, tau_mem, tau_syn):
         Length of the bin in seconds.
     v_threshold, tau_mem, tau_syn : float
         Parameters in SI units.
+    xp : module
+        numpy or torch, whose arrays `v` and `i_syn` are.
 
     Returns
     -------
-    delay : ndarray
+    delay : array
         Seconds from the start of the bin, in [0, dt], in the precision of the state.
-    steepness : ndarray
+    steepness : array
         dv/dt at the crossing, in Hz. A neuron that was above threshold when the bin
         began crossed nowhere in it: its delay is 0 and its steepness the larger of
         dv/dt at the start and at the end of the bin.
@@ -210,26 +213,26 @@ def crossing(v, i_syn, dt, *, v_threshold, tau_mem, tau_syn):
     With tau_mem = 2 tau_syn, v is a quadratic in x = exp(-t/tau_mem) and the crossing
     its larger root (Bacho & Chu 2023, eq. 8); else Newton's method inside a bracket.
     """
-    v, i_syn = np.asarray(v), np.asarray(i_syn)
+    v, i_syn = xp.asarray(v), xp.asarray(i_syn)
     # Plain floats leave single precision as it is; numpy scalars would not.
     dt, v_threshold = float(dt), float(v_threshold)
     taus = {"tau_mem": float(tau_mem), "tau_syn": float(tau_syn)}
     v0, i0 = solution(-dt, v, i_syn, exp=math.exp, **taus)
     if is_quadratic(tau_mem, tau_syn):
-        delay = _quadratic_crossing(v0, i0, v_threshold, tau_mem, tau_syn)
+        delay = _quadratic_crossing(v0, i0, v_threshold, tau_mem, tau_syn, xp)
     else:
-        delay = _newton_crossing(v0, i0, dt, v_threshold, **taus)
+        delay = _newton_crossing(v0, i0, dt, v_threshold, xp, **taus)
     above = v0 >= v_threshold
-    delay = np.where(above, 0.0, np.clip(delay, 0.0, dt))
-    i_crossing = i0 * np.exp(-delay / taus["tau_syn"])
+    delay = xp.where(above, 0.0, xp.clip(delay, 0.0, dt))
+    i_crossing = i0 * xp.exp(-delay / taus["tau_syn"])
     steepness = slope(v_threshold, i_crossing, tau_mem=taus["tau_mem"])
-    steepest_end = np.maximum(
+    steepest_end = xp.maximum(
         slope(v0, i0, tau_mem=tau_mem), slope(v, i_syn, tau_mem=tau_mem)
     )
-    return delay, np.where(above, steepest_end, steepness)
+    return delay, xp.where(above, steepest_end, steepness)
 
 
-def peak_time(v0, i0, *, tau_mem, tau_syn):
+def peak_time(v0, i0, *, tau_mem, tau_syn, xp=np):
     """Return the time in seconds at which v is largest; NaN where it has no maximum.
 
     Setting dv/dt = 0 in `solution` gives
@@ -239,36 +242,36 @@ def peak_time(v0, i0, *, tau_mem, tau_syn):
     kappa = kernel_scale(tau_mem, tau_syn)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = kappa * i0 * tau_mem / ((v0 + kappa * i0) * tau_syn)
-        time = np.log(ratio) / (1 / tau_syn - 1 / tau_mem)
+        time = xp.log(ratio) / (1 / tau_syn - 1 / tau_mem)
     # An extremum is where i_syn = v/tau_mem; it is a maximum if i_syn is positive.
-    return np.where((ratio > 0) & (i0 > 0), time, np.nan)
+    return xp.where((ratio > 0) & (i0 > 0), time, np.nan)
 
 
-def _quadratic_crossing(v0, i0, v_threshold, tau_mem, tau_syn):
+def _quadratic_crossing(v0, i0, v_threshold, tau_mem, tau_syn, xp):
     # (v0 + a) x - a x^2 = v_threshold with a = kappa i0; x falls from 1, so the larger
     # root comes first. An upward crossing needs a > 0.
     a = kernel_scale(tau_mem, tau_syn) * i0
     b = v0 + a
     with np.errstate(divide="ignore", invalid="ignore"):
-        x = (b + np.sqrt(np.maximum(b * b - 4 * a * v_threshold, 0.0))) / (2 * a)
-        return np.where(a > 0, -tau_mem * np.log(x), 0.0)
+        x = (b + xp.sqrt(xp.clip(b * b - 4 * a * v_threshold, 0.0, None))) / (2 * a)
+        return xp.where(a > 0, -tau_mem * xp.log(x), 0.0)
 
 
-def _newton_crossing(v0, i0, dt, v_threshold, *, tau_mem, tau_syn):
+def _newton_crossing(v0, i0, dt, v_threshold, xp, *, tau_mem, tau_syn):
     # v rises from v0 < v_threshold until the peak or the end of the bin.
-    peak = peak_time(v0, i0, tau_mem=tau_mem, tau_syn=tau_syn)
-    low = np.zeros_like(v0)
-    high = np.where((peak > 0) & (peak < dt), peak, dt)
+    peak = peak_time(v0, i0, tau_mem=tau_mem, tau_syn=tau_syn, xp=xp)
+    low = xp.zeros_like(v0)
+    high = xp.where((peak > 0) & (peak < dt), peak, dt)
     t = 0.5 * high
     # Bisection halves a failing bracket; 60 rounds exhaust double precision.
     for _ in range(60):
-        v, i_syn = solution(t, v0, i0, tau_mem=tau_mem, tau_syn=tau_syn)
+        v, i_syn = solution(t, v0, i0, tau_mem=tau_mem, tau_syn=tau_syn, exp=xp.exp)
         below = v < v_threshold
-        low, high = np.where(below, t, low), np.where(below, high, t)
+        low, high = xp.where(below, t, low), xp.where(below, high, t)
         with np.errstate(divide="ignore", invalid="ignore"):
             newton = t + (v_threshold - v) / slope(v, i_syn, tau_mem=tau_mem)
         inside = (newton > low) & (newton < high)
-        t, previous = np.where(inside, newton, 0.5 * (low + high)), t
-        if np.all(np.abs(t - previous) <= 1e-16 * dt):
+        t, previous = xp.where(inside, newton, 0.5 * (low + high)), t
+        if xp.all(xp.abs(t - previous) <= 1e-16 * dt):
             break
     return t

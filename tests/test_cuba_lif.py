@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sympy
+import torch
 from brian2 import Equations, Hz, ms, mV
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -86,6 +87,19 @@ def test_crossing_before_a_peak_inside_the_bin():
     expected = oracles.first_crossing(v0, i0, dt, 1.0, tau_mem, tau_syn)
     delay, _ = crossing(*end, dt, v_threshold=1.0, tau_mem=tau_mem, tau_syn=tau_syn)
     np.testing.assert_allclose(delay, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("tau_mem", "tau_syn"), TAU_PAIRS)
+def test_crossings_of_tensors_are_those_of_arrays(tau_mem, tau_syn, rng):
+    # Below and above threshold at the start of the bin, rising and falling.
+    v0, i0 = rng.uniform([0.5, -20], [1.1, 400], (500, 2)).T
+    end = solution(0.005, v0, i0, tau_mem=tau_mem, tau_syn=tau_syn)
+    parameters = {"v_threshold": 1.0, "tau_mem": tau_mem, "tau_syn": tau_syn}
+    expected = crossing(*end, 0.005, **parameters)
+    found = crossing(*map(torch.from_numpy, end), 0.005, **parameters, xp=torch)
+    for values, tensor in zip(expected, found, strict=True):
+        assert tensor.dtype == torch.float64
+        np.testing.assert_allclose(tensor.numpy(), values, rtol=1e-9, atol=1e-15)
 
 
 def test_neuron_above_threshold_at_bin_start_crosses_nowhere():

@@ -162,7 +162,7 @@ class SpikingNetwork(nn.Module):
         """Return a record as the chosen implementation takes it."""
         if self.gradient == "native" and kernel.can_recover(record, neuron):
             return kernel.bin_states(record, neuron)
-        return crossings(record, neuron)
+        return crossings(record, neuron, "cuda" if self.gradient == "cuda" else "cpu")
 
     def close(self):
         """End the simulator's processes."""
@@ -224,25 +224,30 @@ def arrivals(spikes):
     )
 
 
-def crossings(record, neuron):
+def crossings(record, neuron, device="cpu"):
     """Return what a layer's gradient needs of its own `Spikes`.
 
-    Under the rule "grid" the crossing is recovered from the recorded state, and the
-    reset acts when the spike is delivered; the event rules know the crossing and reset
-    there.
+    Under the rule "grid" the crossing is recovered from the recorded state, in double
+    precision, and the reset acts when the spike is delivered; the event rules know the
+    crossing and reset there.
     """
-    sent = record.arrival
+
+    def there(array):
+        return torch.from_numpy(array).to(device)
+
+    sent = there(record.arrival)
     if record.time is None:
-        delay, slope = neuron.crossing(*record.state.values(), record.dt)
-        time, slope = record.step * record.dt + delay, slope.astype(np.float64)
-        reset = sent
+        state = (there(values).double() for values in record.state.values())
+        delay, slope = neuron.crossing(*state, record.dt, xp=torch)
+        time, reset = there(record.step).double() * record.dt + delay, sent
     else:
-        time, slope, reset = record.time, record.slope, record.time
+        time, slope = there(record.time), there(record.slope)
+        reset = time
     return Crossings(
-        offset=torch.from_numpy(record.offset),
-        neuron=torch.from_numpy(record.neuron),
-        time=torch.from_numpy(time),
-        slope=torch.from_numpy(slope),
-        sent=torch.from_numpy(sent),
-        reset=torch.from_numpy(reset),
+        offset=there(record.offset),
+        neuron=there(record.neuron),
+        time=time,
+        slope=slope,
+        sent=sent,
+        reset=reset,
     )
