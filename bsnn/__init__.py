@@ -3,7 +3,12 @@
 Nothing heavy is imported until a name is used: ``import bsnn`` starts no compiler.
 """
 
+import os
+
 from .lazy import lazy_names
+
+# Unless torch is loaded already: its idle threads would spin on the programs' cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOME = {
     "CubaLIF": ".equations",

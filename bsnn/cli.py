@@ -23,8 +23,6 @@ def main(argv=None):
     What was asked for goes to stdout, everything else to stderr. An error is one
     message; BSNN_DEBUG=1 shows where it came from.
     """
-    # Before torch is imported: its idle threads would spin on the programs' cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = make_parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("bsnn").setLevel(logging.INFO)

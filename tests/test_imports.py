@@ -1,6 +1,7 @@
 """Imports point one way, and heavy packages stay where they belong."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,15 @@ def test_nothing_imports_the_command_line():
             if path.name != "__main__.py":
                 assert "bsnn.cli.main" not in set(imported(folder, path))
                 assert "bsnn.cli.run" not in set(imported(folder, path))
+
+
+@pytest.mark.parametrize(("given", "expected"), [("", "passive"), ("active",) * 2])
+def test_idle_threads_sleep_unless_told_otherwise(given, expected):
+    env = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    if given:
+        env["OMP_WAIT_POLICY"] = given
+    code = "import bsnn, os; print(os.environ['OMP_WAIT_POLICY'])"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env
+    )
+    assert run.stdout.strip().lower() == expected
