@@ -179,6 +179,7 @@ def load_kernel(source):
     Parameters
     ----------
     source : Path
+        What it includes lies beside it.
 
     Returns
     -------
@@ -193,12 +194,13 @@ def load_kernel(source):
     BuildError
         If the compiler refuses the source.
     """
-    code = source.read_bytes()
+    files = [source, *sorted(source.parent.glob("*.h"))]
     name = f"{source.stem}.so"
 
     def make(folder):
         command = [*compiler(), *KERNEL_FLAGS, str(source.absolute()), "-o", name]
         run_tool(command, f"compiling {source.name} failed.", folder)
 
-    folder = build_once("kernels", fingerprint(source.name, code, *KERNEL_FLAGS), make)
+    key = fingerprint(source.name, *(f.read_bytes() for f in files), *KERNEL_FLAGS)
+    folder = build_once("kernels", key, make)
     return ctypes.CDLL(str(folder / name))

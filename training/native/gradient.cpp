@@ -16,24 +16,16 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cmath>
-#include <condition_variable>
 #include <cstdint>
 #include <cstring>
-#include <exception>
-#include <functional>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <new>
-#include <thread>
 #include <utility>
-#include <vector>
-#include <pthread.h>
-#ifdef __linux__
-#include <sched.h>
-#endif
+
+#include "exponentials.h"
+#include "helpers.h"
 
 // Mirrored by `_Layer` in training/kernel.py.
 struct Layer {
@@ -81,66 +73,6 @@ constexpr int64_t spikes_per_thread = 2000, elements_per_thread = 250000;
 // Samples are swept in so many groups where there are few blocks to share out.
 constexpr int64_t least_tasks = 4;
 
-// How exponential() works in a precision: 1.5 * 2^digits, which pushes the fraction
-// out; log(2) in two parts, the first with trailing zeros so that its product is exact;
-// the least exponent, of a power as good as zero here; terms of the series.
-template <class Real>
-struct Exponent;
-template <>
-struct Exponent<double> {
-    typedef uint64_t Bits;
-    static constexpr double round = 6755399441055744, least = -700;
-    static constexpr double high = 6.93147180369123816490e-1;
-    static constexpr double low = 1.90821492927058770002e-10;
-    static constexpr int digits = 52, n_terms = 12;
-};
-template <>
-struct Exponent<float> {
-    typedef uint32_t Bits;
-    static constexpr float round = 12582912, least = -87;
-    static constexpr float high = 0.693359375f, low = -2.12194440e-4f;
-    static constexpr int digits = 23, n_terms = 7;
-};
-
-// exp(x), for x below the largest exponent, to the rounding of Real, in a form that
-// compilers vectorise.
-template <class Real>
-inline Real exponential(Real x) {
-    typedef Exponent<Real> E;
-    const Real bounded = x < E::least ? E::least : x;
-    const Real shifted = bounded * Real(1.4426950408889634) + E::round;
-    const Real n = shifted - E::round;
-    const Real r = bounded - n * E::high - n * E::low;
-    Real sum = 1;  // 1 + r (1 + r/2 (1 + r/3 (...)))
-    for (int i = E::n_terms; i > 0; --i) sum = 1 + sum * (r * Real(1.0 / i));
-    typename E::Bits bits, exponent;
-    std::memcpy(&exponent, &shifted, sizeof exponent);
-    std::memcpy(&bits, &sum, sizeof bits);
-    bits += exponent << E::digits;
-    std::memcpy(&sum, &bits, sizeof sum);
-    return sum + (bounded - bounded);  // undefined if x is
-}
-
-// log(x) to about 2e-16 for normal x > 0, in the same spirit: with x = 2^n m and
-// 1/sqrt(2) <= m < sqrt(2), log(m) = 2 artanh((m - 1) / (m + 1)) as a series.
-inline double logarithm(double x) {
-    constexpr uint64_t one = 0x3ff0000000000000, root_half = 0x3fe6a09e667f3bcd;
-    constexpr uint64_t two_to_52 = 0x4330000000000000;
-    uint64_t bits;
-    std::memcpy(&bits, &x, sizeof bits);
-    const uint64_t shifted = (bits - root_half + one) >> 52;  // n + 1023
-    const uint64_t count = shifted | two_to_52;
-    bits -= (shifted << 52) - one;
-    double n, m;
-    std::memcpy(&n, &count, sizeof n);
-    std::memcpy(&m, &bits, sizeof m);
-    n -= 4503599627370496.0 + 1023;
-    const double t = (m - 1) / (m + 1), square = t * t;
-    double sum = 0;
-    for (int i = 21; i > 0; i -= 2) sum = sum * square + 2.0 / i;
-    return n * 0.6931471805599453 + t * sum;
-}
-
 // An array that starts without values: it is written before it is read.
 template <class T>
 class Array {
@@ -160,112 +92,6 @@ public:
     T &operator[](int64_t i) { return values[i]; }
     const T &operator[](int64_t i) const { return values[i]; }
 };
-
-// Threads that help whoever calls. One that has nothing to do looks out for more for a
-// moment, because the parts of a backward pass follow each other closely, then sleeps.
-class Helpers {
-    static constexpr std::chrono::microseconds patience{100};
-    std::mutex callers, mutex;
-    std::condition_variable wake;
-    std::atomic<int64_t> round{0}, n_working{0};
-    int64_t n_wanted = 0, n_asleep = 0;
-    const std::function<void()> *work = nullptr;
-    std::vector<std::thread> threads;
-    int kept_off = -1;  // the processor that helpers stay off
-
-public:
-    // Call `task` here and in as many helpers as come in time, up to `n_helpers`.
-    void share(const std::function<void()> &task, int64_t n_helpers) {
-        // A second caller, from another thread, does all of its work itself.
-        const std::unique_lock caller(callers, std::try_to_lock);
-        if (n_helpers < 1 || !caller) return task();
-        {
-            const std::lock_guard lock(mutex);
-            hire(n_helpers);
-            keep_off_this_processor();
-            work = &task;
-            n_wanted = n_helpers;
-            ++round;
-            if (n_asleep) wake.notify_all();
-        }
-        task();
-        {
-            const std::lock_guard lock(mutex);
-            n_wanted = 0;
-        }
-        while (n_working) std::this_thread::yield();
-    }
-
-private:
-    void hire(int64_t n_helpers) {
-        try {
-            while (int64_t(threads.size()) < n_helpers) {
-                threads.emplace_back([this] { help(); });
-                kept_off = -1;
-            }
-        } catch (const std::exception &) {
-            // No thread to be had: those that run do all tasks.
-        }
-    }
-
-    // Virtual machines may wake a helper where the caller runs, to wait for its end.
-    void keep_off_this_processor() {
-#ifdef __linux__
-        const int here = sched_getcpu();
-        cpu_set_t others;
-        if (here < 0 || here == kept_off || sched_getaffinity(0, sizeof others, &others))
-            return;
-        CPU_CLR(here, &others);
-        if (CPU_COUNT(&others) == 0) return;
-        for (auto &thread : threads)
-            pthread_setaffinity_np(thread.native_handle(), sizeof others, &others);
-        kept_off = here;
-#endif
-    }
-
-    void help() {
-        for (int64_t seen = 0;;) {
-            const auto bedtime = std::chrono::steady_clock::now() + patience;
-            while (round == seen && std::chrono::steady_clock::now() < bedtime) {
-            }
-            std::unique_lock lock(mutex);
-            ++n_asleep;
-            wake.wait(lock, [&] { return round != seen; });
-            --n_asleep;
-            seen = round;
-            if (n_wanted == 0) continue;
-            --n_wanted;
-            ++n_working;
-            lock.unlock();
-            (*work)();
-            --n_working;
-        }
-    }
-};
-
-// Never destroyed: its threads are there until the process ends, but in no fork of it,
-// where the locks may be in any state.
-Helpers *helpers = new Helpers;
-[[maybe_unused]] const int on_fork =
-    pthread_atfork(nullptr, nullptr, [] { helpers = new Helpers; });
-
-// Make a function in each thread with `make_task` and call it with each task.
-template <class MakeTask>
-void run_tasks(int64_t n_threads, int64_t n_tasks, MakeTask make_task) {
-    std::atomic<int64_t> next{0};
-    std::atomic<bool> failed{false};
-    const auto work = [&] {
-        try {
-            if (next >= n_tasks) return;
-            auto task = make_task();
-            for (int64_t i; (i = next++) < n_tasks;) task(i);
-        } catch (const std::bad_alloc &) {
-            failed = true;
-        }
-    };
-    helpers->share(work, std::min(n_threads, n_tasks) - 1);
-    if (failed) throw std::bad_alloc();
-}
 
 // The last of the presynaptic spikes that arrive together and see the same traces, and
 // where the window of their arrival ends.
