@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +26,33 @@ class Spread:
         return cls(median=median, low=low, high=high, n=len(values))
 
 
+class BenchReport(ABC):
+    """What a bench found: a dataclass with the `setting` of the measurements."""
+
+    @property
+    @abstractmethod
+    def comparisons(self):
+        """Dicts that say whether the spikes of another simulation are `equal`."""
+
+    @abstractmethod
+    def table(self):
+        """Return the report as lines of aligned text."""
+
+    def to_dict(self):
+        return dataclasses.asdict(self)
+
+    def to_json(self):
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @property
+    def unequal(self):
+        """Whether another simulation gave other spikes, which in double must not be."""
+        double = self.setting["precision"] == "double"
+        return double and not all(found["equal"] for found in self.comparisons)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class Report(BenchReport):
     """What `run_bench` found.
 
     Parameters
@@ -65,20 +91,11 @@ class Report:
     stock: list
     peers: list
 
-    def to_dict(self):
-        return dataclasses.asdict(self)
-
-    def to_json(self):
-        return json.dumps(self.to_dict(), indent=2) + "\n"
-
     @property
-    def unequal(self):
-        """Whether stock Brian2 gave other spikes, which in double it must not."""
-        double = self.setting["precision"] == "double"
-        return double and not all(stock["equal"] for stock in self.stock)
+    def comparisons(self):
+        return self.stock
 
     def table(self):
-        """Return the report as lines of aligned text."""
         state = "cached" if self.build["cached"] else "cold"
         batch = f"{self.setting['batch_size']} samples"
         rows = [
@@ -112,7 +129,7 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GpuReport:
+class GpuReport(BenchReport):
     """What `run_gpu_bench` found.
 
     Parameters
@@ -137,20 +154,11 @@ class GpuReport:
     points: list
     peers: list
 
-    def to_dict(self):
-        return dataclasses.asdict(self)
-
-    def to_json(self):
-        return json.dumps(self.to_dict(), indent=2) + "\n"
-
     @property
-    def unequal(self):
-        """Whether the targets gave other spikes, which in double they must not."""
-        double = self.setting["precision"] == "double"
-        return double and not all(point["equal"] for point in self.points)
+    def comparisons(self):
+        return self.points
 
     def table(self):
-        """Return the report as lines of aligned text."""
         last = self.points[-1]
         rows = [
             *_head(self.setting, self.machine, self.versions, "of each row"),
