@@ -44,7 +44,8 @@ def train_for_ever(path):
         train_labels=np.tile(digits.train_labels, N_REPEATS),
     )
     train(
-        Settings.reference("digits", epochs=10**6, workers=2),
+        # A training that goes on learning would fire, and so record, more and more.
+        Settings.reference("digits", epochs=10**6, learning_rate=1e-9, workers=2),
         repeated,
         runs.RunFolder(path),
         measurement=Measurement,

@@ -22,7 +22,7 @@ from bsnn.runs import (
 )
 from bsnn.simulator import check_weights
 
-FORMAT = 3
+FORMAT = 4
 FOLDER = 0x10  # of a member's attributes in a zip
 _WITHIN = ("batch", "loss", "n_samples", "seconds", "measured")
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
@@ -73,7 +73,10 @@ def save_checkpoint(
         "optimizer": optimizer.state_dict(),
         "n_clamped": network.n_clamped,
         "rows": rows,
-        "confidence": confidence.to_dict("list"),
+        # Not as lists: after some hundred epochs they would take megabytes.
+        "confidence": torch.tensor(
+            confidence.reindex(columns=CONFIDENCE_COLUMNS).to_numpy(float)
+        ).contiguous(),
     }
     content = io.BytesIO()  # to a file that cannot grow, torch raises RuntimeError
     torch.save(state, content)
@@ -183,12 +186,12 @@ def _check_state(state, n_bytes):
         for name, value in moment.items():
             if _checked(value).shape != (() if name == "step" else shapes[index]):
                 raise ValueError("its moments are not those of its weights")
-    names = ("epoch", "n_clamped", "within", "rows", "confidence")
+    names = ("epoch", "n_clamped", "within", "rows")
     _check_plain([state[name] for name in names], n_bytes)
     counts, within = [state["epoch"], state["n_clamped"]], state["within"]
     _check_rows(state["rows"], METRICS_COLUMNS, text={"split"})
-    curves = pd.DataFrame(state["confidence"]).to_dict("records")
-    _check_rows(curves, CONFIDENCE_COLUMNS)
+    if _checked(state["confidence"]).shape[1:] != (len(CONFIDENCE_COLUMNS),):
+        raise ValueError("its curves are not those of its tables")
     if len(state["rows"]) != 2 * state["epoch"]:
         raise ValueError("its rows are not those of its epochs")
     if within is not None:
@@ -252,6 +255,12 @@ def restore_weights(network, state):
     with torch.no_grad():
         for weight, saved in zip(network.weights, state["weights"], strict=True):
             weight.copy_(saved)
+
+
+def confidence_table(state):
+    """Return a checkpoint's confidence.csv; what `save_checkpoint` was given."""
+    table = pd.DataFrame(state["confidence"].numpy(), columns=list(CONFIDENCE_COLUMNS))
+    return table.astype({"epoch": int})
 
 
 def restore_training(network, optimizer, state):

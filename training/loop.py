@@ -13,7 +13,12 @@ from bsnn import runs
 from bsnn.encoding import encode_ttfs
 from bsnn.errors import RunFolderError
 
-from .checkpoint import load_checkpoint, restore_training, save_checkpoint
+from .checkpoint import (
+    confidence_table,
+    load_checkpoint,
+    restore_training,
+    save_checkpoint,
+)
 from .epoch import evaluate, numbers_named, train_epoch
 from .settings import make_network
 from .summary import make_line, make_row, make_summary, warn_of_silence, with_curve
@@ -103,7 +108,7 @@ def train(
             state = load_checkpoint(folder, mend=True)
             restore_training(network, optimizer, state)
             done, rows, within = state["epoch"], state["rows"], state["within"]
-            confidence = pd.DataFrame(state["confidence"])
+            confidence = confidence_table(state)
             if done > settings.epochs:
                 raise RunFolderError(
                     f"{folder.path} has a checkpoint of epoch {done}, but "
