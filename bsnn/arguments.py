@@ -86,8 +86,7 @@ def make_parser():
         "draw the figures of a sweep or run",
         "bsnn plot runs/mnist --out figures",
     )
-    plot.add_argument("sweep", type=Path, help="sweep folder or run folder")
-    plot.add_argument("--dataset", help="which, if the folder has several")
+    _add_sweep(plot)
     plot.add_argument("--out", type=Path, help="(default: <sweep>/figures)")
 
     report = _command(
@@ -96,8 +95,7 @@ def make_parser():
         "put the tables and figures of a sweep into one page, HTML or Markdown",
         "bsnn report runs/mnist --out report.html",
     )
-    report.add_argument("sweep", type=Path, help="sweep folder or run folder")
-    report.add_argument("--dataset", help="which, if the folder has several")
+    _add_sweep(report)
     report.add_argument(
         "--out", type=Path, help=".html or .md (default: <sweep>/report.html)"
     )
@@ -199,6 +197,11 @@ SETTINGS = {
     "--cuda-arch": {"type": float, "help": "compute capability (default: the GPU's)"},
     "--replicas": {"type": int, "help": "samples at a time on a GPU (default: by it)"},
 }
+
+
+def _add_sweep(parser):
+    parser.add_argument("sweep", type=Path, help="sweep folder or run folder")
+    parser.add_argument("--dataset", help="which, if the folder has several")
 
 
 def _add_settings(parser, without=None):

@@ -70,17 +70,18 @@ def train_epoch(
         advance(n_samples)
     # Batches are encoded and measured while another is simulated, small ones together.
     with ThreadPoolExecutor(1) as beside:
-        unmeasured, tallies = [], []
+        unmeasured, tally = [], None
 
         def measure():
-            for tally in tallies:
+            nonlocal tally
+            if tally is not None:
                 tally.result()
-            tallies[:] = [beside.submit(_measure, measured, list(unmeasured))]
+            tally = beside.submit(_measure, measured, list(unmeasured))
             unmeasured.clear()
+            return tally
 
         def state():
-            measure()
-            tallies[0].result()
+            measure().result()
             return {
                 "batch": number + 1,
                 "loss": total,
@@ -108,8 +109,7 @@ def train_epoch(
             if after_batch is not None and number + 1 < len(batches):
                 with numbers_named(f"after batch {number + 1}: "):
                     after_batch(state)
-        measure()
-        tallies[0].result()
+        measure().result()
     return {
         **measured.summary(),
         "loss": total / max(n_samples, 1),

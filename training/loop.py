@@ -104,6 +104,15 @@ def train(
             )
             saved = time.monotonic()
 
+        def test():
+            return evaluate(
+                network,
+                dataset.test_images,
+                dataset.test_labels,
+                loss=loss,
+                measured=measurement(model, settings.true),
+            )
+
         if any((folder.path / n).is_file() for n in (runs.CHECKPOINT, runs.PREVIOUS)):
             state = load_checkpoint(folder, mend=True)
             restore_training(network, optimizer, state)
@@ -150,13 +159,7 @@ def train(
                     )
             within = None
             with numbers_named(f"epoch {epoch}, after its last batch: "):
-                tested, curve = evaluate(
-                    network,
-                    dataset.test_images,
-                    dataset.test_labels,
-                    loss=loss,
-                    measured=measurement(model, settings.true),
-                )
+                tested, curve = test()
             rows += [
                 make_row(epoch, "train", trained),
                 make_row(epoch, "test", tested),
@@ -170,13 +173,7 @@ def train(
             if after_epoch is not None:
                 after_epoch(epoch)
         if done == settings.epochs:
-            tested, _ = evaluate(
-                network,
-                dataset.test_images,
-                dataset.test_labels,
-                loss=loss,
-                measured=measurement(model, settings.true),
-            )
+            tested, _ = test()
         _record_spikes(network, dataset, folder)
     summary = make_summary(settings, rows, tested, network)
     folder.write_json(runs.SUMMARY, summary)

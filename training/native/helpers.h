@@ -34,9 +34,10 @@ class Helpers {
 public:
     // Call `task` here and in as many helpers as come in time, up to `n_helpers`.
     void share(const std::function<void()> &task, int64_t n_helpers) {
+        if (n_helpers < 1) return task();
         // A second caller, from another thread, does all of its work itself.
         const std::unique_lock caller(callers, std::try_to_lock);
-        if (n_helpers < 1 || !caller) return task();
+        if (!caller) return task();
         {
             const std::lock_guard lock(mutex);
             hire(n_helpers);
