@@ -6,6 +6,7 @@ import operator
 import os
 import platform
 import tempfile
+import warnings
 from importlib import metadata
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
@@ -233,9 +234,37 @@ class RunFolder:
 
     def write_table(self, name, rows, columns):
         with replacing(self.path / name) as file:
-            table = pd.DataFrame(rows, columns=list(columns))
-            # Piece by piece: as text, the table of a long training is large.
-            table.to_csv(file, index=False, chunksize=10_000)
+            pd.DataFrame(rows, columns=list(columns)).to_csv(file, index=False)
+
+    def write_epoch(self, name, epoch, rows):
+        """Add an epoch's rows to a table, in the place of those of it and later ones.
+
+        Line by line, so that the memory this takes does not grow with the training.
+
+        Parameters
+        ----------
+        name : str
+        epoch : int
+            From 1.
+        rows : DataFrame
+            Its first column is ``epoch``.
+
+        Warns
+        -----
+        UserWarning
+            If the file does not hold the rows of the epochs before.
+        """
+        path, header = self.path / name, ",".join(rows.columns) + "\n"
+        with replacing(path) as file:
+            file.write(header)
+            n_there = _copy_epochs(path, file, header, epoch)
+            rows.to_csv(file, index=False, header=False)
+        if n_there != epoch - 1:
+            warnings.warn(
+                f"{path} was moved or damaged, and rows of earlier epochs with it; "
+                "the training itself is not affected.",
+                stacklevel=2,
+            )
 
     def _read_json(self, name):
         path = self._existing(name)
@@ -271,6 +300,20 @@ class RunFolder:
         return RunFolderError(
             f"{path} is damaged ({why}); delete its folder and train again."
         )
+
+
+def _copy_epochs(path, new, header, end):
+    """Copy the lines of the epochs before `end`; return how many epochs these are."""
+    before, there = {str(epoch) for epoch in range(1, end)}, set()
+    if before and path.is_file():
+        with open(path, encoding="utf-8", errors="replace", newline="") as old:
+            for line in old if old.readline() == header else ():
+                epoch = line.partition(",")[0]
+                if epoch not in before:
+                    break
+                there.add(epoch)
+                new.write(line)
+    return len(there)
 
 
 _LAYER_ARRAYS = ("neuron", "offset", "step", "time", "slope")

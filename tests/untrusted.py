@@ -215,7 +215,6 @@ def write_checkpoint(run):
         optimizer,
         epoch=1,
         rows=run.metrics().to_dict("records"),
-        confidence=run.confidence().head(3),
         within=within,
     )
     return run.path / runs.CHECKPOINT

@@ -9,20 +9,18 @@ import shutil
 import warnings
 import zipfile
 
-import pandas as pd
 import torch
 
 from bsnn.errors import RunFolderError
 from bsnn.runs import (
     CHECKPOINT,
-    CONFIDENCE_COLUMNS,
     METRICS_COLUMNS,
     PREVIOUS,
     replacing,
 )
 from bsnn.simulator import check_weights
 
-FORMAT = 4
+FORMAT = 5
 FOLDER = 0x10  # of a member's attributes in a zip
 _WITHIN = ("batch", "loss", "n_samples", "seconds", "measured")
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
@@ -37,9 +35,7 @@ _GLOBALS = (
 )
 
 
-def save_checkpoint(
-    folder, network, optimizer, *, epoch, rows, confidence, within=None
-):
+def save_checkpoint(folder, network, optimizer, *, epoch, rows, within=None):
     """Write the state of a training, and keep the one before as `PREVIOUS`.
 
     Parameters
@@ -51,8 +47,6 @@ def save_checkpoint(
         Epochs done.
     rows : list of dict
         Of metrics.csv so far.
-    confidence : DataFrame
-        confidence.csv so far.
     within : dict, optional
         How far the next epoch is, as `train_epoch` says it.
 
@@ -73,10 +67,6 @@ def save_checkpoint(
         "optimizer": optimizer.state_dict(),
         "n_clamped": network.n_clamped,
         "rows": rows,
-        # Not as lists: after some hundred epochs they would take megabytes.
-        "confidence": torch.tensor(
-            confidence.reindex(columns=CONFIDENCE_COLUMNS).to_numpy(float)
-        ).contiguous(),
     }
     content = io.BytesIO()  # to a file that cannot grow, torch raises RuntimeError
     torch.save(state, content)
@@ -190,8 +180,6 @@ def _check_state(state, n_bytes):
     _check_plain([state[name] for name in names], n_bytes)
     counts, within = [state["epoch"], state["n_clamped"]], state["within"]
     _check_rows(state["rows"], METRICS_COLUMNS, text={"split"})
-    if _checked(state["confidence"]).shape[1:] != (len(CONFIDENCE_COLUMNS),):
-        raise ValueError("its curves are not those of its tables")
     if len(state["rows"]) != 2 * state["epoch"]:
         raise ValueError("its rows are not those of its epochs")
     if within is not None:
@@ -255,12 +243,6 @@ def restore_weights(network, state):
     with torch.no_grad():
         for weight, saved in zip(network.weights, state["weights"], strict=True):
             weight.copy_(saved)
-
-
-def confidence_table(state):
-    """Return a checkpoint's confidence.csv; what `save_checkpoint` was given."""
-    table = pd.DataFrame(state["confidence"].numpy(), columns=list(CONFIDENCE_COLUMNS))
-    return table.astype({"epoch": int})
 
 
 def restore_training(network, optimizer, state):

@@ -5,7 +5,6 @@ import sys
 import time
 
 import numpy as np
-import pandas as pd
 import torch
 from tqdm import tqdm
 
@@ -14,14 +13,13 @@ from bsnn.encoding import encode_ttfs
 from bsnn.errors import RunFolderError
 
 from .checkpoint import (
-    confidence_table,
     load_checkpoint,
     restore_training,
     save_checkpoint,
 )
 from .epoch import evaluate, numbers_named, train_epoch
 from .settings import make_network
-from .summary import make_line, make_row, make_summary, warn_of_silence, with_curve
+from .summary import make_curve, make_line, make_row, make_summary, warn_of_silence
 
 N_RECORDED = 20  # test samples whose spikes are kept
 
@@ -87,7 +85,7 @@ def train(
         optimizer = torch.optim.Adam(
             network.parameters(), lr=settings.learning_rate, fused=True
         )
-        done, rows, confidence, within = 0, [], pd.DataFrame(), None
+        done, rows, within = 0, [], None
         warned = set()
         saved = time.monotonic()
 
@@ -99,7 +97,6 @@ def train(
                 optimizer,
                 epoch=epoch,
                 rows=rows,
-                confidence=confidence,
                 within=within,
             )
             saved = time.monotonic()
@@ -117,7 +114,6 @@ def train(
             state = load_checkpoint(folder, mend=True)
             restore_training(network, optimizer, state)
             done, rows, within = state["epoch"], state["rows"], state["within"]
-            confidence = confidence_table(state)
             if done > settings.epochs:
                 raise RunFolderError(
                     f"{folder.path} has a checkpoint of epoch {done}, but "
@@ -164,9 +160,8 @@ def train(
                 make_row(epoch, "train", trained),
                 make_row(epoch, "test", tested),
             ]
-            confidence = with_curve(confidence, epoch, *curve)
             folder.write_table(runs.METRICS, rows, runs.METRICS_COLUMNS)
-            folder.write_table(runs.CONFIDENCE, confidence, runs.CONFIDENCE_COLUMNS)
+            folder.write_epoch(runs.CONFIDENCE, epoch, make_curve(epoch, *curve))
             save(epoch)
             log.info("%s", make_line(label, trained, tested))
             warn_of_silence(epoch, tested, warned)

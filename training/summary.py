@@ -15,9 +15,9 @@ def make_row(epoch, split, metrics):
     return {"epoch": epoch, "split": split, **values}
 
 
-def with_curve(table, epoch, time_ms, confidence):
-    curve = pd.DataFrame({"epoch": epoch, "time_ms": time_ms, "confidence": confidence})
-    return pd.concat([table, curve], ignore_index=True) if len(table) else curve
+def make_curve(epoch, time_ms, confidence):
+    columns = zip(runs.CONFIDENCE_COLUMNS, (epoch, time_ms, confidence), strict=True)
+    return pd.DataFrame(dict(columns))
 
 
 def make_line(label, trained, tested):
