@@ -1,6 +1,7 @@
 """The native gradient against the torch one, on layers of the sizes it is made for."""
 
 import dataclasses
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -96,13 +97,24 @@ def test_columns_of_padding_do_not_leak():
     assert torch.equal(result.arrival, expected.arrival)
 
 
+def large_case(n_post):
+    # Enough spikes and elements for three threads in both phases.
+    case = random_case(n_post, n_samples=80, n_in=900, n_out=200)
+    assert len(case[0].time) > 2 * 2000 and len(case[0].time) * n_post > 2 * 250_000
+    return case
+
+
+def assert_same_bits(one, other):
+    assert torch.equal(one.weight, other.weight)
+    assert torch.equal(one.arrival, other.arrival)
+    assert one.n_clamped == other.n_clamped
+
+
 # One block of columns, whose samples are shared out, and several.
 @pytest.mark.parametrize("n_post", [10, 200])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_threads_do_not_change_a_bit(dtype, n_post):
-    # Enough spikes and elements for three threads in both phases.
-    pre, post, grad, weight = random_case(n_post, n_samples=80, n_in=900, n_out=200)
-    assert len(pre.time) > 2 * 2000 and len(pre.time) * n_post > 2 * 250_000
+    pre, post, grad, weight = large_case(n_post)
 
     def differentiate(n_threads):
         return kernel.layer_gradient(
@@ -116,12 +128,48 @@ def test_threads_do_not_change_a_bit(dtype, n_post):
         )
 
     results = [differentiate(n_threads) for n_threads in (1, 2, 3, 3, 3)]
-    with ThreadPoolExecutor(3) as callers:  # of which one at a time gets help
+    with ThreadPoolExecutor(3) as callers:  # who share the helpers
         results += callers.map(differentiate, [3] * 12)
     for result in results[1:]:
-        assert torch.equal(result.weight, results[0].weight)
-        assert torch.equal(result.arrival, results[0].arrival)
-        assert result.n_clamped == results[0].n_clamped
+        assert_same_bits(result, results[0])
+
+
+def prepare(case, n_threads):
+    pre, post, _, weight = case
+    return kernel.PreparedGradient(
+        pre, post, weight, TWO_MODES, slope_min=SLOPE_MIN, n_threads=n_threads
+    )
+
+
+def test_gradients_are_prepared_in_any_order_and_number():
+    cases = [large_case(n_post) for n_post in (10, 200, 64)]
+    expected = [prepare(case, 1)(case[2]) for case in cases]
+    prepared = [prepare(case, 3) for case in cases]
+    del prepared[0]  # nobody wants it, while helpers may be at it
+    for gradient_of, case, result in zip(
+        reversed(prepared), reversed(cases), reversed(expected), strict=False
+    ):
+        for factor in (1, -2, 1):  # more than once, too
+            found = gradient_of(factor * case[2])
+            torch.testing.assert_close(found.weight, factor * result.weight)
+        assert_same_bits(found, result)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_finishes_what_was_begun_before_it():
+    """Of a process that has no helpers: they are threads of the parent."""
+    case = large_case(200)
+    expected = prepare(case, 1)(case[2])
+    for _ in range(5):  # at different points of what helpers do
+        prepared, abandoned = prepare(case, 3), prepare(case, 3)
+        child = os.fork()
+        if child == 0:
+            found = prepared(case[2])
+            del abandoned
+            same = np.array_equal(found.weight.numpy(), expected.weight.numpy())
+            os._exit(0 if same and found.n_clamped == expected.n_clamped else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert_same_bits(prepared(case[2]), expected)
 
 
 @pytest.mark.parametrize("side", ["pre", "post"])

@@ -135,7 +135,8 @@ def layer_gradient(
     ValueError
         If `slope_min` is not positive or the tensors do not fit together.
     """
-    check_layer(pre, post, grad_sent, weight, slope_min, out)
+    check_layer(pre, post, weight, slope_min)
+    check_results(post, grad_sent, weight, out)
     crossing = torch.minimum(post.time, post.sent)
     sensitivity = crossing_sensitivity(
         post, crossing, grad_sent, modes, slope_min, n_post=weight.shape[1]
@@ -180,8 +181,8 @@ def _moved(spikes, device):
     return type(spikes)(**{k: v.to(device) for k, v in vars(spikes).items()})
 
 
-def check_layer(pre, post, grad_sent, weight, slope_min, out):
-    """Raise ValueError unless the arguments of `layer_gradient` fit together."""
+def check_layer(pre, post, weight, slope_min):
+    """Raise ValueError unless these arguments of `layer_gradient` fit together."""
     if not slope_min > 0:
         raise ValueError(f"'slope_min' must be positive, got {slope_min}.")
     if weight.ndim != 2 or weight.dtype not in (torch.float32, torch.float64):
@@ -194,25 +195,27 @@ def check_layer(pre, post, grad_sent, weight, slope_min, out):
             "'pre' and 'post' must have the same samples, "
             f"got {len(pre.offset) - 1} and {len(post.offset) - 1}."
         )
-    lengths = {
-        "pre.time": (pre.time, pre.neuron),
-        **{
-            f"post.{name}": (value, post.neuron)
-            for name, value in vars(post).items()
-            if name != "offset" and isinstance(value, torch.Tensor)
-        },
-        "grad_sent": (grad_sent, post.neuron),
-    }
-    for name, (tensor, neuron) in lengths.items():
-        if tensor.shape != neuron.shape:
-            raise ValueError(
-                f"'{name}' must have one entry for each of the {len(neuron)} spikes, "
-                f"got shape {tuple(tensor.shape)}."
-            )
+    for where, spikes in (("pre", pre), ("post", post)):
+        for name, value in vars(spikes).items():
+            if name != "offset" and isinstance(value, torch.Tensor):
+                _check_length(f"{where}.{name}", value, spikes)
+
+
+def check_results(post, grad_sent, weight, out):
+    """Raise ValueError unless these arguments of `layer_gradient` fit together."""
+    _check_length("grad_sent", grad_sent, post)
     if out is not None and (out.shape != weight.shape or out.dtype != weight.dtype):
         raise ValueError(
             f"'out' must have the shape {tuple(weight.shape)} and dtype {weight.dtype} "
             f"of 'weight', got {tuple(out.shape)} and {out.dtype}."
+        )
+
+
+def _check_length(name, tensor, spikes):
+    if tensor.shape != spikes.neuron.shape:
+        raise ValueError(
+            f"'{name}' must have one entry for each of the {len(spikes.neuron)} "
+            f"spikes, got shape {tuple(tensor.shape)}."
         )
 
 

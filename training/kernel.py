@@ -1,6 +1,7 @@
 """The spike-time gradient of `bsnn.training.gradient` as native code for the CPU."""
 
 import ctypes
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from bsnn.builds import load_kernel
 from bsnn.equations import cuba_lif
 
-from .gradient import LayerGradient, check_layer
+from .gradient import LayerGradient, check_layer, check_results
 
 SOURCE = Path(__file__).parent / "native" / "gradient.cpp"
 MAX_MODES = 8  # max_modes in SOURCE
@@ -93,101 +94,158 @@ def bin_states(record, neuron):
     )
 
 
-def layer_gradient(
-    pre,
-    post,
-    grad_sent,
-    weight,
-    modes,
-    *,
-    slope_min,
-    need_pre=True,
-    out=None,
-    n_threads=1,
-):
-    """Return the gradient of one layer as `bsnn.training.gradient` defines it.
+class PreparedGradient:
+    """The gradient of one layer, of which helping threads do what they can at once.
 
-    Bit for bit the same for every number of threads. Sums are taken in another order
-    than there, which changes them by rounding.
+    All that does not depend on the loss, more than a third of the work, is done while
+    the caller goes on. Call it with the derivatives of the loss for the rest.
 
     Parameters
     ----------
-    pre, post, grad_sent, weight, modes, slope_min, need_pre, out
-        As for `bsnn.training.gradient.layer_gradient`, on the CPU, with contiguous
-        `out` and at most `MAX_MODES` modes. `post` may also be `BinStates`.
+    pre, post, weight, modes, slope_min, need_pre
+        As for `bsnn.training.gradient.layer_gradient`, on the CPU, with at most
+        `MAX_MODES` modes. `post` may also be `BinStates`. None may change before the
+        gradient is there.
     n_threads : int
-
-    Returns
-    -------
-    LayerGradient
 
     Raises
     ------
     ValueError
-        If the arguments do not fit together or an index is out of range.
+        If the arguments do not fit together.
+    MemoryError
+        If there is none left.
     BackendUnavailable, BuildError
         If the kernel is not in the cache and cannot be compiled.
     """
-    check_layer(pre, post, grad_sent, weight, slope_min, out)
-    if weight.device.type != "cpu" or not 1 <= len(modes.tau) <= MAX_MODES:
-        raise ValueError(
-            f"the native gradient takes CPU tensors and 1 to {MAX_MODES} modes, got "
-            f"{weight.device.type} and {len(modes.tau)}; "
-            "use bsnn.training.gradient.layer_gradient."
+
+    _begun = None  # what is to be freed
+
+    def __init__(
+        self, pre, post, weight, modes, *, slope_min, need_pre=True, n_threads=1
+    ):
+        check_layer(pre, post, weight, slope_min)
+        if weight.device.type != "cpu" or not 1 <= len(modes.tau) <= MAX_MODES:
+            raise ValueError(
+                f"the native gradient takes CPU tensors and 1 to {MAX_MODES} modes, "
+                f"got {weight.device.type} and {len(modes.tau)}; "
+                "use bsnn.training.gradient.layer_gradient."
+            )
+        self._post, self._weight = post, weight
+        tensors = {
+            "pre_offset": _packed(pre.offset, torch.int64),
+            "pre_neuron": _packed(pre.neuron, torch.int32),
+            "pre_time": _packed(pre.time, torch.float64),
+            "post_offset": _packed(post.offset, torch.int64),
+            "post_neuron": _packed(post.neuron, torch.int32),
+            "weight": _packed(weight, weight.dtype),
+        }
+        numbers = {}
+        if isinstance(post, BinStates):
+            tensors["step"] = _packed(post.step, torch.int64)
+            for name in ("v", "i_syn"):
+                tensors[name] = _packed(getattr(post, name), weight.dtype)
+            numbers = {name: getattr(post, name) for name in _NEURON}
+        else:
+            tensors["crossing"] = _packed(post.time, torch.float64)
+            for name in _CROSSINGS[1:]:
+                tensors[name] = _packed(getattr(post, name), torch.float64)
+        self._tensors, self._need_pre = tensors, need_pre
+        vector = ctypes.c_double * len(modes.tau)
+        self._layer = _Layer(
+            n_samples=len(pre.offset) - 1,
+            n_pre=weight.shape[0],
+            n_post=weight.shape[1],
+            n_modes=len(modes.tau),
+            n_arrivals=len(pre.time),
+            n_spikes=len(post.neuron),
+            tau=vector(*modes.tau),
+            synaptic_amplitude=vector(*modes.synaptic),
+            reset_amplitude=vector(*modes.reset),
+            slope_min=slope_min,
+            **numbers,
+            **{name: tensor.data_ptr() for name, tensor in tensors.items()},
         )
-    if out is None:
-        out = torch.empty(weight.shape, dtype=weight.dtype)
-    elif not out.is_contiguous():
-        raise ValueError("'out' must be contiguous, got another memory layout.")
-    real, whole, index = torch.float64, torch.int64, torch.int32
-    tensors = {
-        "pre_offset": _packed(pre.offset, whole),
-        "pre_neuron": _packed(pre.neuron, index),
-        "pre_time": _packed(pre.time, real),
-        "post_offset": _packed(post.offset, whole),
-        "post_neuron": _packed(post.neuron, index),
-        "grad_sent": _packed(grad_sent, real),
-        "weight": _packed(weight, weight.dtype),
-        "grad_weight": out,
-    }
-    numbers = {}
-    if isinstance(post, BinStates):
-        tensors["step"] = _packed(post.step, whole)
-        tensors |= {n: _packed(getattr(post, n), weight.dtype) for n in ("v", "i_syn")}
-        numbers = {name: getattr(post, name) for name in _NEURON}
-    else:
-        tensors["crossing"] = _packed(post.time, real)
-        tensors |= {n: _packed(getattr(post, n), real) for n in _CROSSINGS[1:]}
-    if need_pre:
-        tensors["grad_arrival"] = torch.empty(pre.time.shape, dtype=real)
-    vector = ctypes.c_double * len(modes.tau)
-    layer = _Layer(
-        n_samples=len(pre.offset) - 1,
-        n_pre=weight.shape[0],
-        n_post=weight.shape[1],
-        n_modes=len(modes.tau),
-        n_arrivals=len(pre.time),
-        n_spikes=len(post.neuron),
-        tau=vector(*modes.tau),
-        synaptic_amplitude=vector(*modes.synaptic),
-        reset_amplitude=vector(*modes.reset),
-        slope_min=slope_min,
-        **numbers,
-        **{name: tensor.data_ptr() for name, tensor in tensors.items()},
-    )
+        self._n_threads, self._library = n_threads, _library()
+        self._begin()
+
+    def _begin(self):
+        single = self._weight.dtype == torch.float32
+        self._begun = self._library.begin_gradient(
+            ctypes.byref(self._layer), single, self._n_threads
+        )
+        if self._begun is None:
+            raise MemoryError("no memory left for the native gradient.")
+
+    def __call__(self, grad_sent, out=None):
+        """Return the `LayerGradient`.
+
+        Parameters
+        ----------
+        grad_sent : Tensor, shape (n_crossings,)
+            dL/dT_z in 1/s.
+        out : Tensor, shape and dtype of the weights, contiguous, optional
+            Overwritten with the gradient of the weights, and returned.
+
+        Raises
+        ------
+        ValueError
+            If the arguments do not fit together or an index is out of range.
+        MemoryError
+            If there is none left.
+        """
+        weight, layer = self._weight, self._layer
+        check_results(self._post, grad_sent, weight, out)
+        if out is None:
+            out = torch.empty(weight.shape, dtype=weight.dtype)
+        elif not out.is_contiguous():
+            raise ValueError("'out' must be contiguous, got another memory layout.")
+        grad_sent, grad_arrival = _packed(grad_sent, torch.float64), None
+        layer.grad_sent, layer.grad_weight = grad_sent.data_ptr(), out.data_ptr()
+        if self._need_pre:
+            grad_arrival = torch.empty(layer.n_arrivals, dtype=torch.float64)
+            layer.grad_arrival = grad_arrival.data_ptr()
+        if self._begun is None:  # a second time
+            self._begin()
+        status = self._library.finish_gradient(self._begun)
+        self._free()
+        if status == _BAD_INDEX:
+            raise ValueError(
+                "'pre' and 'post' must have offsets that rise from 0 to their number "
+                f"of spikes, and neurons below the {tuple(weight.shape)} of 'weight'; "
+                "at least one is wrong."
+            )
+        if status == _OUT_OF_MEMORY:
+            raise MemoryError("no memory left for the native gradient.")
+        return LayerGradient(out, grad_arrival, layer.n_clamped)
+
+    def _free(self):
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            self._library.free_gradient(begun)
+
+    def __del__(self):
+        self._free()
+
+
+def layer_gradient(pre, post, grad_sent, weight, modes, *, out=None, **options):
+    """Return the gradient of one layer as `bsnn.training.gradient` defines it.
+
+    Bit for bit the same for every number of threads. Sums are taken in another order
+    than there, which changes them by rounding. Parameters and errors are those of
+    `PreparedGradient`.
+    """
+    return PreparedGradient(pre, post, weight, modes, **options)(grad_sent, out)
+
+
+@functools.cache
+def _library():
     library = load_kernel(SOURCE)
-    single = weight.dtype == torch.float32
-    run = library.layer_gradient_float if single else library.layer_gradient_double
-    status = run(ctypes.byref(layer), ctypes.c_int64(n_threads))
-    if status == _BAD_INDEX:
-        raise ValueError(
-            "'pre' and 'post' must have offsets that rise from 0 to their number of "
-            f"spikes, and neurons below the {tuple(weight.shape)} of 'weight'; "
-            "at least one is wrong."
-        )
-    if status == _OUT_OF_MEMORY:
-        raise MemoryError("no memory left for the native gradient.")
-    return LayerGradient(out, tensors.get("grad_arrival"), layer.n_clamped)
+    library.begin_gradient.argtypes = [ctypes.c_void_p, ctypes.c_bool, ctypes.c_int64]
+    library.begin_gradient.restype = ctypes.c_void_p
+    library.finish_gradient.argtypes = [ctypes.c_void_p]
+    library.free_gradient.argtypes = [ctypes.c_void_p]
+    library.free_gradient.restype = None
+    return library
 
 
 def _packed(tensor, dtype):

@@ -135,7 +135,10 @@ class SpikingNetwork(nn.Module):
             Every layer after the input; the last is the output.
         """
         records = self.simulate(inputs)
-        times = _SpikeTimes.apply(self, inputs, records, *self.weights)
+        gradients = []
+        if torch.is_grad_enabled():
+            gradients = self._prepare_gradients(inputs, records)
+        times = _SpikeTimes.apply(self, gradients, records, *self.weights)
         return tuple(
             LayerSpikes(record=record, time=time)
             for record, time in zip(records, times, strict=True)
@@ -150,19 +153,34 @@ class SpikingNetwork(nn.Module):
         """Return each layer's `Spikes` for a batch, without gradients."""
         return self._simulator.run([w.detach().numpy() for w in self.weights], inputs)
 
-    def layer_gradient(self, *arguments, **options):
-        """Return the `LayerGradient` of the chosen implementation."""
-        if self.gradient == "torch":
-            return gradient.layer_gradient(*arguments, **options)
-        if self.gradient == "cuda":
-            return gradient.layer_gradient_on("cuda", *arguments, **options)
-        return kernel.layer_gradient(*arguments, n_threads=self._n_threads, **options)
+    def _prepare_gradients(self, inputs, records):
+        """Return each layer's gradient as a function of dL/dT of its spikes.
 
-    def crossings(self, record, neuron):
-        """Return a record as the chosen implementation takes it."""
-        if self.gradient == "native" and kernel.can_recover(record, neuron):
-            return kernel.bin_states(record, neuron)
-        return crossings(record, neuron, "cuda" if self.gradient == "cuda" else "cpu")
+        From the last layer to the first, as they are needed.
+        """
+        return [
+            self._prepare_gradient(
+                arrivals(records[layer - 1] if layer else inputs),
+                records[layer],
+                self.weights[layer].detach(),
+                self.model.neurons[layer],
+                slope_min=self.slope_min,
+                need_pre=layer > 0,
+            )
+            for layer in reversed(range(len(records)))
+        ]
+
+    def _prepare_gradient(self, pre, record, weight, neuron, **options):
+        if self.gradient == "native":
+            recover = kernel.can_recover(record, neuron)
+            post = (kernel.bin_states if recover else crossings)(record, neuron)
+            options["n_threads"] = self._n_threads
+            return kernel.PreparedGradient(pre, post, weight, neuron.modes, **options)
+        device = "cuda" if self.gradient == "cuda" else "cpu"
+        post = crossings(record, neuron, device)
+        return lambda grad_sent: gradient.layer_gradient_on(
+            device, pre, post, grad_sent, weight, neuron.modes, **options
+        )
 
     def close(self):
         """End the simulator's processes."""
@@ -179,8 +197,8 @@ class _SpikeTimes(torch.autograd.Function):
     """Times of recorded spikes as a function of the weights that caused them."""
 
     @staticmethod
-    def forward(ctx, network, inputs, records, *weights):
-        ctx.network, ctx.inputs, ctx.records = network, inputs, records
+    def forward(ctx, network, gradients, records, *weights):
+        ctx.network, ctx.gradients, ctx.records = network, gradients, records
         ctx.save_for_backward(*weights)
         ctx.set_materialize_grads(False)
         return tuple(torch.from_numpy(record.arrival) for record in records)
@@ -188,23 +206,18 @@ class _SpikeTimes(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, *grad_times):
-        network, records = ctx.network, ctx.records
-        grad_weights = [None] * len(records)
+        _ = ctx.saved_tensors  # raises if a weight has changed since
+        grad_weights = []
         grad_sent = None  # of the spikes that the layer above received
-        for layer in reversed(range(len(records))):
-            neuron = network.model.neurons[layer]
-            pre = records[layer - 1] if layer else ctx.inputs
-            grad_weights[layer], grad_sent, n_clamped = network.layer_gradient(
-                arrivals(pre),
-                network.crossings(records[layer], neuron),
-                _sum_of(grad_times[layer], grad_sent, records[layer]),
-                ctx.saved_tensors[layer],
-                neuron.modes,
-                slope_min=network.slope_min,
-                need_pre=layer > 0,
+        for layer_gradient, grad_time, record in zip(
+            ctx.gradients, reversed(grad_times), reversed(ctx.records), strict=True
+        ):
+            grad_weight, grad_sent, n_clamped = layer_gradient(
+                _sum_of(grad_time, grad_sent, record)
             )
-            network.n_clamped += n_clamped
-        return None, None, None, *grad_weights
+            grad_weights.append(grad_weight)
+            ctx.network.n_clamped += n_clamped
+        return None, None, None, *reversed(grad_weights)
 
 
 def _sum_of(one, other, record):

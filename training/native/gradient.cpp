@@ -1,9 +1,10 @@
 // The spike-time gradient of one fully connected layer, as training/gradient.py states
 // it, in one sweep backwards in time over the spikes.
 //
-// First, sample by sample: the sensitivity q_z of every postsynaptic spike, and all
-// exponentials. Then, for each block of `width` postsynaptic neurons: walk the samples'
-// presynaptic spikes from last to first with the traces of the block,
+// First, sample by sample, what does not depend on the loss: crossings, exponentials and
+// the order of the spikes. Then the sensitivity q_z of every postsynaptic spike. Then,
+// for each block of `width` postsynaptic neurons: walk the samples' presynaptic spikes
+// from last to first with the traces of the block,
 //
 //     Lambda_kj(t) = sum_{z of j, t_z > t} q_z exp(-(t_z - t)/tau_k),
 //
@@ -19,6 +20,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <new>
@@ -100,6 +102,12 @@ struct Instant {
     double end;
 };
 
+// Where a postsynaptic spike enters the traces: its column within the block, and the last
+// instant before its crossing.
+struct Place {
+    int32_t column, latest;
+};
+
 // What is prepared for all blocks. Entries of the presynaptic spikes or instants of
 // sample m begin at pre_offset[m], those of its postsynaptic spikes at post_offset[m].
 template <class Real>
@@ -111,10 +119,15 @@ struct Shared {
     Array<Instant> instants;
     Array<Real> response;  // [instant][k]: synaptic_k exp(-(end - T)/tau_k)
     // Postsynaptic spikes, in each sample by block, then instant.
-    Array<int32_t> column;      // within the block
-    Array<int32_t> latest;      // the last instant before the crossing
-    Array<Real> amplitude;      // [spike][k]: q exp((end - t)/tau_k)
+    Array<Place> places;
+    Array<Real> amplitude;      // [spike][k]: exp((end - t)/tau_k), then times q
     Array<int32_t> block_stop;  // [sample][block]
+    // Of the postsynaptic spikes as they were given.
+    Array<int32_t> place;  // its index there, or -1: before all arrivals
+    Array<int32_t> later;  // the neuron's next in the sample, or the number of spikes
+    Array<double> recovered_slope;
+    Array<Real> inside, waiting;  // [mode that a reset excites][spike]
+    int excited[max_modes], n_excited = 0;
     std::atomic<int64_t> n_clamped{0};
     std::atomic<bool> bad_index{false};
 
@@ -126,10 +139,20 @@ struct Shared {
                  *std::min_element(layer.tau, layer.tau + layer.n_modes)),
           instants(layer.n_arrivals),
           response(layer.n_arrivals * layer.n_modes),
-          column(layer.n_spikes),
-          latest(layer.n_spikes),
+          places(layer.n_spikes),
           amplitude(layer.n_spikes * layer.n_modes),
-          block_stop(layer.n_samples * n_blocks) {}
+          block_stop(layer.n_samples * n_blocks),
+          place(layer.n_spikes),
+          later(layer.n_spikes),
+          recovered_slope(layer.crossing ? 0 : layer.n_spikes) {
+        for (int k = 0; k < layer.n_modes; ++k)
+            if (layer.reset_amplitude[k] != 0) excited[n_excited++] = k;
+        inside.resize(layer.n_spikes * n_excited);
+        waiting.resize(layer.n_spikes * n_excited);
+    }
+    const double *slope() const {
+        return layer.crossing ? layer.slope : recovered_slope.data();
+    }
 };
 
 // `crossing` in equations/cuba_lif.py for tau_mem = 2 tau_syn, where v is a quadratic in
@@ -169,42 +192,37 @@ void recover_crossings(const Layer &layer, int64_t first, int64_t n_spikes,
     }
 }
 
-// Fills `Shared`, one sample at a time.
+// Fills `Shared`, one sample at a time, up to the sensitivities.
 template <class Real>
 class Preparation {
     Shared<Real> &shared;
     const Layer &layer;
     const int64_t n_modes;
     double inverse_tau[max_modes];
-    int excited[max_modes], n_excited = 0;  // the modes that a reset excites
-    int64_t first_arrival, n_arrivals, n_instants, first_spike, n_spikes, n_kept,
-        stride;
+    int64_t first_arrival, n_arrivals, n_instants, first_spike, n_spikes, n_kept;
     // Of the sample's postsynaptic spikes.
     const int32_t *neuron;
-    const double *slope, *reset;
-    Array<double> recovered_slope, recovered_reset;
+    const double *reset;
+    Array<double> recovered_reset;
     // Of the sample's instants.
     Array<double> instant_time;
     Array<int32_t> n_until;
     // Of its postsynaptic spikes; `n_before` counts the instants before the crossing.
-    Array<double> time, sensitivity;
+    Array<double> time;
     bool in_order;  // of `n_before`, as they are wherever bins hold no arrivals inside
-    Array<int32_t> n_before, later, by_instant;
-    // [mode][spike], with a given stride
-    Array<Real> inside, waiting, amplitude;
-    Array<double> state;
+    Array<int32_t> n_before, by_instant;
+    Array<Real> growth;  // [mode][spike]
     Array<int32_t> later_of_neuron;
+    Array<int32_t> block_stop;  // its own, so that threads do not share cache lines
 
 public:
     explicit Preparation(Shared<Real> &shared)
         : shared(shared),
           layer(shared.layer),
           n_modes(layer.n_modes),
-          later_of_neuron(layer.n_post) {
-        for (int k = 0; k < n_modes; ++k) {
-            inverse_tau[k] = 1 / layer.tau[k];
-            if (layer.reset_amplitude[k] != 0) excited[n_excited++] = k;
-        }
+          later_of_neuron(layer.n_post),
+          block_stop(shared.n_blocks) {
+        for (int k = 0; k < n_modes; ++k) inverse_tau[k] = 1 / layer.tau[k];
         std::fill_n(later_of_neuron.data(), layer.n_post, -1);
     }
 
@@ -213,7 +231,6 @@ public:
         n_arrivals = layer.pre_offset[sample + 1] - first_arrival;
         first_spike = layer.post_offset[sample];
         n_spikes = layer.post_offset[sample + 1] - first_spike;
-        stride = n_spikes + 1;
         neuron = layer.post_neuron + first_spike;
         if (!in_range()) {
             shared.bad_index = true;
@@ -224,10 +241,11 @@ public:
         place_crossings();
         find_later_spikes();
         find_decays();
-        find_sensitivities();
-        find_amplitudes();
+        find_growths();
         sort_by_instant();
-        fill_blocks(&shared.block_stop[sample * shared.n_blocks]);
+        fill_blocks();
+        std::copy_n(block_stop.data(), shared.n_blocks,
+                    shared.block_stop.data() + sample * shared.n_blocks);
     }
 
 private:
@@ -268,21 +286,19 @@ private:
     }
 
     void find_crossings() {
-        time.resize(stride);
+        time.resize(n_spikes + 1);
         if (layer.crossing) {
-            slope = layer.slope + first_spike;
             reset = layer.reset + first_spike;
             const double *const crossing = layer.crossing + first_spike;
             const double *const sent = layer.sent + first_spike;
             for (int64_t z = 0; z < n_spikes; ++z)
                 time[z] = std::min(crossing[z], sent[z]);
         } else {
-            recovered_slope.resize(n_spikes);
             recovered_reset.resize(n_spikes);
-            slope = recovered_slope.data();
             reset = recovered_reset.data();  // acts when the spike is sent
             recover_crossings<Real>(layer, first_spike, n_spikes, time.data(),
-                                    recovered_slope.data(), recovered_reset.data());
+                                    shared.recovered_slope.data() + first_spike,
+                                    recovered_reset.data());
         }
     }
 
@@ -300,7 +316,7 @@ private:
     // An imaginary spike at infinity, of no effect, follows each neuron's last one.
     void find_later_spikes() {
         time[n_spikes] = std::numeric_limits<double>::infinity();
-        later.resize(n_spikes);
+        int32_t *const later = shared.later.data() + first_spike;
         for (int64_t z = n_spikes - 1; z >= 0; --z) {
             const int32_t next = std::exchange(later_of_neuron[neuron[z]], z);
             later[z] = next < 0 ? n_spikes : next;
@@ -309,11 +325,11 @@ private:
     }
 
     void find_decays() {
-        inside.resize(stride * n_excited);
-        waiting.resize(stride * n_excited);
-        for (int e = 0; e < n_excited; ++e) {
-            const double inverse = inverse_tau[excited[e]];
-            Real *const in = &inside[e * stride], *const wait = &waiting[e * stride];
+        const int32_t *const later = shared.later.data() + first_spike;
+        for (int e = 0; e < shared.n_excited; ++e) {
+            const double inverse = inverse_tau[shared.excited[e]];
+            Real *const in = shared.inside.data() + e * layer.n_spikes + first_spike;
+            Real *const wait = shared.waiting.data() + e * layer.n_spikes + first_spike;
             for (int64_t z = 0; z < n_spikes; ++z) {
                 in[z] = exponential(Real((time[z] - reset[z]) * inverse));
                 wait[z] = exponential(Real((reset[z] - time[later[z]]) * inverse));
@@ -321,46 +337,16 @@ private:
         }
     }
 
-    // q_z by the recurrence that `crossing_sensitivity` in training/gradient.py states.
-    void find_sensitivities() {
-        double rate[max_modes];
-        state.resize(stride * n_excited);
-        for (int e = 0; e < n_excited; ++e) {
-            rate[e] = layer.reset_amplitude[excited[e]] * inverse_tau[excited[e]];
-            state[e * stride + n_spikes] = 0;
-        }
-        sensitivity.resize(n_spikes);
-        int64_t n_clamped = 0;
-        for (int64_t z = 0; z < n_spikes; ++z) {
-            n_clamped += slope[z] < layer.slope_min;
-            sensitivity[z] = -1 / std::max(slope[z], layer.slope_min);
-        }
-        shared.n_clamped += n_clamped;
-        for (int64_t z = n_spikes - 1; z >= 0; --z) {
-            double total = layer.grad_sent[first_spike + z];
-            for (int e = 0; e < n_excited; ++e) {
-                double *const own = &state[e * stride];
-                own[z] = waiting[e * stride + z] * own[later[z]];
-                total += rate[e] * own[z];
-            }
-            sensitivity[z] *= total;
-            for (int e = 0; e < n_excited; ++e) {
-                double &own = state[e * stride + z];
-                own = sensitivity[z] + inside[e * stride + z] * own;
-            }
-        }
-    }
-
-    void find_amplitudes() {
+    void find_growths() {
         if (n_instants == 0) return;
         const Instant *const instants = shared.instants.data() + first_arrival;
-        amplitude.resize(n_spikes * n_modes);
+        growth.resize(n_spikes * n_modes);
         for (int64_t k = 0; k < n_modes; ++k)
             for (int64_t z = 0; z < n_spikes; ++z) {
                 // One before all arrivals takes part in nothing: any window will do.
                 const double end = instants[std::max(n_before[z] - 1, 0)].end;
-                const Real growth = exponential(Real((end - time[z]) * inverse_tau[k]));
-                amplitude[k * n_spikes + z] = Real(sensitivity[z]) * growth;
+                growth[k * n_spikes + z] =
+                    exponential(Real((end - time[z]) * inverse_tau[k]));
             }
     }
 
@@ -389,19 +375,84 @@ private:
 
     int32_t block_of(int32_t z) const { return neuron[z] >> shared.log2_width; }
 
-    void fill_blocks(int32_t *block_stop) {
-        std::fill_n(block_stop, shared.n_blocks, 0);
+    void fill_blocks() {
+        std::fill_n(block_stop.data(), shared.n_blocks, 0);
         for (int64_t i = 0; i < n_kept; ++i) ++block_stop[block_of(by_instant[i])];
         int32_t sum = first_spike;
         for (int64_t block = 0; block < shared.n_blocks; ++block)
             block_stop[block] = std::exchange(sum, sum + block_stop[block]);
+        int32_t *const place = shared.place.data() + first_spike;
+        if (n_kept < n_spikes) std::fill_n(place, n_spikes, -1);
         for (int64_t i = 0; i < n_kept; ++i) {
             const int32_t z = by_instant[i], block = block_of(z);
-            const int64_t at = block_stop[block]++;
-            shared.column[at] = neuron[z] - (block << shared.log2_width);
-            shared.latest[at] = first_arrival + n_before[z] - 1;
+            const int64_t at = place[z] = block_stop[block]++;
+            shared.places[at] = {neuron[z] - (block << shared.log2_width),
+                                 int32_t(first_arrival + n_before[z] - 1)};
             for (int64_t k = 0; k < n_modes; ++k)
-                shared.amplitude[at * n_modes + k] = amplitude[k * n_spikes + z];
+                shared.amplitude[at * n_modes + k] = growth[k * n_spikes + z];
+        }
+    }
+};
+
+// Finds q_z, one sample at a time, by the recurrence that `crossing_sensitivity` in
+// training/gradient.py states, and puts it into the amplitudes.
+template <class Real>
+class Sensitivities {
+    Shared<Real> &shared;
+    const Layer &layer;
+    double rate[max_modes];
+    Array<double> sensitivity, state;
+
+public:
+    explicit Sensitivities(Shared<Real> &shared) : shared(shared), layer(shared.layer) {
+        for (int e = 0; e < shared.n_excited; ++e) {
+            const int k = shared.excited[e];
+            rate[e] = layer.reset_amplitude[k] * (1 / layer.tau[k]);
+        }
+    }
+
+    void operator()(int64_t sample) {
+        const int64_t first = layer.post_offset[sample];
+        const int64_t n_spikes = layer.post_offset[sample + 1] - first;
+        find(first, n_spikes);
+        const int32_t *const place = shared.place.data() + first;
+        for (int64_t z = 0; z < n_spikes; ++z) {
+            if (place[z] < 0) continue;
+            Real *const amplitude = &shared.amplitude[place[z] * layer.n_modes];
+            for (int64_t k = 0; k < layer.n_modes; ++k)
+                amplitude[k] *= Real(sensitivity[z]);
+        }
+    }
+
+private:
+    void find(int64_t first, int64_t n_spikes) {
+        const int n_excited = shared.n_excited;
+        const double *const slope = shared.slope() + first;
+        const int32_t *const later = shared.later.data() + first;
+        const Real *const inside = shared.inside.data() + first;
+        const Real *const waiting = shared.waiting.data() + first;
+        sensitivity.resize(n_spikes);
+        int64_t n_clamped = 0;
+        for (int64_t z = 0; z < n_spikes; ++z) {
+            n_clamped += slope[z] < layer.slope_min;
+            sensitivity[z] = -1 / std::max(slope[z], layer.slope_min);
+        }
+        shared.n_clamped += n_clamped;
+        const int64_t stride = n_spikes + 1;
+        state.resize(stride * n_excited);
+        for (int e = 0; e < n_excited; ++e) state[e * stride + n_spikes] = 0;
+        for (int64_t z = n_spikes - 1; z >= 0; --z) {
+            double total = layer.grad_sent[first + z];
+            for (int e = 0; e < n_excited; ++e) {
+                double *const own = &state[e * stride];
+                own[z] = waiting[e * layer.n_spikes + z] * own[later[z]];
+                total += rate[e] * own[z];
+            }
+            sensitivity[z] *= total;
+            for (int e = 0; e < n_excited; ++e) {
+                double &own = state[e * stride + z];
+                own = sensitivity[z] + inside[e * layer.n_spikes + z] * own;
+            }
         }
     }
 };
@@ -521,13 +572,13 @@ private:
         int64_t z = stop[block];
         if (z == first) return;
         for (int k = 0; k < n_modes; ++k) trace[k].clear();
-        end = shared.instants[shared.latest[z - 1]].end;
-        for (int64_t n = shared.latest[z - 1]; n >= first_arrival; --n) {
+        end = shared.instants[shared.places[z - 1].latest].end;
+        for (int64_t n = shared.places[z - 1].latest; n >= first_arrival; --n) {
             const Instant &instant = shared.instants[n];
             if (instant.end != end) move_to(instant.end);
-            for (; z > first && shared.latest[z - 1] == n; --z)
+            for (; z > first && shared.places[z - 1].latest == n; --z)
                 for (int k = 0; k < n_modes; ++k)
-                    trace[k].data()[shared.column[z - 1]] +=
+                    trace[k].data()[shared.places[z - 1].column] +=
                         shared.amplitude[(z - 1) * n_modes + k];
             add(n > first_arrival ? shared.instants[n - 1].stop : first_arrival,
                 instant.stop, &shared.response[n * n_modes]);
@@ -573,60 +624,106 @@ bool is_offset(const int64_t *offset, int64_t n_samples, int64_t n_spikes) {
            std::is_sorted(offset, offset + n_samples + 1);
 }
 
-template <class Real, int log2_width>
-Status differentiate(Layer &layer, int64_t n_threads) {
-    if (!is_offset(layer.pre_offset, layer.n_samples, layer.n_arrivals) ||
-        !is_offset(layer.post_offset, layer.n_samples, layer.n_spikes))
-        return bad_index;
-    Shared<Real> shared(layer, log2_width);
-    run_tasks(
-        threads_for(layer.n_arrivals + layer.n_spikes, spikes_per_thread, n_threads),
-        layer.n_samples, [&] { return Preparation<Real>(shared); });
-    if (shared.bad_index) return bad_index;
-    layer.n_clamped = shared.n_clamped;
-
-    const int64_t n_elements = layer.n_pre * layer.n_post;
-    const int64_t n_blocks = std::max<int64_t>(shared.n_blocks, 1);
-    const int64_t n_groups =
-        std::max<int64_t>(std::min(layer.n_samples, least_tasks / n_blocks), 1);
-    Real *const grad_weight = static_cast<Real *>(layer.grad_weight);
-    Array<Real> of_groups(n_groups > 1 ? n_groups * n_elements : 0);
-    Array<Real> of_blocks(layer.grad_arrival ? shared.n_blocks * layer.n_arrivals : 0);
-    run_tasks(threads_for(layer.n_arrivals * layer.n_post + n_elements,
-                          elements_per_thread, n_threads),
-              shared.n_blocks * n_groups, [&] {
-                  return Sweep<Real, 1 << log2_width>(
-                      shared, n_groups, n_groups > 1 ? of_groups.data() : grad_weight,
-                      of_blocks.data());
-              });
-    if (n_groups > 1) add_up(of_groups.data(), n_groups, n_elements, grad_weight);
-    if (layer.grad_arrival)
-        add_up(of_blocks.data(), shared.n_blocks, layer.n_arrivals, layer.grad_arrival);
-    return done;
+// Calls what `make_task` makes with the numbers of all tasks, in several threads.
+template <class MakeTask>
+void run_tasks(int64_t n_threads, int64_t n_tasks, MakeTask make_task) {
+    Tasks<MakeTask>(n_threads, n_tasks, make_task).finish();
 }
+
+struct Gradient {
+    virtual ~Gradient() = default;
+    virtual Status finish() = 0;
+};
+
+// A gradient whose preparation has begun, and that can be finished once.
+template <class Real, int log2_width>
+class LayerGradient final : public Gradient {
+    Layer &layer;
+    const int64_t n_threads;
+    const bool in_order;
+    Shared<Real> shared;
+    Tasks<std::function<Preparation<Real>()>> preparation;
+
+public:
+    LayerGradient(Layer &layer, int64_t n_threads)
+        : layer(layer),
+          n_threads(n_threads),
+          in_order(is_offset(layer.pre_offset, layer.n_samples, layer.n_arrivals) &&
+                   is_offset(layer.post_offset, layer.n_samples, layer.n_spikes)),
+          shared(layer, log2_width),
+          preparation(threads_for_spikes(), in_order ? layer.n_samples : 0,
+                      [this] { return Preparation<Real>(shared); }) {}
+
+    Status finish() override {
+        preparation.finish();
+        if (!in_order || shared.bad_index) return bad_index;
+        run_tasks(threads_for(layer.n_spikes, spikes_per_thread, n_threads),
+                  layer.n_samples, [this] { return Sensitivities<Real>(shared); });
+        layer.n_clamped = shared.n_clamped;
+
+        const int64_t n_elements = layer.n_pre * layer.n_post;
+        const int64_t n_blocks = std::max<int64_t>(shared.n_blocks, 1);
+        const int64_t n_groups =
+            std::max<int64_t>(std::min(layer.n_samples, least_tasks / n_blocks), 1);
+        Real *const grad_weight = static_cast<Real *>(layer.grad_weight);
+        Array<Real> of_groups(n_groups > 1 ? n_groups * n_elements : 0);
+        Array<Real> of_blocks(layer.grad_arrival ? shared.n_blocks * layer.n_arrivals
+                                                 : 0);
+        run_tasks(threads_for(layer.n_arrivals * layer.n_post + n_elements,
+                              elements_per_thread, n_threads),
+                  shared.n_blocks * n_groups, [&] {
+                      return Sweep<Real, 1 << log2_width>(
+                          shared, n_groups,
+                          n_groups > 1 ? of_groups.data() : grad_weight,
+                          of_blocks.data());
+                  });
+        if (n_groups > 1)
+            add_up(of_groups.data(), n_groups, n_elements, grad_weight);
+        if (layer.grad_arrival)
+            add_up(of_blocks.data(), shared.n_blocks, layer.n_arrivals,
+                   layer.grad_arrival);
+        return done;
+    }
+
+private:
+    int64_t threads_for_spikes() const {
+        return threads_for(layer.n_arrivals + layer.n_spikes, spikes_per_thread,
+                           n_threads);
+    }
+};
 
 // Blocks of one, two or more cache lines, so that narrow layers waste little.
 template <class Real>
-int layer_gradient(Layer &layer, int64_t n_threads) {
+Gradient *make_gradient(Layer &layer, int64_t n_threads) {
     constexpr int line = sizeof(Real) == 4 ? 4 : 3;  // log2 of its columns
-    const auto run = layer.n_post <= 1 << line   ? differentiate<Real, line>
-                     : layer.n_post <= 2 << line ? differentiate<Real, line + 1>
-                                                 : differentiate<Real, line + 2>;
-    try {
-        return run(layer, n_threads);
-    } catch (const std::bad_alloc &) {
-        return out_of_memory;
-    }
+    if (layer.n_post <= 1 << line)
+        return new LayerGradient<Real, line>(layer, n_threads);
+    if (layer.n_post <= 2 << line)
+        return new LayerGradient<Real, line + 1>(layer, n_threads);
+    return new LayerGradient<Real, line + 2>(layer, n_threads);
 }
 
 }  // namespace
 
 extern "C" {
-int layer_gradient_float(Layer *layer, int64_t n_threads) {
-    return layer_gradient<float>(*layer, n_threads);
+// Begin with the gradient of a layer that stays where it is; null if there is no memory.
+Gradient *begin_gradient(Layer *layer, bool is_single, int64_t n_threads) {
+    try {
+        return is_single ? make_gradient<float>(*layer, n_threads)
+                         : make_gradient<double>(*layer, n_threads);
+    } catch (const std::bad_alloc &) {
+        return nullptr;
+    }
 }
 
-int layer_gradient_double(Layer *layer, int64_t n_threads) {
-    return layer_gradient<double>(*layer, n_threads);
+// Needs `grad_sent` and the results' places, which may be put into the layer meanwhile.
+int finish_gradient(Gradient *gradient) {
+    try {
+        return gradient->finish();
+    } catch (const std::bad_alloc &) {
+        return out_of_memory;
+    }
 }
+
+void free_gradient(Gradient *gradient) { delete gradient; }
 }

@@ -19,43 +19,54 @@
 
 namespace {
 
-// Threads that help whoever calls. One that has nothing to do looks out for more for a
-// moment, because the parts of a backward pass follow each other closely, then sleeps.
+// Threads that help whoever has a job. One that has nothing to do looks out for more for
+// a moment, because the parts of a backward pass follow each other closely, then sleeps.
 class Helpers {
     static constexpr std::chrono::microseconds patience{100};
-    std::mutex callers, mutex;
+    std::mutex mutex;
     std::condition_variable wake;
-    std::atomic<int64_t> round{0}, n_working{0};
-    int64_t n_wanted = 0, n_asleep = 0;
-    const std::function<void()> *work = nullptr;
+    std::atomic<int64_t> n_wanted{0};  // by all jobs
+    int64_t n_asleep = 0;
     std::vector<std::thread> threads;
     int kept_off = -1;  // the processor that helpers stay off
 
 public:
-    // Call `task` here and in as many helpers as come in time, up to `n_helpers`.
-    void share(const std::function<void()> &task, int64_t n_helpers) {
-        if (n_helpers < 1) return task();
-        // A second caller, from another thread, does all of its work itself.
-        const std::unique_lock caller(callers, std::try_to_lock);
-        if (!caller) return task();
+    // What several threads may call at the same time.
+    struct Job {
+        std::function<void()> work;
+        Helpers *helpers = nullptr;  // while it is open to them
+        int64_t n_wanted = 0;
+        std::atomic<int64_t> n_working{0};
+    };
+
+    // Let helpers, up to `n_helpers`, call a job's work until the job ends.
+    void open(Job &job, int64_t n_helpers) {
+        if (n_helpers < 1) return;
+        const std::lock_guard lock(mutex);
+        hire(n_helpers);
+        keep_off_this_processor();
+        jobs.push_back(&job);
+        job.helpers = this;
+        job.n_wanted = n_helpers;
+        n_wanted += n_helpers;
+        if (n_asleep) wake.notify_all();
+    }
+
+    // Keep others off the job and wait for those that are at it.
+    void end(Job &job) {
+        if (job.helpers != this) return;
         {
             const std::lock_guard lock(mutex);
-            hire(n_helpers);
-            keep_off_this_processor();
-            work = &task;
-            n_wanted = n_helpers;
-            ++round;
-            if (n_asleep) wake.notify_all();
+            jobs.erase(std::find(jobs.begin(), jobs.end(), &job));
+            n_wanted -= job.n_wanted;
         }
-        task();
-        {
-            const std::lock_guard lock(mutex);
-            n_wanted = 0;
-        }
-        while (n_working) std::this_thread::yield();
+        while (job.n_working) std::this_thread::yield();
+        job.helpers = nullptr;
     }
 
 private:
+    std::vector<Job *> jobs;
+
     void hire(int64_t n_helpers) {
         try {
             while (int64_t(threads.size()) < n_helpers) {
@@ -83,21 +94,22 @@ private:
     }
 
     void help() {
-        for (int64_t seen = 0;;) {
+        for (;;) {
             const auto bedtime = std::chrono::steady_clock::now() + patience;
-            while (round == seen && std::chrono::steady_clock::now() < bedtime) {
+            while (n_wanted == 0 && std::chrono::steady_clock::now() < bedtime) {
             }
             std::unique_lock lock(mutex);
             ++n_asleep;
-            wake.wait(lock, [&] { return round != seen; });
+            wake.wait(lock, [&] { return n_wanted > 0; });
             --n_asleep;
-            seen = round;
-            if (n_wanted == 0) continue;
+            const auto wants = [](const Job *job) { return job->n_wanted > 0; };
+            Job &job = **std::find_if(jobs.begin(), jobs.end(), wants);
+            --job.n_wanted;
             --n_wanted;
-            ++n_working;
+            ++job.n_working;
             lock.unlock();
-            (*work)();
-            --n_working;
+            job.work();
+            --job.n_working;
         }
     }
 };
@@ -108,12 +120,17 @@ Helpers *helpers = new Helpers;
 [[maybe_unused]] const int on_fork =
     pthread_atfork(nullptr, nullptr, [] { helpers = new Helpers; });
 
-// Make a function in each thread with `make_task` and call it with each task.
+// Tasks that helpers begin with at once. Each thread makes a function with `make_task`
+// and calls it with the numbers of tasks that nobody else has taken.
 template <class MakeTask>
-void run_tasks(int64_t n_threads, int64_t n_tasks, MakeTask make_task) {
+class Tasks {
+    const int64_t n_tasks;
+    const MakeTask make_task;
     std::atomic<int64_t> next{0};
     std::atomic<bool> failed{false};
-    const auto work = [&] {
+    Helpers::Job job;
+
+    void work() {
         try {
             if (next >= n_tasks) return;
             auto task = make_task();
@@ -121,9 +138,28 @@ void run_tasks(int64_t n_threads, int64_t n_tasks, MakeTask make_task) {
         } catch (const std::bad_alloc &) {
             failed = true;
         }
-    };
-    helpers->share(work, std::min(n_threads, n_tasks) - 1);
-    if (failed) throw std::bad_alloc();
-}
+    }
+
+public:
+    Tasks(int64_t n_threads, int64_t n_tasks, MakeTask make_task)
+        : n_tasks(n_tasks), make_task(make_task), job{[this] { work(); }} {
+        helpers->open(job, std::min(n_threads, n_tasks) - 1);
+    }
+    Tasks(const Tasks &) = delete;
+
+    // Do what nobody has taken, and wait for the rest.
+    void finish() {
+        // In a fork, what helpers had taken is not done.
+        if (job.helpers && job.helpers != helpers) next = 0;
+        work();
+        helpers->end(job);
+        if (failed) throw std::bad_alloc();
+    }
+
+    ~Tasks() {
+        next = n_tasks;
+        helpers->end(job);
+    }
+};
 
 }  // namespace
