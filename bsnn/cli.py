@@ -12,6 +12,8 @@ from pathlib import Path
 from .arguments import SETTINGS, make_parser
 from .errors import BsnnError
 
+_STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
 
 def main(argv=None):
     """Run one command; return its exit code.
@@ -41,7 +43,22 @@ def main(argv=None):
 
 def run():
     """Entry point of the console script."""
+    _open_standard_streams()
     sys.exit(main())
+
+
+def _open_standard_streams():
+    """Put the null device where a standard stream is closed.
+
+    Otherwise a file or socket opened later takes its number, and what is meant for the
+    stream; and no program can be started with it.
+    """
+    for number, (name, mode) in enumerate(_STREAMS):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the least number
+            setattr(sys, name, open(number, mode, closefd=False))
 
 
 def _function_of(command):

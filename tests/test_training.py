@@ -126,6 +126,15 @@ def finished(tmp_path_factory):
     return runs.RunFolder(out)
 
 
+def test_closed_standard_streams_do_no_harm(finished, tmp_path):
+    """As of a daemon; their numbers would go to sockets and files of the training."""
+    command = f"exec '{sys.executable}' -m bsnn train \"$@\" <&- >&- 2>&-"
+    arguments = [*TINY, "--workers", "2", "--out", str(tmp_path / "run")]
+    subprocess.run(["sh", "-c", command, "sh", *arguments], check=True)
+    run = runs.RunFolder(tmp_path / "run")
+    assert run.summary()["last"] == finished.summary()["last"]
+
+
 def test_a_run_folder_explains_itself(finished):
     names = {path.name for path in finished.path.iterdir()} - {runs.LOCK}
     assert names == {
