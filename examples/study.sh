@@ -10,6 +10,7 @@
 set -eu
 folder=$1 results=$2 mode=${3:-full}
 rules="grid quantised-event"
+set --  # from here on the runs on a grid as published
 
 sweep() { (set -x; bsnn sweep "$@" $smaller --out "$folder/$dataset"); }
 
@@ -41,11 +42,14 @@ for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
         sweep $dataset --dt-ms 8 --true 8 --false 2
         ;;
     esac
-    if [ $dataset = mnist ]; then
-        for run in "$folder"/mnist/mnist_grid_dt*[0-9]_seed0; do
-            case $run in *_targets*|*_penalty*) continue ;; esac
+    for run in "$folder"/$dataset/*_grid_dt*[0-9]_seed0; do
+        case $run in *_targets*|*_penalty*) continue ;; esac
+        set -- "$@" "$run"
+        if [ $dataset = mnist ]; then
             (set -x; bsnn evaluate "$run" --dt-ms 0 0.5 1 2 4 5 7 8 10 12)
-        done
-    fi
+        fi
+    done
     (set -x; bsnn report "$folder/$dataset" --out "$results/$dataset.md")
 done
+(set -x; python "$(dirname "$0")/saturation.py" "$@" \
+    --out "$results/saturation.csv")

@@ -1,0 +1,68 @@
+"""Ask of trained networks whether their outputs, or their hidden neurons, are full.
+
+    python examples/saturation.py RUN... --out saturation.csv
+
+An output whose error never vanishes goes on demanding spikes. Is it because the output
+already fires in every bin that is left to it, from its first spike on? And how much of
+the gradient comes from hidden spikes whose slope is below the floor, as those of
+neurons that were above threshold when their bin began can be? One row for each run
+folder, of the first 1,000 test samples and the last hidden layer.
+"""
+
+import argparse
+
+import numpy as np
+import pandas as pd
+
+from bsnn import runs
+from bsnn.datasets import load_dataset
+from bsnn.encoding import encode_ttfs
+from bsnn.training.checkpoint import load_checkpoint, restore_weights
+from bsnn.training.settings import Settings, make_network
+from bsnn.training.spiking_network import crossings
+
+N_SAMPLES = 1000
+
+
+def saturation(folder):
+    """Return the row of one run on a grid."""
+    config = folder.config()
+    config.pop("model", None)
+    settings = Settings.from_dict({**config, "workers": None})
+    dataset = load_dataset(settings.dataset).head(None, N_SAMPLES)
+    with make_network(settings, settings.model()) as network:
+        restore_weights(network, load_checkpoint(folder))
+        inputs = encode_ttfs(dataset.test_images, network.model)
+        *_, hidden, output = network.simulate(inputs)
+        slope = crossings(hidden, network.model.neurons[-2]).slope.numpy()
+        floor, n_steps = network.slope_min, network.model.n_steps
+
+    labels = dataset.test_labels.astype(int)
+    of_label = output.neuron == labels[output.sample]
+    first = np.full(len(labels), n_steps)
+    np.minimum.at(first, output.sample[of_label], output.step[of_label])
+    count = np.bincount(output.sample[of_label], minlength=len(labels))
+    short = count < settings.true
+    weight = 1 / np.maximum(slope, floor)
+    return {
+        "run": folder.path.name,
+        "label_spikes": count.mean(),
+        "short_of_target": short.mean(),
+        "short_and_firing_in_every_bin_left": np.mean(
+            short & (count == n_steps - first) & (count > 0)
+        ),
+        "hidden_spikes": hidden.n_spikes / len(labels),
+        "hidden_firing_in_half_of_the_bins": np.mean(hidden.counts() >= n_steps / 2),
+        "hidden_spikes_below_slope_min": np.mean(slope < floor),
+        "their_share_of_1_over_slope": weight[slope < floor].sum() / weight.sum(),
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", nargs="+", help="run folders under the rule grid")
+    parser.add_argument("--out", required=True, help="CSV file to write")
+    arguments = parser.parse_args()
+    table = pd.DataFrame([saturation(runs.RunFolder(run)) for run in arguments.run])
+    table.to_csv(arguments.out, index=False, float_format="%.4g")
+    print(table.round(4).to_string(index=False))
