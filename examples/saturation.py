@@ -29,15 +29,15 @@ def saturation(folder):
     config = folder.config()
     config.pop("model", None)
     settings = Settings.from_dict({**config, "workers": None})
-    dataset = load_dataset(settings.dataset).head(None, N_SAMPLES)
+    dataset = load_dataset(settings.dataset).head(settings.n_train, settings.n_test)
+    labels = dataset.test_labels[:N_SAMPLES].astype(int)
     with make_network(settings, settings.model()) as network:
         restore_weights(network, load_checkpoint(folder))
-        inputs = encode_ttfs(dataset.test_images, network.model)
+        inputs = encode_ttfs(dataset.test_images[:N_SAMPLES], network.model)
         *_, hidden, output = network.simulate(inputs)
         slope = crossings(hidden, network.model.neurons[-2]).slope.numpy()
         floor, n_steps = network.slope_min, network.model.n_steps
 
-    labels = dataset.test_labels.astype(int)
     of_label = output.neuron == labels[output.sample]
     first = np.full(len(labels), n_steps)
     np.minimum.at(first, output.sample[of_label], output.step[of_label])

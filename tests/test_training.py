@@ -126,6 +126,19 @@ def finished(tmp_path_factory):
     return runs.RunFolder(out)
 
 
+def test_saturation_agrees_with_the_summary(finished, tmp_path):
+    """Confidence at the end is the label's spikes in parts of the target."""
+    script = Path(__file__).parents[1] / "examples" / "saturation.py"
+    out = tmp_path / "saturation.csv"
+    subprocess.run([sys.executable, script, finished.path, "--out", out], check=True)
+    (row,) = runs.pd.read_csv(out).to_dict("records")
+    end, target = finished.confidence().confidence.iloc[-1], finished.config()["true"]
+    assert row["label_spikes"] == pytest.approx(end * target, rel=1e-3)
+    hidden = finished.summary()["last"]["hidden_spikes"]
+    assert row["hidden_spikes"] == pytest.approx(hidden, rel=1e-3)
+    assert row["short_and_firing_in_every_bin_left"] <= row["short_of_target"] <= 1
+
+
 def test_closed_standard_streams_do_no_harm(finished, tmp_path):
     """As of a daemon; their numbers would go to sockets and files of the training."""
     command = f"exec '{sys.executable}' -m bsnn train \"$@\" <&- >&- 2>&-"
