@@ -150,9 +150,14 @@ class Spikes:
         return time_rules.delivery_time(self.step, self.dt)
 
     @functools.cached_property
+    def sample_and_neuron(self):
+        """Index of each spike in a flat (n_samples, n_neurons) array; int64."""
+        return self.sample * self.n_neurons + self.neuron
+
+    @functools.cached_property
     def _counts(self):
         shape = (self.n_samples, self.n_neurons)
-        flat = self.sample * self.n_neurons + self.neuron
+        flat = self.sample_and_neuron
         counts = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
         counts.flags.writeable = False
         return counts

@@ -65,8 +65,8 @@ class SpikeCountLoss(nn.Module):
         target = np.full(counts.shape, float(self.false))
         target[np.arange(len(label)), label] = self.true
         error = (target - counts) / n_samples
-        value = 0.5 * n_samples * np.square(error).sum()
-        per_spike = error[record.sample, record.neuron]
+        value = 0.5 * n_samples * np.vdot(error, error)
+        per_spike = error.ravel()[record.sample_and_neuron]
         loss = _CountError.apply(output.time, value, torch.from_numpy(per_spike))
         if self.spike_penalty:
             price = self.spike_penalty / n_samples
@@ -122,7 +122,7 @@ class FirstSpikeLoss(nn.Module):
         record = output.record
         shape = (record.n_samples, record.n_neurons)
         label = torch.from_numpy(_checked_labels(labels, shape))
-        flat = torch.from_numpy(record.sample * record.n_neurons + record.neuron)
+        flat = torch.from_numpy(record.sample_and_neuron)
         first = torch.full((shape[0] * shape[1],), self.duration, dtype=torch.float64)
         first = first.scatter_reduce(0, flat, output.time, "amin").reshape(shape)
         return nn.functional.cross_entropy(-first / self.tau, label)

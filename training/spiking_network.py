@@ -156,7 +156,7 @@ class SpikingNetwork(nn.Module):
     def _prepare_gradients(self, inputs, records):
         """Return each layer's gradient as a function of dL/dT of its spikes.
 
-        From the last layer to the first, as they are needed.
+        The first layers come first: the last, which is needed at once, has few spikes.
         """
         return [
             self._prepare_gradient(
@@ -167,7 +167,7 @@ class SpikingNetwork(nn.Module):
                 slope_min=self.slope_min,
                 need_pre=layer > 0,
             )
-            for layer in reversed(range(len(records)))
+            for layer in range(len(records))
         ]
 
     def _prepare_gradient(self, pre, record, weight, neuron, **options):
@@ -210,7 +210,10 @@ class _SpikeTimes(torch.autograd.Function):
         grad_weights = []
         grad_sent = None  # of the spikes that the layer above received
         for layer_gradient, grad_time, record in zip(
-            ctx.gradients, reversed(grad_times), reversed(ctx.records), strict=True
+            reversed(ctx.gradients),
+            reversed(grad_times),
+            reversed(ctx.records),
+            strict=True,
         ):
             grad_weight, grad_sent, n_clamped = layer_gradient(
                 _sum_of(grad_time, grad_sent, record)

@@ -102,10 +102,10 @@ struct Instant {
     double end;
 };
 
-// Where a postsynaptic spike enters the traces: its column within the block, and the last
-// instant before its crossing.
+// Where a postsynaptic spike enters the traces: its column within the block, the last
+// instant before its crossing, and its place among the spikes as they were given.
 struct Place {
-    int32_t column, latest;
+    int32_t column, latest, spike;
 };
 
 // What is prepared for all blocks. Entries of the presynaptic spikes or instants of
@@ -120,13 +120,13 @@ struct Shared {
     Array<Real> response;  // [instant][k]: synaptic_k exp(-(end - T)/tau_k)
     // Postsynaptic spikes, in each sample by block, then instant.
     Array<Place> places;
-    Array<Real> amplitude;      // [spike][k]: exp((end - t)/tau_k), then times q
+    Array<Real> growth;         // [spike][k]: exp((end - t)/tau_k)
     Array<int32_t> block_stop;  // [sample][block]
     // Of the postsynaptic spikes as they were given.
-    Array<int32_t> place;  // its index there, or -1: before all arrivals
     Array<int32_t> later;  // the neuron's next in the sample, or the number of spikes
     Array<double> recovered_slope;
     Array<Real> inside, waiting;  // [mode that a reset excites][spike]
+    Array<Real> sensitivity;      // q
     int excited[max_modes], n_excited = 0;
     std::atomic<int64_t> n_clamped{0};
     std::atomic<bool> bad_index{false};
@@ -140,11 +140,11 @@ struct Shared {
           instants(layer.n_arrivals),
           response(layer.n_arrivals * layer.n_modes),
           places(layer.n_spikes),
-          amplitude(layer.n_spikes * layer.n_modes),
+          growth(layer.n_spikes * layer.n_modes),
           block_stop(layer.n_samples * n_blocks),
-          place(layer.n_spikes),
           later(layer.n_spikes),
-          recovered_slope(layer.crossing ? 0 : layer.n_spikes) {
+          recovered_slope(layer.crossing ? 0 : layer.n_spikes),
+          sensitivity(layer.n_spikes) {
         for (int k = 0; k < layer.n_modes; ++k)
             if (layer.reset_amplitude[k] != 0) excited[n_excited++] = k;
         inside.resize(layer.n_spikes * n_excited);
@@ -381,21 +381,20 @@ private:
         int32_t sum = first_spike;
         for (int64_t block = 0; block < shared.n_blocks; ++block)
             block_stop[block] = std::exchange(sum, sum + block_stop[block]);
-        int32_t *const place = shared.place.data() + first_spike;
-        if (n_kept < n_spikes) std::fill_n(place, n_spikes, -1);
         for (int64_t i = 0; i < n_kept; ++i) {
             const int32_t z = by_instant[i], block = block_of(z);
-            const int64_t at = place[z] = block_stop[block]++;
+            const int64_t at = block_stop[block]++;
             shared.places[at] = {neuron[z] - (block << shared.log2_width),
-                                 int32_t(first_arrival + n_before[z] - 1)};
+                                 int32_t(first_arrival + n_before[z] - 1),
+                                 int32_t(first_spike + z)};
             for (int64_t k = 0; k < n_modes; ++k)
-                shared.amplitude[at * n_modes + k] = growth[k * n_spikes + z];
+                shared.growth[at * n_modes + k] = growth[k * n_spikes + z];
         }
     }
 };
 
 // Finds q_z, one sample at a time, by the recurrence that `crossing_sensitivity` in
-// training/gradient.py states, and puts it into the amplitudes.
+// training/gradient.py states.
 template <class Real>
 class Sensitivities {
     Shared<Real> &shared;
@@ -414,18 +413,6 @@ public:
     void operator()(int64_t sample) {
         const int64_t first = layer.post_offset[sample];
         const int64_t n_spikes = layer.post_offset[sample + 1] - first;
-        find(first, n_spikes);
-        const int32_t *const place = shared.place.data() + first;
-        for (int64_t z = 0; z < n_spikes; ++z) {
-            if (place[z] < 0) continue;
-            Real *const amplitude = &shared.amplitude[place[z] * layer.n_modes];
-            for (int64_t k = 0; k < layer.n_modes; ++k)
-                amplitude[k] *= Real(sensitivity[z]);
-        }
-    }
-
-private:
-    void find(int64_t first, int64_t n_spikes) {
         const int n_excited = shared.n_excited;
         const double *const slope = shared.slope() + first;
         const int32_t *const later = shared.later.data() + first;
@@ -454,6 +441,7 @@ private:
                 own = sensitivity[z] + inside[e * layer.n_spikes + z] * own;
             }
         }
+        std::copy_n(sensitivity.data(), n_spikes, shared.sensitivity.data() + first);
     }
 };
 
@@ -577,12 +565,16 @@ private:
             const Instant &instant = shared.instants[n];
             if (instant.end != end) move_to(instant.end);
             for (; z > first && shared.places[z - 1].latest == n; --z)
-                for (int k = 0; k < n_modes; ++k)
-                    trace[k].data()[shared.places[z - 1].column] +=
-                        shared.amplitude[(z - 1) * n_modes + k];
+                enter(shared.places[z - 1], &shared.growth[(z - 1) * n_modes]);
             add(n > first_arrival ? shared.instants[n - 1].stop : first_arrival,
                 instant.stop, &shared.response[n * n_modes]);
         }
+    }
+
+    void enter(const Place &place, const Real *growth) {
+        const Real sensitivity = shared.sensitivity[place.spike];
+        for (int k = 0; k < n_modes; ++k)
+            trace[k].data()[place.column] += sensitivity * growth[k];
     }
 
     void move_to(double earlier) {
