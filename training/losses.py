@@ -135,7 +135,8 @@ def _checked_labels(labels, shape):
         raise ValueError(
             f"'labels' must have shape {(n_samples,)}, got {labels.shape}."
         )
-    if n_samples and not (0 <= labels.min() and labels.max() < n_labels):
+    # Without their sign, negative labels are large.
+    if n_samples and labels.view(np.uint64).max() >= n_labels:
         raise ValueError(
             f"'labels' must lie in 0..{n_labels - 1}, the neurons of the output layer, "
             f"got {labels.min()}..{labels.max()}."

@@ -164,6 +164,7 @@ void recover_crossings(const Layer &layer, int64_t first, int64_t n_spikes,
     const double dt = layer.dt, v_threshold = layer.v_threshold;
     const double rate = 1 / layer.tau_mem, kappa = layer.tau_mem;
     const double growth_mem = std::exp(dt * rate), growth_syn = std::exp(2 * dt * rate);
+    const double x_end = std::exp(-dt * rate);
     const double nan = std::numeric_limits<double>::quiet_NaN();
     const Real *const v_end = static_cast<const Real *>(layer.v) + first;
     const Real *const i_end = static_cast<const Real *>(layer.i_syn) + first;
@@ -177,15 +178,17 @@ void recover_crossings(const Layer &layer, int64_t first, int64_t n_spikes,
         const double v0 = v * growth_mem + kappa * i_syn * (growth_mem - growth_syn);
         const double i0 = i_syn * growth_syn, a = kappa * i0, b = v0 + a;
         const double square = b * b - 4 * a * v_threshold;
-        const double x = (b + std::sqrt(square > 0 ? square : 0)) / (2 * a);
+        double x = (b + std::sqrt(square > 0 ? square : 0)) / (2 * a);
         const double root = x > 0 ? -kappa * logarithm(x) : nan;
         const bool above = v0 >= v_threshold, rises = a > 0;
         double delay = above | !rises ? 0 : root;
         delay = delay < 0 ? 0 : delay;
         delay = delay > dt ? dt : delay;
+        x = (above | !rises) || x > 1 ? 1 : x;
+        x = x < x_end ? x_end : x;  // exp(-delay/tau_mem)
         const double at_start = i0 - v0 * rate, at_end = i_syn - v * rate;
         const double steepest_end = at_start > at_end ? at_start : at_end;
-        const double i_crossing = i0 * exponential(-2 * delay * rate);
+        const double i_crossing = i0 * x * x;
         const double crossing = time[z] + delay;
         time[z] = crossing > sent[z] ? sent[z] : crossing;
         slope[z] = above ? steepest_end : i_crossing - v_threshold * rate;
@@ -199,7 +202,7 @@ class Preparation {
     const Layer &layer;
     const int64_t n_modes;
     double inverse_tau[max_modes];
-    int64_t first_arrival, n_arrivals, n_instants, first_spike, n_spikes, n_kept;
+    int64_t first_arrival, n_arrivals, n_instants, first_spike, n_spikes;
     // Of the sample's postsynaptic spikes.
     const int32_t *neuron;
     const double *reset;
@@ -242,8 +245,10 @@ public:
         find_later_spikes();
         find_decays();
         find_growths();
-        sort_by_instant();
-        fill_blocks();
+        if (in_order)
+            fill_blocks(first_kept(), [](int32_t i) { return i; });
+        else
+            fill_blocks(sort_by_instant(), [this](int32_t i) { return by_instant[i]; });
         std::copy_n(block_stop.data(), shared.n_blocks,
                     shared.block_stop.data() + sample * shared.n_blocks);
     }
@@ -317,11 +322,12 @@ private:
     void find_later_spikes() {
         time[n_spikes] = std::numeric_limits<double>::infinity();
         int32_t *const later = shared.later.data() + first_spike;
+        // A thread comes to samples in order: what is less is of one before.
         for (int64_t z = n_spikes - 1; z >= 0; --z) {
-            const int32_t next = std::exchange(later_of_neuron[neuron[z]], z);
+            const int64_t next =
+                std::exchange(later_of_neuron[neuron[z]], first_spike + z) - first_spike;
             later[z] = next < 0 ? n_spikes : next;
         }
-        for (int64_t z = 0; z < n_spikes; ++z) later_of_neuron[neuron[z]] = -1;
     }
 
     void find_decays() {
@@ -350,39 +356,39 @@ private:
             }
     }
 
-    // The spikes in order of their latest instant, by counting. A spike before all
-    // arrivals takes part in nothing and is left out.
-    void sort_by_instant() {
+    // A spike before all arrivals takes part in nothing and is left out.
+    int32_t first_kept() const {
+        int32_t z = 0;
+        while (z < n_spikes && n_before[z] == 0) ++z;
+        return z;
+    }
+
+    // The spikes in order of their latest instant, by counting; returns the first kept.
+    int32_t sort_by_instant() {
         by_instant.resize(n_spikes);
-        if (in_order) {
-            n_kept = 0;
-            for (int64_t z = 0; z < n_spikes; ++z) {
-                by_instant[n_kept] = z;
-                n_kept += n_before[z] > 0;
-            }
-            return;
-        }
         n_until.resize(n_instants + 1);
         std::fill_n(n_until.data(), n_instants + 1, 0);
         for (int64_t z = 0; z < n_spikes; ++z) ++n_until[n_before[z]];
-        int32_t sum = -n_until[0];
+        const int32_t n_early = n_until[0];
+        int32_t sum = 0;
         for (int64_t n = 0; n <= n_instants; ++n)
             n_until[n] = std::exchange(sum, sum + n_until[n]);
-        n_kept = sum;
-        for (int64_t z = 0; z < n_spikes; ++z)
-            if (n_before[z]) by_instant[n_until[n_before[z]]++] = z;
+        for (int64_t z = 0; z < n_spikes; ++z) by_instant[n_until[n_before[z]]++] = z;
+        return n_early;
     }
 
     int32_t block_of(int32_t z) const { return neuron[z] >> shared.log2_width; }
 
-    void fill_blocks() {
+    // From the `first` on in the order of instants, which `spike` tells.
+    template <class Spike>
+    void fill_blocks(int32_t first, Spike spike) {
         std::fill_n(block_stop.data(), shared.n_blocks, 0);
-        for (int64_t i = 0; i < n_kept; ++i) ++block_stop[block_of(by_instant[i])];
+        for (int32_t i = first; i < n_spikes; ++i) ++block_stop[block_of(spike(i))];
         int32_t sum = first_spike;
         for (int64_t block = 0; block < shared.n_blocks; ++block)
             block_stop[block] = std::exchange(sum, sum + block_stop[block]);
-        for (int64_t i = 0; i < n_kept; ++i) {
-            const int32_t z = by_instant[i], block = block_of(z);
+        for (int32_t i = first; i < n_spikes; ++i) {
+            const int32_t z = spike(i), block = block_of(z);
             const int64_t at = block_stop[block]++;
             shared.places[at] = {neuron[z] - (block << shared.log2_width),
                                  int32_t(first_arrival + n_before[z] - 1),
