@@ -108,7 +108,7 @@ def first_spike_latency(spikes, onset=0.0):
     else:
         after = spikes.step >= time_rules.bin_index(onset, spikes.dt)
     latency = np.full(spikes.n_samples * spikes.n_neurons, np.nan)
-    train = (spikes.sample * spikes.n_neurons + spikes.neuron)[after]
+    train = spikes.sample_and_neuron[after]
     # Spikes of a sample are in order of time, so a train's first index is its first
     # spike.
     fired, first = np.unique(train, return_index=True)

@@ -41,7 +41,7 @@ def saturation(folder):
     of_label = output.neuron == labels[output.sample]
     first = np.full(len(labels), n_steps)
     np.minimum.at(first, output.sample[of_label], output.step[of_label])
-    count = np.bincount(output.sample[of_label], minlength=len(labels))
+    count = output.counts()[np.arange(len(labels)), labels]
     short = count < settings.true
     weight = 1 / np.maximum(slope, floor)
     return {
