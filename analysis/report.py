@@ -23,6 +23,8 @@ _OPTIONS = (
     "true",
     "false",
     "spike_penalty",
+    "initial_mean",
+    "slope_min",
     "n_train",
     "n_test",
     "precision",

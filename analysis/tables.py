@@ -2,8 +2,9 @@
 
 Columns are the same everywhere: `source` ("bsnn" or "published"), `dataset`, `rule`,
 `dt_ms`, `seed`, then the values. Accuracies and fractions lie in 0..1, spikes are per
-sample, and `rule` names the detection and the loss too where they are not
-the default ("grid + crossing", "grid, penalty 0.01", "grid, targets 8/2").
+sample, and `rule` names the detection, the loss, the initial weights and the least
+slope too where they are not the default ("grid + crossing", "grid, targets 8/2",
+"grid, penalty 0.01", "grid, mean 0/0/0.1", "grid, slope 5").
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ CELL = ["source", "dataset", "rule", "dt_ms"]
 SPIKES = ("hidden_spikes", "output_spikes")
 
 TARGETS = 15.0, 3.0  # spikes asked of the label and of the others, in the study
+SLOPE_MIN = 0.1  # Hz
 
 _CONFIG = ("dataset", "rule", "detect", "dt_ms", "seed", "epochs")
 _POINT = ("epoch", "accuracy", *SPIKES)
@@ -183,7 +185,7 @@ def final_confidence(curves):
 
 
 def rule_name(config):
-    """Return how tables and figures call the time rule, and loss, of a run."""
+    """Return how tables and figures call the rule and the loss of a run, and so on."""
     name = config["rule"]
     if config["detect"] == "crossing":
         name += " + crossing"
@@ -192,6 +194,10 @@ def rule_name(config):
         name += ", targets {:g}/{:g}".format(*targets)
     if config.get("spike_penalty"):
         name += f", penalty {config['spike_penalty']:g}"
+    if any(config.get("initial_mean") or ()):
+        name += ", mean " + "/".join(f"{mean:g}" for mean in config["initial_mean"])
+    if config.get("slope_min", SLOPE_MIN) != SLOPE_MIN:
+        name += f", slope {config['slope_min']:g}"
     return name
 
 

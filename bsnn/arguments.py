@@ -189,6 +189,12 @@ SETTINGS = {
     "--true": {"type": float, "help": "target spikes of the label (15)"},
     "--false": {"type": float, "help": "target spikes of the others (3)"},
     "--spike-penalty": {"type": float, "help": "price of a hidden spike (0)"},
+    "--initial-mean": {
+        "type": float,
+        "nargs": "+",
+        "help": "of each layer's initial weights, in Hz (0)",
+    },
+    "--slope-min": {"type": float, "help": "least slope in the gradient, in Hz (0.1)"},
     "--n-train": {"type": int, "help": "use the first N training samples"},
     "--n-test": {"type": int, "help": "use the first N test samples"},
     "--precision": {"help": "single or double (default: single)"},

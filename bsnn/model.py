@@ -154,8 +154,8 @@ class Model:
             As for `Model`.
         """
         n_inputs, *layer_sizes = sizes
-        thresholds = _per_layer(v_threshold, len(layer_sizes), "v_threshold")
-        deltas = _per_layer(delta_v, len(layer_sizes), "delta_v")
+        thresholds = per_layer(v_threshold, len(layer_sizes), "v_threshold")
+        deltas = per_layer(delta_v, len(layer_sizes), "delta_v")
         neurons = tuple(
             CubaLIF(tau_mem=tau_mem, tau_syn=tau_syn, v_threshold=v, delta_v=d)
             for v, d in zip(thresholds, deltas, strict=True)
@@ -239,7 +239,8 @@ class Model:
             raise ValueError(f"'values' describe no model ({error!r}).") from error
 
 
-def _per_layer(value, n_layers, name):
+def per_layer(value, n_layers, name):
+    """Return a list with a value for each layer, of one for all or of one for each."""
     if value is None or isinstance(value, (int, float)):
         return [value] * n_layers
     values = list(value)

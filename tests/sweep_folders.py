@@ -18,7 +18,7 @@ from bsnn.spikes import Spikes
 
 SIZES = (5, 4, 3)
 LABELS = (1, 0)
-LOSS = ("true", "false", "spike_penalty")
+SERIES = ("true", "false", "spike_penalty", "initial_mean", "slope_min")
 TIMES_MS = np.arange(20.0, 201.0, 20.0)
 
 
@@ -57,7 +57,7 @@ def write_run(sweep, *, dataset="digits", rule="grid", dt_ms=1.0, seed=0, **conf
         "workers": seed,
         **config,
     }
-    loss = "".join(f"_{name}{config[name]:g}" for name in LOSS if name in config)
+    loss = "".join(f"_{name}{config[name]}" for name in SERIES if name in config)
     run = RunFolder(sweep / f"{dataset}_{rule}_dt{dt_ms:g}{loss}_seed{seed}")
     run.path.mkdir()
     run.write_json(CONFIG, config)

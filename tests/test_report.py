@@ -249,12 +249,19 @@ def test_crossing_detection_is_a_rule_of_its_own(tmp_path):
     assert "--rules grid " in line and line.endswith("--detect crossing")
 
 
-def test_another_loss_is_a_series_of_its_own(tmp_path):
+def test_another_loss_start_or_slope_is_a_series_of_its_own(tmp_path):
     other = [{"spike_penalty": 0.01}, {"true": 8, "false": 2}, {"spike_penalty": 0}]
+    other += [{"initial_mean": [0.0, 0.1]}, {"slope_min": 5.0}]
     for config in other:
         sweep_folders.write_run(tmp_path, dt_ms=4.0, **config)
     sweep = tables.read_sweep(tmp_path)
-    rules = ["grid", "grid, penalty 0.01", "grid, targets 8/2"]
+    rules = [
+        "grid",
+        "grid, mean 0/0.1",
+        "grid, penalty 0.01",
+        "grid, slope 5",
+        "grid, targets 8/2",
+    ]
     assert sweep.runs.rule.tolist() == rules
     drawings, _ = figures.draw(sweep)
     drawn = {drawing.name: drawing.table for drawing in drawings}
@@ -264,6 +271,8 @@ def test_another_loss_is_a_series_of_its_own(tmp_path):
     lines = report.command_lines(sweep)
     assert any(line.endswith("--spike-penalty 0.01") for line in lines)
     assert any(line.endswith("--true 8 --false 2") for line in lines)
+    assert any(line.endswith("--initial-mean 0.0 0.1") for line in lines)
+    assert any(line.endswith("--slope-min 5.0") for line in lines)
 
 
 def test_markdown_report_has_its_figures_and_numbers_beside_it(sweep, tmp_path):

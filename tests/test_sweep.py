@@ -84,6 +84,22 @@ def test_cells_of_another_loss_have_names_of_their_own():
     }
 
 
+def test_cells_that_start_or_descend_otherwise_have_names_of_their_own():
+    others = (
+        {},
+        {"initial_mean": (0.0, 0.0), "slope_min": 0.1},
+        {"initial_mean": (0.0, 0.1)},
+        {"initial_mean": (0.0, -0.1), "slope_min": 5.0},
+    )
+    names = [cell_name(replace(BASE, spike_penalty=0.01, **o)) for o in others]
+    assert names == [
+        "digits_grid_dt1_penalty0.01_seed0",
+        "digits_grid_dt1_penalty0.01_seed0",
+        "digits_grid_dt1_penalty0.01_mean0-0.1_seed0",
+        "digits_grid_dt1_penalty0.01_mean0--0.1_slope5_seed0",
+    ]
+
+
 @pytest.mark.parametrize(
     ("base", "changes", "words"),
     [

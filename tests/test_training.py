@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from bsnn.cli import main
 from bsnn.errors import RunFolderError
 from bsnn.training import SpikeCountLoss, SpikingNetwork
 from bsnn.training.checkpoint import load_checkpoint
-from bsnn.training.settings import Settings
+from bsnn.training.settings import Settings, make_network
 
 pytestmark = pytest.mark.cpp
 
@@ -111,11 +112,47 @@ def test_a_network_with_nan_weights_stops(network, batch):
         ({"precision": "half"}, "'precision' must be one of single, double"),
         ({"gradient": "surrogate"}, "'gradient' must be one of native, torch"),
         ({"slope_min": 0}, "'slope_min' must be positive"),
+        ({"low": [-1, -1, -1]}, "'low' must have one value for each of the 2 layers"),
+        ({"high": float("nan")}, "'low' and 'high' must be finite, got -1.0 and nan"),
     ],
 )
 def test_impossible_options_are_refused(option, words):
     with pytest.raises(ValueError, match=words):
         SpikingNetwork(Settings.reference("digits").model(), **option)
+
+
+@pytest.mark.parametrize("means", [(0.5,), (0.5, float("inf"))])
+def test_impossible_initial_means_are_refused(means):
+    with pytest.raises(ValueError, match="'initial_mean' must"):
+        Settings.reference("digits", initial_mean=means)
+
+
+def test_each_layer_starts_with_weights_about_its_mean():
+    plain = Settings.reference("digits", dt_ms=2.0, workers=1)
+    shifted = replace(plain, initial_mean=(0.0, 0.4))
+    weights = []
+    for settings in (plain, shifted):
+        with make_network(settings, settings.model()) as network:
+            weights.append([weight.detach().clone() for weight in network.weights])
+    assert torch.equal(weights[1][0], weights[0][0])
+    torch.testing.assert_close(weights[1][1], weights[0][1] + 0.4)
+
+
+def test_an_output_that_starts_silent_learns_nothing_until_its_mean_is_raised(
+    network, batch
+):
+    """A spike that does not exist has no time: no gradient can ask for it."""
+    inputs, labels = batch
+    network.weights[1].data -= 1.0
+    before = network.weights[1].detach().clone()
+    for shift, silent in ((0, True), (1.5, False)):
+        network.weights[1].data = before + shift
+        network.zero_grad()
+        layers = network(inputs)
+        SpikeCountLoss()(layers, labels).backward()
+        assert (layers[-1].counts().sum(0) == 0).tolist() == [silent] * 10
+        assert (network.weights[1].grad == 0).all(0).tolist() == [silent] * 10
+    network.weights[1].data = before + 1.0
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The settings of a training run, and the reference settings of each data set."""
 
 import dataclasses
+import math
 import numbers
 import types
 import typing
@@ -11,7 +12,7 @@ from brian2.units import ms
 
 from bsnn.datasets import is_name
 from bsnn.equations import time_rules
-from bsnn.model import Model
+from bsnn.model import Model, per_layer
 from bsnn.simulator import DEVICES
 
 from .losses import SpikeCountLoss
@@ -42,6 +43,8 @@ class Settings:
     true: float = 15.0
     false: float = 3.0
     spike_penalty: float = 0.0
+    initial_mean: tuple[float, ...] | None = None
+    slope_min: float = 0.1
     tau_mem_ms: float = 260.0
     tau_syn_ms: float = 130.0
     duration_ms: float = 200.0
@@ -72,10 +75,14 @@ class Settings:
                 raise ValueError(f"'{name}' must be 1 or more, {self._came(name)}.")
         if self.seed < 0:
             raise ValueError(f"'seed' must not be negative, {self._came('seed')}.")
-        if not self.learning_rate > 0:
-            raise ValueError(
-                f"'learning_rate' must be positive, {self._came('learning_rate')}."
-            )
+        for name in ("learning_rate", "slope_min"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"'{name}' must be positive, {self._came(name)}.")
+        for mean in self.initial_means():
+            if not math.isfinite(mean):
+                raise ValueError(
+                    f"'initial_mean' must be finite, {self._came('initial_mean')}."
+                )
         if self.device not in DEVICES:
             raise ValueError(
                 f"'device' must be one of {', '.join(DEVICES)}, {self._came('device')}."
@@ -134,6 +141,11 @@ class Settings:
             max_spikes=self.max_spikes,
         )
 
+    def initial_means(self):
+        """Return the mean of each layer's initial weights, in Hz."""
+        mean = 0.0 if self.initial_mean is None else self.initial_mean
+        return per_layer(mean, len(self.layers) - 1, "initial_mean")
+
     def config(self):
         """Return what a run folder's config.json holds: settings and their model."""
         return {**self.to_dict(), "model": self.model().to_dict()}
@@ -164,6 +176,8 @@ class Settings:
 def make_network(settings, model):
     """Return the untrained network that `settings` describe."""
     options = {"workers": settings.workers, "device": settings.device}
+    means = settings.initial_means()
+    options |= {"low": [m - 1 for m in means], "high": [m + 1 for m in means]}
     if model.rule == time_rules.GRID:
         options["projection"] = settings.projection
     if settings.device == "cuda":
@@ -171,7 +185,11 @@ def make_network(settings, model):
         if torch.cuda.is_available():
             options["gradient"] = "cuda"
     return SpikingNetwork(
-        model, seed=settings.seed, precision=settings.precision, **options
+        model,
+        seed=settings.seed,
+        precision=settings.precision,
+        slope_min=settings.slope_min,
+        **options,
     )
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from bsnn.equations import time_rules
 from bsnn.errors import BackendUnavailable
+from bsnn.model import per_layer
 from bsnn.simulator import make_simulator, n_cores
 from bsnn.spikes import Spikes
 
@@ -50,8 +51,9 @@ class SpikingNetwork(nn.Module):
     model : Model
     seed : int
         Of the initial weights.
-    low, high : float
-        The initial weights are uniform between them, in Hz.
+    low, high : float or sequence of float
+        The initial weights are uniform between them, in Hz: those of all layers, or of
+        each.
     precision : {"single", "double"}
         Of weights and simulation.
     slope_min : float
@@ -106,6 +108,12 @@ class SpikingNetwork(nn.Module):
                 "'gradient' is 'cuda' but this torch finds no GPU; "
                 "install a torch with CUDA, or take 'native'."
             )
+        bounds = [
+            per_layer(bound, model.n_layers, name)
+            for name, bound in (("low", low), ("high", high))
+        ]
+        if not np.isfinite(bounds).all():
+            raise ValueError(f"'low' and 'high' must be finite, got {low} and {high}.")
         self.model, self.slope_min, self.n_clamped = model, slope_min, 0
         self.gradient = gradient
         self._n_threads = n_cores() if n_threads is None else n_threads
@@ -117,8 +125,8 @@ class SpikingNetwork(nn.Module):
             arrays = self._simulator.weight_arrays()
         else:
             arrays = [np.empty(s, PRECISION[precision]) for s in model.weight_shapes]
-        for array in arrays:
-            array[:] = rng.uniform(low, high, array.shape)
+        for array, *between in zip(arrays, *bounds, strict=True):
+            array[:] = rng.uniform(*between, array.shape)
         self.weights = nn.ParameterList(map(torch.from_numpy, arrays))
 
     def forward(self, inputs):

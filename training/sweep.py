@@ -35,12 +35,16 @@ def cell_name(settings):
     rule = settings.rule
     if settings.detect != "end":
         rule += f"-{settings.detect}"
-    loss = ""
+    series = ""
     if (settings.true, settings.false) != (Settings.true, Settings.false):
-        loss += f"_targets{settings.true:g}-{settings.false:g}"
+        series += f"_targets{settings.true:g}-{settings.false:g}"
     if settings.spike_penalty:
-        loss += f"_penalty{settings.spike_penalty:g}"
-    return f"{settings.dataset}_{rule}_dt{settings.dt_ms:g}{loss}_seed{settings.seed}"
+        series += f"_penalty{settings.spike_penalty:g}"
+    if any(settings.initial_means()):
+        series += "_mean" + "-".join(f"{mean:g}" for mean in settings.initial_mean)
+    if settings.slope_min != Settings.slope_min:
+        series += f"_slope{settings.slope_min:g}"
+    return f"{settings.dataset}_{rule}_dt{settings.dt_ms:g}{series}_seed{settings.seed}"
 
 
 def make_cells(base, *, dt_ms, rules, seeds, spike_penalties=(0.0,)):
