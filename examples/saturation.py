@@ -26,9 +26,7 @@ N_SAMPLES = 1000
 
 def saturation(folder):
     """Return the row of one run on a grid."""
-    config = folder.config()
-    config.pop("model", None)
-    settings = Settings.from_dict({**config, "workers": None})
+    settings = Settings.from_config(folder.config(), workers=None)
     dataset = load_dataset(settings.dataset).head(settings.n_train, settings.n_test)
     labels = dataset.test_labels[:N_SAMPLES].astype(int)
     with make_network(settings, settings.model()) as network:

@@ -392,6 +392,8 @@ def test_a_damaged_checkpoint_is_one_message(finished, tmp_path, capsys):
 def test_settings_survive_json_and_refuse_unknown_names():
     settings = Settings.reference("fashion-mnist", dt_ms=8.0, seed=4)
     assert Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+    config = json.loads(json.dumps(settings.config()))
+    assert Settings.from_config(config, seed=5) == replace(settings, seed=5)
     with pytest.raises(ValueError, match="unknown setting 'momentum'"):
         Settings.from_dict({**settings.to_dict(), "momentum": 0.9})
 

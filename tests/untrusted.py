@@ -162,9 +162,8 @@ def _reader_of_settings(path):
 
     def read():
         config = runs.RunFolder(path.parent).config()
-        model = config.pop("model", None)
-        Settings.from_dict(config).model()
-        bsnn.Model.from_dict(model)
+        Settings.from_config(config).model()
+        bsnn.Model.from_dict(config.get("model"))
 
     return read
 

@@ -38,9 +38,7 @@ def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=No
     RunFolderError
         If the folder holds no readable run.
     """
-    config = folder.config()
-    config.pop("model", None)
-    trained = Settings.from_dict({**config, "workers": workers})
+    trained = Settings.from_config(folder.config(), workers=workers)
     state = load_checkpoint(folder)
     check_fits(state, trained.model())  # before memory is reserved for the model
     dataset = load(trained.dataset).head(trained.n_train, trained.n_test)

@@ -150,6 +150,12 @@ class Settings:
         """Return what a run folder's config.json holds: settings and their model."""
         return {**self.to_dict(), "model": self.model().to_dict()}
 
+    @classmethod
+    def from_config(cls, config, **changes):
+        """Return the settings in what `config` returned, with some changes."""
+        values = {name: value for name, value in config.items() if name != "model"}
+        return cls.from_dict(values | changes)
+
     def loss(self):
         """Return the loss these settings describe."""
         return SpikeCountLoss(
