@@ -4,8 +4,8 @@
 
 An output whose error never vanishes goes on demanding spikes. Is it because the output
 already fires in every bin that is left to it, from its first spike on? And how much of
-the gradient comes from hidden spikes whose slope is below the floor, as those of
-neurons that were above threshold when their bin began can be? One row for each run
+the gradient comes from hidden spikes whose slope is below the floor of 0.1 Hz, as those
+of neurons that were above threshold when their bin began can be? One row for each run
 folder, of the first 1,000 test samples and the last hidden layer.
 """
 
@@ -34,14 +34,15 @@ def saturation(folder):
         inputs = encode_ttfs(dataset.test_images[:N_SAMPLES], network.model)
         *_, hidden, output = network.simulate(inputs)
         slope = crossings(hidden, network.model.neurons[-2]).slope.numpy()
-        floor, n_steps = network.slope_min, network.model.n_steps
+        n_steps = network.model.n_steps
 
     of_label = output.neuron == labels[output.sample]
     first = np.full(len(labels), n_steps)
     np.minimum.at(first, output.sample[of_label], output.step[of_label])
     count = output.counts()[np.arange(len(labels)), labels]
     short = count < settings.true
-    weight = 1 / np.maximum(slope, floor)
+    flat = slope < Settings.slope_min
+    weight = 1 / np.maximum(slope, Settings.slope_min)
     return {
         "run": folder.path.name,
         "label_spikes": count.mean(),
@@ -51,8 +52,8 @@ def saturation(folder):
         ),
         "hidden_spikes": hidden.n_spikes / len(labels),
         "hidden_firing_in_half_of_the_bins": np.mean(hidden.counts() >= n_steps / 2),
-        "hidden_spikes_below_slope_min": np.mean(slope < floor),
-        "their_share_of_1_over_slope": weight[slope < floor].sum() / weight.sum(),
+        "hidden_spikes_below_slope_min": np.mean(flat),
+        "their_share_of_1_over_slope": weight[flat].sum() / weight.sum(),
     }
 
 

@@ -12,44 +12,62 @@ folder=$1 results=$2 mode=${3:-full}
 rules="grid quantised-event"
 set --  # from here on the runs on a grid as published
 
-sweep() { (set -x; bsnn sweep "$@" $smaller --out "$folder/$dataset"); }
+sweep() { (set -x; bsnn sweep $dataset "$@" $smaller --out "$folder/$page"); }
+report() { (set -x; bsnn report "$folder/$page" --out "$results/$page.md"); }
 
 for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
-    smaller=""
+    smaller="" page=$dataset
     case $mode,$dataset in
     quick,*)
         smaller="--epochs 2 --n-train 10000 --n-test 2000"
-        sweep $dataset --dt-ms 8 1 --rules $rules
-        sweep $dataset --dt-ms 4 --spike-penalty 0 0.01
+        sweep --dt-ms 8 1 --rules $rules
+        sweep --dt-ms 4 --spike-penalty 0 0.01
         ;;
     full,mnist)
-        sweep $dataset --dt-ms 1 8 4 --rules $rules
-        sweep $dataset --dt-ms 4 --spike-penalty 0.003 0.01 0.02
-        sweep $dataset --dt-ms 4 8 12 --true 8 --false 2
-        sweep $dataset --dt-ms 0 0.5 2 5 7 10 12 --rules $rules
-        sweep $dataset --dt-ms 0 0.5 1 2 4 5 7 8 10 12 --rules $rules --seeds 1 2
+        sweep --dt-ms 1 8 4 --rules $rules
+        sweep --dt-ms 4 --spike-penalty 0.003 0.01 0.02
+        sweep --dt-ms 4 8 12 --true 8 --false 2
+        sweep --dt-ms 4 8 12 --slope-min 5
+        sweep --dt-ms 0 0.5 2 5 7 10 12 --rules $rules
+        sweep --dt-ms 0 0.5 1 2 4 5 7 8 10 12 --rules $rules --seeds 1 2
         ;;
     full,fashion-mnist)
         # The published runs of the event rule had these limits; the others need none.
         limits="--max-spikes 5 5 20"
-        sweep $dataset --dt-ms 8 1 4 5 0 --rules $rules $limits
-        sweep $dataset --dt-ms 8 --spike-penalty 0.001 0.003
-        sweep $dataset --dt-ms 8 1 --rules $rules $limits --seeds 1
+        sweep --dt-ms 8 1 4 5 0 --rules $rules $limits
+        sweep --dt-ms 8 --spike-penalty 0.001 0.003
+        sweep --dt-ms 8 1 --rules $rules $limits --seeds 1 2
+        sweep --dt-ms 8 --initial-mean 0 0 0.1 --seeds 0 1 2
+        sweep --dt-ms 8 --initial-mean 0 0 0.1 --slope-min 5
+        sweep --dt-ms 1 --rules quantised-event $limits \
+            --initial-mean 0 0 0.1 --seeds 1
+        page=$dataset-start  # how many labels are silent after an epoch
+        start="--epochs 1 --dt-ms 8 --seeds 0 1 2 3 4 5 6 7 8 9 10 11"
+        sweep $start
+        sweep $start --initial-mean 0 0 0.1
+        report
+        page=$dataset
         ;;
     full,emnist)
-        sweep $dataset --dt-ms 1 8 4 0 10 --rules $rules
-        sweep $dataset --dt-ms 4 8 --spike-penalty 0.003 0.01
-        sweep $dataset --dt-ms 8 --true 8 --false 2
+        sweep --dt-ms 1 8 4 0 10 --rules $rules
+        sweep --dt-ms 4 8 --spike-penalty 0.003 0.01
+        sweep --dt-ms 8 --true 8 --false 2
+        sweep --dt-ms 8 10 4 1 --slope-min 5
+        sweep --dt-ms 8 --slope-min 1
+        sweep --dt-ms 8 --slope-min 2
         ;;
     esac
-    for run in "$folder"/$dataset/*_grid_dt*[0-9]_seed0; do
-        case $run in *_targets*|*_penalty*) continue ;; esac
+    for run in "$folder"/$dataset/*_grid_dt*_seed0; do
+        case $run in
+        *_slope5_seed0) set -- "$@" "$run"; continue ;;
+        *_grid_dt*_*_seed0) continue ;;  # another loss or start
+        esac
         set -- "$@" "$run"
         if [ $dataset = mnist ]; then
             (set -x; bsnn evaluate "$run" --dt-ms 0 0.5 1 2 4 5 7 8 10 12)
         fi
     done
-    (set -x; bsnn report "$folder/$dataset" --out "$results/$dataset.md")
+    report
 done
 (set -x; python "$(dirname "$0")/saturation.py" "$@" \
     --out "$results/saturation.csv")
