@@ -121,10 +121,13 @@ def test_impossible_options_are_refused(option, words):
         SpikingNetwork(Settings.reference("digits").model(), **option)
 
 
-@pytest.mark.parametrize("means", [(0.5,), (0.5, float("inf"))])
-def test_impossible_initial_means_are_refused(means):
-    with pytest.raises(ValueError, match="'initial_mean' must"):
-        Settings.reference("digits", initial_mean=means)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("initial_mean", (0.5,)), ("initial_mean", (0, float("inf"))), ("slope_min", 0.0)],
+)
+def test_impossible_settings_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"'{name}' must"):
+        Settings.reference("digits", **{name: value})
 
 
 def test_each_layer_starts_with_weights_about_its_mean():
