@@ -4,9 +4,10 @@
 
 An output whose error never vanishes goes on demanding spikes. Is it because the output
 already fires in every bin that is left to it, from its first spike on? And how much of
-the gradient comes from hidden spikes whose slope is below the floor of 0.1 Hz, as those
-of neurons that were above threshold when their bin began can be? One row for each run
-folder, of the first 1,000 test samples and the last hidden layer.
+the gradient, which weighs each hidden spike with 1 / max(slope, 0.1 Hz), comes from the
+flattest crossings, and from neurons that were above threshold when their bin began and
+have no crossing in it, whose slope may be negative? One row for each run folder, of the
+first 1,000 test samples and the last hidden layer.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from bsnn.training.settings import Settings, make_network
 from bsnn.training.spiking_network import crossings
 
 N_SAMPLES = 1000
+FLOORS = 0.1, 5.0  # Hz; the first is that of the gradient unless it is told another
 
 
 def saturation(folder):
@@ -41,8 +43,8 @@ def saturation(folder):
     np.minimum.at(first, output.sample[of_label], output.step[of_label])
     count = output.counts()[np.arange(len(labels)), labels]
     short = count < settings.true
-    flat = slope < Settings.slope_min
-    weight = 1 / np.maximum(slope, Settings.slope_min)
+    weight = 1 / np.maximum(slope, FLOORS[0])
+    flat = {f"below_{floor:g}_hz": slope < floor for floor in FLOORS}
     return {
         "run": folder.path.name,
         "label_spikes": count.mean(),
@@ -52,8 +54,11 @@ def saturation(folder):
         ),
         "hidden_spikes": hidden.n_spikes / len(labels),
         "hidden_firing_in_half_of_the_bins": np.mean(hidden.counts() >= n_steps / 2),
-        "hidden_spikes_below_slope_min": np.mean(flat),
-        "their_share_of_1_over_slope": weight[flat].sum() / weight.sum(),
+        **{f"spikes_{below}": np.mean(these) for below, these in flat.items()},
+        **{
+            f"share_of_1_over_slope_{below}": weight[these].sum() / weight.sum()
+            for below, these in flat.items()
+        },
     }
 
 
