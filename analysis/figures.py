@@ -49,7 +49,8 @@ def make_figures(folder, out, *, dataset=None, load_weights=None):
         Which data set, if the sweep has several.
     load_weights : callable, optional
         Returns the trained weights (list of ndarray, Hz) of a run folder's path;
-        without it there is no figure of membrane potentials.
+        without it, or where it raises RunFolderError, there is no figure of membrane
+        potentials.
 
     Returns
     -------
@@ -107,7 +108,13 @@ def draw_pareto_losses(sweep):
     runs = with_published(sweep)
     if len(of_one_loss(runs)) == len(runs):
         raise NoData("no run has a spike penalty or other targets beside those without")
-    return _draw_pareto(sweep, runs)
+    figure, table, caption = _draw_pareto(sweep, runs)
+    names = (
+        " Penalty: price of a hidden spike. Targets: spikes asked of the label and of "
+        "the others. Mean: of each layer's initial weights, in Hz. Slope: the least in "
+        "the gradient, in Hz."
+    )
+    return figure, table, caption + names
 
 
 def _draw_pareto(sweep, runs):
@@ -281,7 +288,10 @@ def draw_membrane(sweep, load_weights):
     model = _model(sweep, run)
     if model is None:
         raise NoData(f"the config.json of {run.run} does not describe the model")
-    weights = load_weights(_path(sweep, run))
+    try:
+        weights = load_weights(_path(sweep, run))
+    except RunFolderError as error:
+        raise NoData(str(error)) from error
     figure, axes = plots.new_figure(2, height=3.2)
     parts = []
     for ax, layer, name in zip(axes, (0, -1), ("hidden", "output"), strict=True):

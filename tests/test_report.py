@@ -127,6 +127,15 @@ def test_one_run_folder_is_a_sweep_of_one(sweep):
     assert {"raster", "membrane"} <= {d.name for d in drawings}
 
 
+def test_a_checkpoint_that_cannot_be_read_costs_one_figure(sweep):
+    def load_weights(path):
+        raise RunFolderError(f"{path} is of another version")
+
+    drawings, skipped = figures.draw(tables.read_sweep(sweep[0]), load_weights)
+    assert skipped["membrane"].endswith("is of another version")
+    assert {d.name for d in drawings} == set(ALL) - {"membrane"}
+
+
 def test_published_runs_stand_beside_ours_of_the_same_data_set(tmp_path):
     sweep_folders.write_run(tmp_path, dataset="mnist", dt_ms=1.0)
     sweep = tables.read_sweep(tmp_path)
