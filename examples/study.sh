@@ -8,7 +8,7 @@
 # Runs go into FOLDER, pages with their figures and tables into RESULTS. The data sets
 # are read from BSNN_DATA; DATASETS="mnist fashion-mnist" leaves EMNIST out.
 set -eu
-folder=$1 results=$2 mode=${3:-full}
+here=$(dirname "$0") folder=$1 results=$2 mode=${3:-full}
 rules="grid quantised-event"
 set --  # from here on the runs on a grid as published
 
@@ -27,9 +27,12 @@ for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
         sweep --dt-ms 1 8 4 --rules $rules
         sweep --dt-ms 4 --spike-penalty 0.003 0.01 0.02
         sweep --dt-ms 4 8 12 --true 8 --false 2
-        sweep --dt-ms 4 8 12 --slope-min 5
         sweep --dt-ms 0 0.5 2 5 7 10 12 --rules $rules
         sweep --dt-ms 0 0.5 1 2 4 5 7 8 10 12 --rules $rules --seeds 1 2
+        sweep --dt-ms 1 4 8 12 --slope-min 5
+        sweep --dt-ms 4 8 --slope-min 5 --seeds 1 2
+        sweep --dt-ms 4 --slope-min 20
+        sweep --dt-ms 4 --slope-min 5 --spike-penalty 0.01 0.02 0.05
         ;;
     full,fashion-mnist)
         # The published runs of the event rule had these limits; the others need none.
@@ -37,24 +40,29 @@ for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
         sweep --dt-ms 8 1 4 5 0 --rules $rules $limits
         sweep --dt-ms 8 --spike-penalty 0.001 0.003
         sweep --dt-ms 8 1 --rules $rules $limits --seeds 1 2
-        sweep --dt-ms 8 --initial-mean 0 0 0.1 --seeds 0 1 2
-        sweep --dt-ms 8 --initial-mean 0 0 0.1 --slope-min 5
-        sweep --dt-ms 1 --rules quantised-event $limits \
-            --initial-mean 0 0 0.1 --seeds 1
-        page=$dataset-start  # how many labels are silent after an epoch
+        awake="--initial-mean 0 0 0.1"  # outputs that fire before training
+        sweep --dt-ms 8 $awake --seeds 0 1 2
+        sweep --dt-ms 1 $awake --rules quantised-event $limits --seeds 1
+        sweep --dt-ms 8 $awake --slope-min 5 --seeds 0 1 2
+        sweep --dt-ms 1 $awake --slope-min 5
+        sweep --dt-ms 8 $awake --slope-min 5 --spike-penalty 0.001 0.003
+        page=$dataset-start  # how many outputs are silent before and after an epoch
         start="--epochs 1 --dt-ms 8 --seeds 0 1 2 3 4 5 6 7 8 9 10 11"
         sweep $start
-        sweep $start --initial-mean 0 0 0.1
-        report
+        sweep $start $awake
+        (set -x; python "$here/silent_outputs.py" "$folder/$page"/*_seed*[0-9] \
+            --out "$results/silent_outputs.csv")
         page=$dataset
         ;;
     full,emnist)
         sweep --dt-ms 1 8 4 0 10 --rules $rules
         sweep --dt-ms 4 8 --spike-penalty 0.003 0.01
         sweep --dt-ms 8 --true 8 --false 2
+        sweep --dt-ms 4 8 --rules grid --seeds 1 2
         sweep --dt-ms 8 10 4 1 --slope-min 5
-        sweep --dt-ms 8 --slope-min 1
-        sweep --dt-ms 8 --slope-min 2
+        sweep --dt-ms 4 8 --slope-min 5 --seeds 1 2
+        for slope in 1 2 20; do sweep --dt-ms 8 --slope-min $slope; done
+        sweep --dt-ms 4 --slope-min 5 --spike-penalty 0.003 0.01 0.03
         ;;
     esac
     for run in "$folder"/$dataset/*_grid_dt*_seed0; do
@@ -69,5 +77,4 @@ for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
     done
     report
 done
-(set -x; python "$(dirname "$0")/saturation.py" "$@" \
-    --out "$results/saturation.csv")
+(set -x; python "$here/saturation.py" "$@" --out "$results/saturation.csv")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,6 +178,21 @@ def test_saturation_agrees_with_the_summary(finished, tmp_path):
     hidden = finished.summary()["last"]["hidden_spikes"]
     assert row["hidden_spikes"] == pytest.approx(hidden, rel=1e-3)
     assert row["short_and_firing_in_every_bin_left"] <= row["short_of_target"] <= 1
+
+
+def test_silent_outputs_are_counted_before_and_after_training(finished, tmp_path):
+    """Outputs that only inhibition reaches are silent; those of the run are not."""
+    inhibited = tmp_path / "inhibited"
+    shutil.copytree(finished.path, inhibited)
+    config = {**finished.config(), "initial_mean": [0.0, -1.0]}
+    (inhibited / runs.CONFIG).write_text(json.dumps(config))
+    script = Path(__file__).parents[1] / "examples" / "silent_outputs.py"
+    out = tmp_path / "silent.csv"
+    command = [sys.executable, script, finished.path, inhibited, "--out", out]
+    subprocess.run(command, check=True)
+    table = runs.pd.read_csv(out)
+    assert table.silent_before.tolist() == [0, 10]
+    assert table.silent_after.tolist() == [finished.summary()["dead_labels"]] * 2
 
 
 def test_closed_standard_streams_do_no_harm(finished, tmp_path):

@@ -1,0 +1,48 @@
+"""Ask of runs how many of their outputs were silent before training, and after it.
+
+    python examples/silent_outputs.py RUN... --out silent_outputs.csv
+
+An output that fires for no sample has no spike time, so no gradient asks it to fire:
+it wakes only if the layers before it change enough. One row for each run folder, of all
+its test samples; the network before training is made again from the run's settings.
+"""
+
+import argparse
+
+import numpy as np
+import pandas as pd
+
+from bsnn import runs
+from bsnn.datasets import load_dataset
+from bsnn.encoding import encode_ttfs
+from bsnn.training.settings import Settings, make_network
+
+BATCH_SIZE = 1000
+
+
+def silent_outputs(folder):
+    """Return the row of one finished run."""
+    settings = Settings.from_config(folder.config(), workers=None)
+    dataset = load_dataset(settings.dataset).head(settings.n_train, settings.n_test)
+    images, summary = dataset.test_images, folder.summary()
+    fired = np.zeros(settings.layers[-1], bool)
+    with make_network(settings, settings.model()) as network:
+        for start in range(0, len(images), BATCH_SIZE):
+            inputs = encode_ttfs(images[start : start + BATCH_SIZE], network.model)
+            fired[network.simulate(inputs)[-1].neuron] = True
+    return {
+        "run": folder.path.name,
+        "silent_before": np.count_nonzero(~fired),
+        "silent_after": summary["dead_labels"],
+        "accuracy": summary["last"]["accuracy"],
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", nargs="+", help="finished run folders")
+    parser.add_argument("--out", required=True, help="CSV file to write")
+    arguments = parser.parse_args()
+    table = pd.DataFrame([silent_outputs(runs.RunFolder(run)) for run in arguments.run])
+    table.to_csv(arguments.out, index=False)
+    print(table.to_string(index=False))
