@@ -66,9 +66,10 @@ for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
         ;;
     esac
     for run in "$folder"/$dataset/*_grid_dt*_seed0; do
-        case $run in
+        case ${run##*_grid_dt} in
+        *_*_slope5_seed0) continue ;;
         *_slope5_seed0) set -- "$@" "$run"; continue ;;
-        *_grid_dt*_*_seed0) continue ;;  # another loss or start
+        *_*_seed0) continue ;;  # another loss or start
         esac
         set -- "$@" "$run"
         if [ $dataset = mnist ]; then
