@@ -10,26 +10,21 @@ have no crossing in it, whose slope may be negative? One row for each run folder
 first 1,000 test samples and the last hidden layer.
 """
 
-import argparse
-
 import numpy as np
-import pandas as pd
+import run_table
 
-from bsnn import runs
-from bsnn.datasets import load_dataset
 from bsnn.encoding import encode_ttfs
 from bsnn.training.checkpoint import load_checkpoint, restore_weights
 from bsnn.training.settings import Settings, make_network
 from bsnn.training.spiking_network import crossings
 
 N_SAMPLES = 1000
-FLOORS = 0.1, 5.0  # Hz; the first is that of the gradient unless it is told another
+FLOORS = Settings.slope_min, 5.0  # Hz; the first is the default
 
 
 def saturation(folder):
     """Return the row of one run on a grid."""
-    settings = Settings.from_config(folder.config(), workers=None)
-    dataset = load_dataset(settings.dataset).head(settings.n_train, settings.n_test)
+    settings, dataset = run_table.open_run(folder)
     labels = dataset.test_labels[:N_SAMPLES].astype(int)
     with make_network(settings, settings.model()) as network:
         restore_weights(network, load_checkpoint(folder))
@@ -63,10 +58,4 @@ def saturation(folder):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", nargs="+", help="run folders under the rule grid")
-    parser.add_argument("--out", required=True, help="CSV file to write")
-    arguments = parser.parse_args()
-    table = pd.DataFrame([saturation(runs.RunFolder(run)) for run in arguments.run])
-    table.to_csv(arguments.out, index=False, float_format="%.4g")
-    print(table.round(4).to_string(index=False))
+    run_table.main(__doc__, saturation)

@@ -7,23 +7,18 @@ it wakes only if the layers before it change enough. One row for each run folder
 its test samples; the network before training is made again from the run's settings.
 """
 
-import argparse
-
 import numpy as np
-import pandas as pd
+import run_table
 
-from bsnn import runs
-from bsnn.datasets import load_dataset
 from bsnn.encoding import encode_ttfs
-from bsnn.training.settings import Settings, make_network
+from bsnn.training.settings import make_network
 
 BATCH_SIZE = 1000
 
 
 def silent_outputs(folder):
     """Return the row of one finished run."""
-    settings = Settings.from_config(folder.config(), workers=None)
-    dataset = load_dataset(settings.dataset).head(settings.n_train, settings.n_test)
+    settings, dataset = run_table.open_run(folder)
     images, summary = dataset.test_images, folder.summary()
     fired = np.zeros(settings.layers[-1], bool)
     with make_network(settings, settings.model()) as network:
@@ -39,10 +34,4 @@ def silent_outputs(folder):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", nargs="+", help="finished run folders")
-    parser.add_argument("--out", required=True, help="CSV file to write")
-    arguments = parser.parse_args()
-    table = pd.DataFrame([silent_outputs(runs.RunFolder(run)) for run in arguments.run])
-    table.to_csv(arguments.out, index=False)
-    print(table.to_string(index=False))
+    run_table.main(__doc__, silent_outputs)

@@ -13,7 +13,6 @@ rules="grid quantised-event"
 set --  # from here on the runs on a grid as published
 
 sweep() { (set -x; bsnn sweep $dataset "$@" $smaller --out "$folder/$page"); }
-report() { (set -x; bsnn report "$folder/$page" --out "$results/$page.md"); }
 
 for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
     smaller="" page=$dataset
@@ -76,6 +75,6 @@ for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
             (set -x; bsnn evaluate "$run" --dt-ms 0 0.5 1 2 4 5 7 8 10 12)
         fi
     done
-    report
+    (set -x; bsnn report "$folder/$dataset" --out "$results/$dataset.md")
 done
 (set -x; python "$here/saturation.py" "$@" --out "$results/saturation.csv")

@@ -1,0 +1,27 @@
+"""A table with one row for each run folder, asked for on the command line."""
+
+import argparse
+
+import pandas as pd
+
+from bsnn.datasets import load_dataset
+from bsnn.runs import RunFolder
+from bsnn.training.settings import Settings
+
+
+def open_run(folder):
+    """Return settings and data set of a run."""
+    settings = Settings.from_config(folder.config(), workers=None)
+    dataset = load_dataset(settings.dataset)
+    return settings, dataset.head(settings.n_train, settings.n_test)
+
+
+def main(description, make_row):
+    """Write and show what `make_row` returns, a dict, for each `RunFolder`."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("run", nargs="+", help="finished run folders")
+    parser.add_argument("--out", required=True, help="CSV file to write")
+    arguments = parser.parse_args()
+    table = pd.DataFrame([make_row(RunFolder(run)) for run in arguments.run])
+    table.to_csv(arguments.out, index=False, float_format="%.4g")
+    print(table.round(4).to_string(index=False))
