@@ -185,7 +185,7 @@ def final_confidence(curves):
 
 
 def rule_name(config):
-    """Return how tables and figures call the rule and the loss of a run, and so on."""
+    """Return how tables and figures call a run: its rule, and what is no default."""
     name = config["rule"]
     if config["detect"] == "crossing":
         name += " + crossing"

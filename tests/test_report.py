@@ -10,6 +10,7 @@ import pytest
 from bsnn.analysis import figures, report, tables
 from bsnn.errors import RunFolderError
 from bsnn.runs import RunFolder
+from bsnn.training.settings import Settings
 
 from . import sweep_folders
 
@@ -256,6 +257,11 @@ def test_crossing_detection_is_a_rule_of_its_own(tmp_path):
     assert sweep.runs.rule.tolist() == ["grid + crossing"]
     (line,) = report.command_lines(sweep)
     assert "--rules grid " in line and line.endswith("--detect crossing")
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist", "emnist", "digits"])
+def test_the_defaults_of_a_training_add_nothing_to_its_rule(dataset):
+    assert tables.rule_name(Settings.reference(dataset).config()) == "grid"
 
 
 def test_another_loss_start_or_slope_is_a_series_of_its_own(tmp_path):

@@ -147,16 +147,15 @@ def test_an_output_that_starts_silent_learns_nothing_until_its_mean_is_raised(
 ):
     """A spike that does not exist has no time: no gradient can ask for it."""
     inputs, labels = batch
-    network.weights[1].data -= 1.0
-    before = network.weights[1].detach().clone()
-    for shift, silent in ((0, True), (1.5, False)):
+    before = network.weights[1].data
+    for shift, silent in ((-1.0, True), (0.5, False)):
         network.weights[1].data = before + shift
         network.zero_grad()
         layers = network(inputs)
         SpikeCountLoss()(layers, labels).backward()
         assert (layers[-1].counts().sum(0) == 0).tolist() == [silent] * 10
         assert (network.weights[1].grad == 0).all(0).tolist() == [silent] * 10
-    network.weights[1].data = before + 1.0
+    network.weights[1].data = before
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +177,8 @@ def test_saturation_agrees_with_the_summary(finished, tmp_path):
     hidden = finished.summary()["last"]["hidden_spikes"]
     assert row["hidden_spikes"] == pytest.approx(hidden, rel=1e-3)
     assert row["short_and_firing_in_every_bin_left"] <= row["short_of_target"] <= 1
+    for name in ("spikes", "share_of_1_over_slope"):
+        assert 0 <= row[f"{name}_below_0.1_hz"] <= row[f"{name}_below_5_hz"] <= 1
 
 
 def test_silent_outputs_are_counted_before_and_after_training(finished, tmp_path):
