@@ -204,8 +204,8 @@ def _load_weights(folder):
 
 
 def _bench(arguments):
-    from .training.bench import load_workload, run_bench
-    from .training.peers import check_peers
+    from .training.bench.measure import load_workload, run_bench
+    from .training.bench.peers import check_peers
     from .training.settings import Settings
 
     check_peers(arguments.against)
@@ -227,7 +227,7 @@ def _bench(arguments):
         return _scale(settings, workload, arguments)
     options = {"repeats": arguments.repeats, "peers": arguments.against}
     if settings.device == "cuda":
-        from .training.bench_gpu import REPLICAS, run_gpu_bench
+        from .training.bench.gpu import REPLICAS, run_gpu_bench
 
         report = run_gpu_bench(
             settings,
@@ -248,7 +248,7 @@ def _bench(arguments):
 
 def _scale(settings, workload, arguments):
     from .analysis.scaling import make_scaling_figures
-    from .training.bench_scale import run_scale
+    from .training.bench.scale import run_scale
 
     out = arguments.out or Path("scaling")
     rows = run_scale(settings, workload, repeats=arguments.repeats)

@@ -20,10 +20,10 @@ from bsnn.runs import versions
 from bsnn.simulator import n_cores
 from bsnn.stock import run_stock
 
-from .bench_report import PHASES, Report, Spread
-from .epoch import train_epoch
+from ..epoch import train_epoch
+from ..settings import make_network
 from .peers import run_peer
-from .settings import make_network
+from .report import PHASES, Report, Spread
 
 MIN_REPEATS = 5
 BATCHES = 20  # minibatches of a repeat, unless said otherwise

@@ -9,7 +9,8 @@ from bsnn.doctor import gpu_check
 from bsnn.encoding import encode_ttfs
 from bsnn.runs import versions
 
-from .bench import (
+from ..settings import make_network
+from .measure import (
     BATCHES,
     WARM_UP_BATCH_SIZE,
     WARM_UP_BATCHES,
@@ -21,8 +22,7 @@ from .bench import (
     measure_peer,
     same_spikes,
 )
-from .bench_report import GpuReport
-from .settings import make_network
+from .report import GpuReport
 
 REPLICAS = (1, 16, 64, 256, 1000)
 SAMPLES = 1000  # of a measurement, about

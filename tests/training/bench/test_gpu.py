@@ -9,8 +9,8 @@ import pytest
 
 from bsnn.cli import main
 from bsnn.doctor import gpu_check
-from bsnn.training import bench, bench_gpu, peers
-from bsnn.training.bench_report import PHASES, Spread
+from bsnn.training.bench import gpu, measure, peers
+from bsnn.training.bench.report import PHASES, Spread
 from bsnn.training.settings import make_network
 
 from .test_bench import TINY
@@ -20,7 +20,7 @@ SETTINGS = dataclasses.replace(TINY, device="cuda", workers=1)
 
 @pytest.fixture(scope="module")
 def workload():
-    return bench.load_workload("synthetic", n_inputs=20, seed=1)
+    return measure.load_workload("synthetic", n_inputs=20, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def report(workload, asked):
     missing = pytest.MonkeyPatch()
     missing.setattr(peers, "is_installed", lambda name: False)
     with missing.context():
-        return bench_gpu.run_gpu_bench(
+        return gpu.run_gpu_bench(
             SETTINGS,
             workload,
             replicas=(1, 6),
@@ -77,7 +77,7 @@ def test_both_targets_have_the_same_weights_and_input(report):
 
 @pytest.mark.cpp
 def test_a_given_batch_size_holds_for_every_number_of_replicas(workload):
-    report = bench_gpu.run_gpu_bench(
+    report = gpu.run_gpu_bench(
         SETTINGS,
         workload,
         replicas=[2, 3],
@@ -146,7 +146,7 @@ def test_a_peer_is_told_its_device(workload, monkeypatch):
         "spyx",
         model,
         [np.zeros(shape) for shape in model.weight_shapes],
-        bench.encode_ttfs(workload.images[:4], model),
+        measure.encode_ttfs(workload.images[:4], model),
         workload.labels[:4],
         learning_rate=0.1,
         target=(15, 3),
@@ -159,7 +159,7 @@ def test_a_peer_is_told_its_device(workload, monkeypatch):
 
 @pytest.mark.skipif(gpu_check().ok, reason="there is a GPU")
 def test_bench_without_gpu_is_refused_at_once(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "load_workload", lambda *_, **__: pytest.fail("late"))
+    monkeypatch.setattr(measure, "load_workload", lambda *_, **__: pytest.fail("late"))
     out = tmp_path / "bench.json"
     assert main(["bench", "--device", "cuda", "--out", str(out)]) == 1
     assert "no GPU was found" in capsys.readouterr().err
@@ -176,4 +176,4 @@ def test_replicas_need_the_gpu_stage(arguments, capsys):
 @pytest.mark.parametrize("replicas", [[], [4, 0]])
 def test_replicas_are_positive(replicas, workload):
     with pytest.raises(ValueError, match="'replicas' must name numbers above 0"):
-        bench_gpu.run_gpu_bench(SETTINGS, workload, replicas=replicas)
+        gpu.run_gpu_bench(SETTINGS, workload, replicas=replicas)

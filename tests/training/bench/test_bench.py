@@ -12,12 +12,13 @@ from bsnn.analysis import scaling
 from bsnn.analysis.plots import new_figure
 from bsnn.cli import main
 from bsnn.errors import BackendUnavailable, DataError, ProgramError
-from bsnn.training import SpikingNetwork, bench, peers
-from bsnn.training.bench_report import PHASES, Spread
-from bsnn.training.bench_scale import scale_points
+from bsnn.training import SpikingNetwork
+from bsnn.training.bench import measure, peers
+from bsnn.training.bench.report import PHASES, Spread
+from bsnn.training.bench.scale import scale_points
 from bsnn.training.settings import Settings
 
-from . import oracles
+from ... import oracles
 
 TINY = Settings.reference(
     "mnist",
@@ -32,20 +33,20 @@ TINY = Settings.reference(
 
 @pytest.fixture
 def workload():
-    return bench.load_workload("synthetic", n_inputs=20, seed=1)
+    return measure.load_workload("synthetic", n_inputs=20, seed=1)
 
 
 @pytest.fixture
 def batch(workload):
     model = TINY.model()
     images = workload.images[:4]
-    return model, bench.encode_ttfs(images, model), workload.labels[:4]
+    return model, measure.encode_ttfs(images, model), workload.labels[:4]
 
 
 @pytest.fixture(scope="module")
 def report():
-    workload = bench.load_workload("synthetic", n_inputs=20, seed=1)
-    return bench.run_bench(TINY, workload, repeats=5, batches=2, stock=False)
+    workload = measure.load_workload("synthetic", n_inputs=20, seed=1)
+    return measure.run_bench(TINY, workload, repeats=5, batches=2, stock=False)
 
 
 def test_spread_is_the_median_and_the_quartiles():
@@ -55,8 +56,8 @@ def test_spread_is_the_median_and_the_quartiles():
 
 def test_synthetic_input_is_as_much_as_that_of_mnist():
     model = Settings.reference("mnist").model()
-    drawn = bench.load_workload("synthetic", n_inputs=784, seed=0)
-    inputs = bench.encode_ttfs(drawn.images, model)
+    drawn = measure.load_workload("synthetic", n_inputs=784, seed=0)
+    inputs = measure.encode_ttfs(drawn.images, model)
     assert inputs.n_spikes / inputs.n_samples == pytest.approx(150, rel=0.02)
     # Uniform over the 100 ms of the encoding: its quarters hold as many spikes.
     quarters = np.bincount(inputs.step // 25, minlength=5) / inputs.n_spikes
@@ -125,7 +126,7 @@ def test_stock_brian2_spikes_as_the_resident_program(batch):
     model, inputs, _ = batch
     with SpikingNetwork(model, seed=3, workers=2, precision="double") as network:
         weights = [weight.detach().numpy() for weight in network.weights]
-        found = bench.compare_stock(network, weights, inputs, "double", 2)
+        found = measure.compare_stock(network, weights, inputs, "double", 2)
         ours = network.simulate(inputs)
     assert found["n_samples"] == 4
     assert min(found["spikes"]) > 0
@@ -146,8 +147,8 @@ def test_one_displaced_spike_is_a_difference():
             dt=1e-3,
         )
 
-    assert bench.same_spikes(spikes([4, 5, 6]), spikes([4, 5, 6]))
-    assert not bench.same_spikes(spikes([4, 5, 6]), spikes([4, 5, 7]))
+    assert measure.same_spikes(spikes([4, 5, 6]), spikes([4, 5, 6]))
+    assert not measure.same_spikes(spikes([4, 5, 6]), spikes([4, 5, 7]))
 
 
 def test_a_missing_peer_says_how_to_install_it(batch, monkeypatch):
@@ -162,7 +163,7 @@ def test_a_missing_peer_says_how_to_install_it(batch, monkeypatch):
 @pytest.mark.cpp
 def test_a_missing_peer_leaves_the_other_measurements(workload, monkeypatch):
     monkeypatch.setattr(peers, "is_installed", lambda name: False)
-    found = bench.run_bench(
+    found = measure.run_bench(
         TINY, workload, repeats=5, batches=1, stock=False, peers=["spyx"]
     )
     (peer,) = found.peers
@@ -303,8 +304,8 @@ def test_impossible_arguments_are_told(arguments, message, capsys):
 
 def test_mnist_that_is_asked_for_must_be_there(tmp_path, monkeypatch):
     with pytest.raises(DataError):
-        bench.load_workload("mnist", n_inputs=784, seed=0, data_dir=tmp_path)
+        measure.load_workload("mnist", n_inputs=784, seed=0, data_dir=tmp_path)
     with pytest.raises(ValueError, match="'workload' must be mnist or synthetic"):
-        bench.load_workload("fashion", n_inputs=784, seed=0)
-    drawn = bench.load_workload(None, n_inputs=784, seed=0, data_dir=tmp_path)
+        measure.load_workload("fashion", n_inputs=784, seed=0)
+    drawn = measure.load_workload(None, n_inputs=784, seed=0, data_dir=tmp_path)
     assert drawn.name == "synthetic"
