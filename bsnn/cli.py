@@ -204,8 +204,9 @@ def _load_weights(folder):
 
 
 def _bench(arguments):
-    from .training.bench.measure import load_workload, run_bench
+    from .training.bench.cpu import run_bench
     from .training.bench.peers import check_peers
+    from .training.bench.workload import load_workload
     from .training.settings import Settings
 
     check_peers(arguments.against)

@@ -119,7 +119,7 @@ def same_gradient():
 def speed():
     """The bench over R, with the bars on its last row, and the cost without graphs."""
     from bsnn.training.bench.gpu import REPLICAS, run_gpu_bench
-    from bsnn.training.bench.measure import load_workload
+    from bsnn.training.bench.workload import load_workload
     from bsnn.training.settings import Settings
 
     settings = Settings.reference("mnist", device="cuda")

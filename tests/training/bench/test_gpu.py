@@ -2,25 +2,19 @@
 
 import dataclasses
 import json
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from bsnn.cli import main
 from bsnn.doctor import gpu_check
-from bsnn.training.bench import gpu, measure, peers
-from bsnn.training.bench.report import PHASES, Spread
+from bsnn.training.bench import gpu, peers
+from bsnn.training.bench.measure import PHASES
+from bsnn.training.bench.report import Spread
 from bsnn.training.settings import make_network
 
-from .test_bench import TINY
+from .conftest import TINY
 
 SETTINGS = dataclasses.replace(TINY, device="cuda", workers=1)
-
-
-@pytest.fixture(scope="module")
-def workload():
-    return measure.load_workload("synthetic", n_inputs=20, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -131,35 +125,10 @@ def test_the_table_has_a_row_for_each_number_of_replicas(report):
     assert not dataclasses.replace(shown, setting=single).unequal
 
 
-def test_a_peer_is_told_its_device(workload, monkeypatch):
-    sent = {}
-
-    def run(command, *, env, **_):
-        with np.load(command[-1]) as case:
-            sent.update(json.loads(str(case["case"])), jax=env["JAX_PLATFORMS"])
-        return SimpleNamespace(returncode=0, stdout='{"spikes": []}')
-
-    monkeypatch.setattr(peers, "is_installed", lambda name: True)
-    monkeypatch.setattr(peers, "subprocess", SimpleNamespace(run=run))
-    model = TINY.model()
-    peers.run_peer(
-        "spyx",
-        model,
-        [np.zeros(shape) for shape in model.weight_shapes],
-        measure.encode_ttfs(workload.images[:4], model),
-        workload.labels[:4],
-        learning_rate=0.1,
-        target=(15, 3),
-        n_threads=1,
-        repeats=5,
-        device="cuda",
-    )
-    assert (sent["device"], sent["jax"]) == ("cuda", "cuda")
-
-
 @pytest.mark.skipif(gpu_check().ok, reason="there is a GPU")
 def test_bench_without_gpu_is_refused_at_once(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(measure, "load_workload", lambda *_, **__: pytest.fail("late"))
+    late = "bsnn.training.bench.workload.load_workload"
+    monkeypatch.setattr(late, lambda *_, **__: pytest.fail("late"))
     out = tmp_path / "bench.json"
     assert main(["bench", "--device", "cuda", "--out", str(out)]) == 1
     assert "no GPU was found" in capsys.readouterr().err
