@@ -161,7 +161,7 @@ def _train(settings, dataset):
     """Return the best accuracy and the seconds of the fastest epoch."""
     from bsnn.analysis import Measurement
     from bsnn.runs import RunFolder
-    from bsnn.training.loop import train
+    from bsnn.training.experiments.loop import train
 
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder) / "run")

@@ -3,8 +3,8 @@
 import logging
 
 from bsnn.runs import versions
+from bsnn.training.settings import make_network
 
-from ..settings import make_network
 from .compare import compare_stock, measure_peer
 from .describe import benchable_model, describe_machine, describe_setting
 from .measure import BATCHES, WARM_UP_BATCHES, Bench, measure_build, measure_memory

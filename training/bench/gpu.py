@@ -8,8 +8,8 @@ import torch
 from bsnn.doctor import gpu_check
 from bsnn.encoding import encode_ttfs
 from bsnn.runs import versions
+from bsnn.training.settings import make_network
 
-from ..settings import make_network
 from .compare import measure_peer, same_spikes
 from .describe import benchable_model, describe_machine, describe_setting
 from .measure import BATCHES, WARM_UP_BATCHES, Bench, measure_build

@@ -11,9 +11,9 @@ import torch
 from bsnn.builds import cache_dir
 from bsnn.encoding import encode_ttfs
 from bsnn.program import build_program
+from bsnn.training.experiments.epoch import train_epoch
+from bsnn.training.settings import make_network
 
-from ..epoch import train_epoch
-from ..settings import make_network
 from .report import Spread
 
 PHASES = ("encode", "exchange", "simulate", "gradient", "optimiser")
