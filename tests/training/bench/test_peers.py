@@ -1,5 +1,6 @@
 """Peers take the same network and batch; one that is missing says how to get it."""
 
+import importlib.util
 import json
 from types import SimpleNamespace
 
@@ -81,6 +82,11 @@ def test_a_peer_in_a_process_of_its_own_spikes_as_the_model(
     assert min(ours) > 0 and found["spikes"] == ours
     assert len(found["forward_seconds"]) == len(found["training_seconds"]) == 5
     assert found["peak_memory"] > 0
+
+
+@pytest.mark.parametrize("name", peers.PEERS)
+def test_each_peer_is_a_file_of_that_name(name):
+    assert importlib.util.find_spec(f"{peers.__name__}.{name}")
 
 
 @pytest.mark.parametrize("name", peers.PEERS)
