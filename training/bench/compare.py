@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from bsnn.errors import BsnnError
-from bsnn.simulator import n_cores
+from bsnn.machine import n_cores
 from bsnn.stock import run_stock
 
 from .measure import timed_runs

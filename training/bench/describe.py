@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from bsnn.equations import time_rules
-from bsnn.simulator import n_cores
+from bsnn.machine import n_cores
 
 from .measure import WARM_UP_BATCHES
 

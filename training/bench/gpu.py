@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import torch
 
-from bsnn.doctor import gpu_check
 from bsnn.encoding import encode_ttfs
+from bsnn.machine import find_gpus
 from bsnn.runs import versions
 from bsnn.training.settings import make_network
 
@@ -68,7 +68,7 @@ def run_gpu_bench(
     if not replicas or min(replicas) < 1:
         raise ValueError(f"'replicas' must name numbers above 0, got {replicas}.")
     model = benchable_model(settings, repeats)
-    machine = {**describe_machine(), "gpu": gpu_check().found}
+    machine = {**describe_machine(), "gpu": find_gpus() or "none"}
     weights = _trained_weights(settings, model, workload, make)
     points = []
     for number in replicas:

@@ -18,8 +18,9 @@ from bsnn.brian2_files import remove_brian2_files
 from bsnn.builds import compiler
 from bsnn.equations import time_rules
 from bsnn.errors import RunFolderError
+from bsnn.machine import n_cores
 from bsnn.runs import RunFolder
-from bsnn.simulator import check_model, n_cores
+from bsnn.simulator import check_model
 from bsnn.training.settings import Settings
 
 from .cluster import run_on_cluster

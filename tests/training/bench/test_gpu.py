@@ -6,7 +6,7 @@ import json
 import pytest
 
 from bsnn.cli import main
-from bsnn.doctor import gpu_check
+from bsnn.machine import find_gpus
 from bsnn.training.bench import gpu, peers
 from bsnn.training.bench.measure import PHASES
 from bsnn.training.bench.report import Spread
@@ -87,7 +87,7 @@ def test_a_given_batch_size_holds_for_every_number_of_replicas(workload):
 def test_the_report_survives_json(report):
     found = json.loads(report.to_json())
     assert list(found) == [field.name for field in dataclasses.fields(report)]
-    assert found["machine"]["gpu"] == gpu_check().found
+    assert found["machine"]["gpu"] == (find_gpus() or "none")
     assert found["points"][1]["cuda"]["forward"]["n"] == 5
     assert found["setting"]["n_synapses"] == 900
     assert "pip install snntorch" in found["peers"][0]["error"]
@@ -125,7 +125,7 @@ def test_the_table_has_a_row_for_each_number_of_replicas(report):
     assert not dataclasses.replace(shown, setting=single).unequal
 
 
-@pytest.mark.skipif(gpu_check().ok, reason="there is a GPU")
+@pytest.mark.skipif(bool(find_gpus()), reason="there is a GPU")
 def test_bench_without_gpu_is_refused_at_once(capsys, tmp_path, monkeypatch):
     late = "bsnn.training.bench.workload.load_workload"
     monkeypatch.setattr(late, lambda *_, **__: pytest.fail("late"))
