@@ -68,7 +68,7 @@ def make_scaling_figures(rows, out):
     Parameters
     ----------
     rows : sequence of dict
-        What `bsnn.training.bench_scale.run_scale` returned.
+        What `bsnn.training.bench.scale.run_scale` returned.
     out : path
         Folder of the figures ``scaling_time`` and ``scaling_memory``.
 

@@ -16,7 +16,7 @@ _HOME = {
     "Spikes": ".spikes",
     "encode_ttfs": ".encoding",
     "load_dataset": ".datasets",
-    "make_simulator": ".simulator",
+    "make_simulator": ".choose",
 }
 __all__ = [*_HOME]
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

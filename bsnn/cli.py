@@ -94,8 +94,8 @@ def _train(arguments):
     from .analysis import Measurement, console_table, read_sweep
     from .datasets import load_dataset
     from .runs import RunFolder
-    from .training.loop import train
-    from .training.sweep import cell_name
+    from .training.experiments.loop import train
+    from .training.experiments.sweep import cell_name
 
     settings = _settings_of(arguments, "dt_ms", "rule", "seed", "workers")
     dataset = load_dataset(settings.dataset, data_dir=arguments.data_dir)
@@ -116,7 +116,7 @@ def _train(arguments):
 def _sweep(arguments):
     from .analysis import Measurement, console_table, read_sweep
     from .datasets import data_folder, load_dataset
-    from .training.sweep import make_cells, run_sweep
+    from .training.experiments.sweep import make_cells, run_sweep
 
     base = _settings_of(arguments, axes=["spike_penalty"])
     folder, is_cache = data_folder(arguments.data_dir)
@@ -153,7 +153,7 @@ def _evaluate(arguments):
     from .analysis import Measurement
     from .datasets import load_dataset
     from .runs import RunFolder
-    from .training.evaluation import evaluate_run
+    from .training.experiments.evaluation import evaluate_run
 
     folder = RunFolder(arguments.run)
     rows = evaluate_run(
@@ -195,7 +195,7 @@ def _report(arguments):
 def _load_weights(folder):
     from .model import Model
     from .runs import RunFolder
-    from .training.checkpoint import check_fits, load_checkpoint
+    from .training.experiments.checkpoint import check_fits, load_checkpoint
 
     run = RunFolder(folder)
     state = load_checkpoint(run)
@@ -204,8 +204,9 @@ def _load_weights(folder):
 
 
 def _bench(arguments):
-    from .training.bench import load_workload, run_bench
-    from .training.peers import check_peers
+    from .training.bench.cpu import run_bench
+    from .training.bench.peers import check_peers
+    from .training.bench.workload import load_workload
     from .training.settings import Settings
 
     check_peers(arguments.against)
@@ -227,7 +228,7 @@ def _bench(arguments):
         return _scale(settings, workload, arguments)
     options = {"repeats": arguments.repeats, "peers": arguments.against}
     if settings.device == "cuda":
-        from .training.bench_gpu import REPLICAS, run_gpu_bench
+        from .training.bench.gpu import REPLICAS, run_gpu_bench
 
         report = run_gpu_bench(
             settings,
@@ -248,7 +249,7 @@ def _bench(arguments):
 
 def _scale(settings, workload, arguments):
     from .analysis.scaling import make_scaling_figures
-    from .training.bench_scale import run_scale
+    from .training.bench.scale import run_scale
 
     out = arguments.out or Path("scaling")
     rows = run_scale(settings, workload, repeats=arguments.repeats)

@@ -1,12 +1,11 @@
 """The clock-driven simulator on a GPU: replicas of one Brian2 network side by side."""
 
 import re
-import subprocess
-import sys
 
 from .cuda_program import build_cuda_program
 from .errors import BackendUnavailable
 from .grid import GridSimulator
+from .machine import GPU_NEEDED, find_gpus, n_multiprocessors
 
 # Replicas for each multiprocessor: about a thousand on a large card.
 REPLICAS_PER_MULTIPROCESSOR = 8
@@ -22,26 +21,18 @@ def require_gpu():
     BackendUnavailable
         If there is no GPU.
     """
-    from .doctor import gpu_check
-
-    check = gpu_check()
-    if not check.ok:
+    gpus = find_gpus()
+    if not gpus:
         raise BackendUnavailable(
-            f"'device' must be 'cpp' here: no GPU was found. {check.remedy}; "
+            f"'device' must be 'cpp' here: no GPU was found. {GPU_NEEDED}; "
             "`bsnn doctor` says more."
         )
-    return float(re.search(r",\s*(\d+\.\d+)", check.found)[1])
+    return float(re.search(r",\s*(\d+\.\d+)", gpus)[1])
 
 
 def default_replicas():
     """Return how many replicas keep the first GPU busy."""
-    code = (
-        "import ctypes as c; d = c.CDLL('libcuda.so.1'); d.cuInit(0); n = c.c_int(); "
-        "f = d.cuDeviceGetAttribute(c.byref(n), 16, 0); print(n.value)"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    n = int(run.stdout) if run.returncode == 0 and run.stdout.strip().isdigit() else 0
-    return REPLICAS_PER_MULTIPROCESSOR * n or DEFAULT_REPLICAS
+    return REPLICAS_PER_MULTIPROCESSOR * n_multiprocessors() or DEFAULT_REPLICAS
 
 
 class CudaSimulator(GridSimulator):

@@ -11,6 +11,7 @@ from pathlib import Path
 from .builds import build_once, fingerprint, run_tool
 from .cuda_tools import find_nvcc, find_packaged_curand
 from .errors import BackendUnavailable
+from .machine import n_cores
 from .program import (
     NATIVE,
     PRECISIONS,
@@ -19,7 +20,6 @@ from .program import (
     serve_call,
     structure,
 )
-from .simulator import n_cores
 
 # Without -use_fast_math, so that exponentials round as on the CPU.
 NVCC_FLAGS = ["-w", "-std=c++17", "-O3"]

@@ -1,12 +1,9 @@
 """What works on this machine, and how to mend what does not."""
 
 import importlib.metadata
-import os
 import platform
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -21,10 +18,10 @@ from .cuda_tools import find_nvcc, find_packaged_curand
 from .datasets import available_emnist, data_folder, load_dataset
 from .errors import BackendUnavailable, DataError
 from .image_files import IMAGE_SETS, locate
+from .machine import GPU_NEEDED, TIMEOUT, ask, find_gpus
 
 PACKAGES = ("brian2", "numpy", "torch")
 OLDEST_CUDA = 12
-TIMEOUT = 60.0  # seconds that a program may take to answer
 TRIAL_FLAGS = ("-std=c++17", "-O3", "-march=native")
 TRIAL_PROGRAM = (
     "#include <vector>\nint main() { return std::vector<int>(3).size() - 3; }"
@@ -83,11 +80,6 @@ def examine(data_dir=None, *, timeout=TIMEOUT) -> list[Check]:
         return list(pool.map(lambda look: look(), looks))
 
 
-def gpu_check(timeout=TIMEOUT) -> Check:
-    """Return the check for a GPU alone."""
-    return _gpu(timeout)
-
-
 def usable(checks) -> bool:
     """Return whether everything that bsnn cannot do without is in order."""
     return all(check.ok for check in checks if check.required)
@@ -132,7 +124,7 @@ def _package(name, timeout):
             return check(
                 False, found, "pip install 'numpy<2.4'; Brian2 < 2.10 needs it"
             )
-    status, output = _run([sys.executable, "-P", "-c", f"import {name}"], timeout)
+    status, output = ask([sys.executable, "-P", "-c", f"import {name}"], timeout)
     if status != 0:
         reason = output[-1] if output else f"exit status {status}"
         remedy = f"pip install --force-reinstall {name}"
@@ -158,7 +150,7 @@ def _compiler(timeout):
         command = builds.compiler()
     except BackendUnavailable as error:
         return check(False, "none that works", str(error))
-    versions = [_run([tool, "--version"], timeout)[1] for tool in (command[0], "make")]
+    versions = [ask([tool, "--version"], timeout)[1] for tool in (command[0], "make")]
     found = ", ".join(lines[0] for lines in versions if lines)
     try:
         status, output = _run_trial([*command, *TRIAL_FLAGS], timeout)
@@ -176,14 +168,14 @@ def _compiler(timeout):
 
 
 def _run_trial(command, timeout):
-    """Compile the trial program in the build cache and run it, as `_run` does."""
+    """Compile the trial program in the build cache and run it, as `ask` does."""
     folder = builds.cache_dir()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         source, program = Path(scratch) / "trial.cpp", Path(scratch) / "trial"
         source.write_text(TRIAL_PROGRAM)
-        status, output = _run([*command, str(source), "-o", str(program)], timeout)
-        return _run([str(program)], timeout) if status == 0 else (status, output)
+        status, output = ask([*command, str(source), "-o", str(program)], timeout)
+        return ask([str(program)], timeout) if status == 0 else (status, output)
 
 
 def _cache():
@@ -243,7 +235,7 @@ def _brian2cuda():
 
 def _nvcc(timeout):
     path = find_nvcc()
-    status, output = _run([path, "--version"], timeout) if path else (None, [])
+    status, output = ask([path, "--version"], timeout) if path else (None, [])
     release = [line for line in output if re.search(r"release \d+", line)]
     works = status == 0 and bool(release)
     return Check(
@@ -257,14 +249,12 @@ def _nvcc(timeout):
 
 
 def _gpu(timeout):
-    query = "--query-gpu=name,compute_cap,memory.total"
-    status, output = _run(["nvidia-smi", query, "--format=csv,noheader"], timeout)
-    ok = status == 0 and bool(output) and "," in output[0]
+    found = find_gpus(timeout)
     return Check(
         name="GPU",
-        ok=ok,
-        found="; ".join(output) if ok else "none",
-        remedy="--device cuda needs an NVIDIA GPU that nvidia-smi shows",
+        ok=bool(found),
+        found=found or "none",
+        remedy=GPU_NEEDED,
         required=False,
     )
 
@@ -276,7 +266,7 @@ def _curand(timeout):
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "trial.cu"
         source.write_text("#include <curand.h>\n")
-        if nvcc and _run([nvcc, "-E", str(source)], timeout)[0] == 0:
+        if nvcc and ask([nvcc, "-E", str(source)], timeout)[0] == 0:
             found = "in the CUDA toolkit"
     return Check(
         name="curand headers",
@@ -289,7 +279,7 @@ def _curand(timeout):
 
 def _torch_cuda(timeout):
     code = "import torch; print(torch.version.cuda, torch.cuda.is_available())"
-    status, output = _run([sys.executable, "-P", "-c", code], timeout)
+    status, output = ask([sys.executable, "-P", "-c", code], timeout)
     version, usable = output[-1].split() if status == 0 and output else ("None", "")
     built = f"built for CUDA {version}" if version != "None" else "built for the CPU"
     return Check(
@@ -300,27 +290,3 @@ def _torch_cuda(timeout):
         "driver as new; until then gradients are computed on the CPU",
         required=False,
     )
-
-
-def _run(command, timeout):
-    """Return a program's exit status, None if it has none in time, and its lines."""
-    # Into a file: a pipe stays open as long as any child of the program lives.
-    with tempfile.TemporaryFile("w+", errors="replace") as output:
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            return None, [f"{command[0]}: {error.strerror}"]
-        try:
-            status = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return None, [f"no answer within {timeout:g} s"]
-        output.seek(0)
-        return status, [line.strip() for line in output if line.strip()]

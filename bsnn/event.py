@@ -13,7 +13,8 @@ import numpy as np
 
 from .builds import load_kernel
 from .equations import time_rules
-from .simulator import Simulator, check_model, n_cores
+from .machine import n_cores
+from .simulator import Simulator, check_model
 from .spikes import Spikes
 
 KERNEL = Path(__file__).parent / "native" / "event.cpp"

@@ -6,9 +6,10 @@ import os
 import numpy as np
 
 from .equations import time_rules
+from .machine import n_cores
 from .program import PRECISIONS, PROJECTIONS, build_program
 from .resident import ResidentProgram, Segment, aligned
-from .simulator import Simulator, n_cores
+from .simulator import Simulator
 from .spikes import Spikes
 from .supervision import SupervisedProgram
 

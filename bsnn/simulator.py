@@ -1,6 +1,5 @@
-"""The common face of the simulators, and the choice between them."""
+"""The common face of the simulators."""
 
-import os
 from abc import ABC, abstractmethod
 
 import numpy as np
@@ -8,15 +7,8 @@ import numpy as np
 from .equations import cuba_lif, time_rules
 from .errors import NumbersError
 
-DEVICES = ("cpp", "cuda")
 # In Hz. The sum of a billion such spikes is still a number in single precision.
 LARGEST_WEIGHT = 1e18
-
-
-def n_cores():
-    """Return the number of cores this process may use: BSNN_THREADS, else all."""
-    given = os.environ.get("BSNN_THREADS")
-    return int(given) if given else len(os.sched_getaffinity(0))
 
 
 class Simulator(ABC):
@@ -145,33 +137,3 @@ def check_model(model):
                 f"{model.rule!r}, got {p['tau_mem']} s and {p['tau_syn']} s; "
                 f"use the rule '{time_rules.GRID}'."
             )
-
-
-def make_simulator(model, *, workers=None, device="cpp", **options):
-    """Return the simulator of the model's rule.
-
-    Parameters
-    ----------
-    model : Model
-    workers : int, optional
-        Processes or threads that share the batch; one per core unless given.
-    device : {"cpp", "cuda"}
-        "cuda" needs the rule "grid" and a GPU; nothing falls back to "cpp".
-    **options
-        For the rule "grid", the options of `GridSimulator` or `CudaSimulator`.
-    """
-    if device not in DEVICES:
-        raise ValueError(
-            f"'device' must be one of {', '.join(DEVICES)}, got {device!r}."
-        )
-    if device == "cuda":
-        if model.rule != time_rules.GRID:
-            raise ValueError(
-                f"'device' must be 'cpp' under the rule {model.rule!r}, got 'cuda'."
-            )
-        from .cuda import CudaSimulator as Kind
-    elif model.rule == time_rules.GRID:
-        from .grid import GridSimulator as Kind
-    else:
-        from .event import EventSimulator as Kind
-    return Kind(model, workers=workers, **options)

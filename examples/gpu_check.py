@@ -20,7 +20,7 @@ import bsnn
 from bsnn.cuda import CudaSimulator, require_gpu
 from bsnn.errors import BsnnError
 from bsnn.grid import GridSimulator
-from bsnn.training.peers import is_installed
+from bsnn.training.bench.peers import is_installed
 
 FORWARD = 50_000  # samples/s at R = 1000
 EPOCH = 5  # seconds, MNIST in batches of 1000
@@ -118,8 +118,8 @@ def same_gradient():
 
 def speed():
     """The bench over R, with the bars on its last row, and the cost without graphs."""
-    from bsnn.training.bench import load_workload
-    from bsnn.training.bench_gpu import REPLICAS, run_gpu_bench
+    from bsnn.training.bench.gpu import REPLICAS, run_gpu_bench
+    from bsnn.training.bench.workload import load_workload
     from bsnn.training.settings import Settings
 
     settings = Settings.reference("mnist", device="cuda")
@@ -161,7 +161,7 @@ def _train(settings, dataset):
     """Return the best accuracy and the seconds of the fastest epoch."""
     from bsnn.analysis import Measurement
     from bsnn.runs import RunFolder
-    from bsnn.training.loop import train
+    from bsnn.training.experiments.loop import train
 
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder) / "run")

@@ -14,7 +14,7 @@ import numpy as np
 import run_table
 
 from bsnn.encoding import encode_ttfs
-from bsnn.training.checkpoint import load_checkpoint, restore_weights
+from bsnn.training.experiments.checkpoint import load_checkpoint, restore_weights
 from bsnn.training.settings import Settings, make_network
 from bsnn.training.spiking_network import crossings
 

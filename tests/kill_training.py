@@ -12,7 +12,7 @@ from bsnn import runs
 from bsnn.analysis import Measurement
 from bsnn.builds import cache_dir
 from bsnn.training import SpikingNetwork
-from bsnn.training.loop import train
+from bsnn.training.experiments.loop import train
 from bsnn.training.settings import Settings
 
 EPOCHS, N_TRAIN, N_TEST, BATCH_SIZE = 4, 400, 50, 25

@@ -12,21 +12,21 @@ import pytest
 from brian2 import ms
 
 import bsnn
+from bsnn.choose import make_simulator
 from bsnn.cli import main
 from bsnn.cuda import CudaSimulator
 from bsnn.cuda_program import build_cuda_program, generate_cuda_project
 from bsnn.cuda_tools import find_nvcc, find_packaged_curand
-from bsnn.doctor import gpu_check
 from bsnn.errors import BackendUnavailable, ProgramError
 from bsnn.grid import GridSimulator
+from bsnn.machine import find_gpus
 from bsnn.program import structure
-from bsnn.simulator import make_simulator
 
 from .cuda_on_host import compile_for_host
 from .test_grid import draw, make_model
 
 NO_BRIAN2CUDA = importlib.util.find_spec("brian2cuda") is None
-NO_GPU = not gpu_check().ok
+NO_GPU = not find_gpus()
 COMPILE_LIMIT = 300  # seconds of the processor, whatever else it does
 needs_brian2cuda = pytest.mark.skipif(
     NO_BRIAN2CUDA, reason="brian2cuda is not installed"

@@ -13,8 +13,8 @@ import torch
 from bsnn import cli, runs
 from bsnn.builds import SPACE_NEEDED, build_once
 from bsnn.errors import BuildError, RunFolderError
-from bsnn.training import loop
-from bsnn.training.checkpoint import load_checkpoint
+from bsnn.training.experiments import loop
+from bsnn.training.experiments.checkpoint import load_checkpoint
 
 from .kill_training import train_digits
 from .untrusted import make_readers, write_checkpoint
@@ -25,7 +25,7 @@ RUN = "digits --dt-ms 2 --epochs 2 --n-train 200 --n-test 50 --workers 1".split(
 TRAIN = """
 import sys
 from bsnn.cli import main
-from bsnn.training import loop
+from bsnn.training.experiments import loop
 
 def happen():
     {happen}

@@ -17,7 +17,7 @@ from bsnn.builds import cache_dir
 from bsnn.errors import ProgramError, RunFolderError
 from bsnn.resident import ResidentProgram
 from bsnn.training import SpikingNetwork
-from bsnn.training.checkpoint import load_checkpoint
+from bsnn.training.experiments.checkpoint import load_checkpoint
 
 from .kill_training import (
     BATCH_SIZE,

@@ -19,10 +19,10 @@ from bsnn.analysis import read_sweep
 from bsnn.cli import main
 from bsnn.errors import RunFolderError
 from bsnn.runs import RunFolder
-from bsnn.training import cluster
-from bsnn.training.checkpoint import load_checkpoint
+from bsnn.training.experiments import cluster
+from bsnn.training.experiments.checkpoint import load_checkpoint
+from bsnn.training.experiments.sweep import LOCK, cell_name, check_cells, make_cells
 from bsnn.training.settings import Settings
-from bsnn.training.sweep import LOCK, cell_name, check_cells, make_cells
 
 from .processes import assert_none_left
 

@@ -19,7 +19,7 @@ from bsnn.analysis import Measurement
 from bsnn.cli import main
 from bsnn.errors import RunFolderError
 from bsnn.training import SpikeCountLoss, SpikingNetwork
-from bsnn.training.checkpoint import load_checkpoint
+from bsnn.training.experiments.checkpoint import load_checkpoint
 from bsnn.training.settings import Settings, make_network
 
 pytestmark = pytest.mark.cpp

@@ -19,7 +19,7 @@ from bsnn import runs
 from bsnn.analysis import figures, read_sweep
 from bsnn.errors import RunFolderError
 from bsnn.runs import RunFolder, load_spikes, save_spikes
-from bsnn.training.checkpoint import load_checkpoint
+from bsnn.training.experiments.checkpoint import load_checkpoint
 from bsnn.training.settings import Settings
 
 from . import sweep_folders

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bsnn.workers import Task, run_task, run_tasks
+from bsnn.training.experiments.workers import Task, run_task, run_tasks
 
 from . import worker_tasks
 from .processes import is_alive

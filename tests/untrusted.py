@@ -20,7 +20,7 @@ from bsnn.analysis import Measurement, console_table, read_sweep
 from bsnn.analysis.traces import raster_table
 from bsnn.errors import DataError, RunFolderError
 from bsnn.idx import read_idx
-from bsnn.training.checkpoint import (
+from bsnn.training.experiments.checkpoint import (
     load_checkpoint,
     restore_training,
     save_checkpoint,

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from brian2.units import ms
 
+from bsnn.choose import DEVICES
 from bsnn.datasets import is_name
 from bsnn.equations import time_rules
 from bsnn.model import Model, per_layer
-from bsnn.simulator import DEVICES
 
 from .losses import SpikeCountLoss
 from .spiking_network import SpikingNetwork

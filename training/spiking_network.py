@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from bsnn.choose import make_simulator
 from bsnn.equations import time_rules
 from bsnn.errors import BackendUnavailable
+from bsnn.machine import n_cores
 from bsnn.model import per_layer
-from bsnn.simulator import make_simulator, n_cores
 from bsnn.spikes import Spikes
 
 from . import gradient, kernel

@@ -5,7 +5,8 @@ import concurrent.futures
 import logging
 
 from bsnn.errors import BackendUnavailable
-from bsnn.workers import run_task
+
+from .workers import run_task
 
 PATIENCE = 10  # seconds in which a scheduler must answer
 
@@ -28,7 +29,7 @@ def run_on_cluster(tasks, *, address):
     Yields
     ------
     name, error : str
-        As `bsnn.workers.run_tasks`.
+        As `workers.run_tasks`.
 
     Raises
     ------

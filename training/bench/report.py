@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PHASES = ("encode", "exchange", "simulate", "gradient", "optimiser")
-MIB = 2**20
+from .rows import MIB, aligned, head, layers, peer_rows, phase_rows, stock_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +23,16 @@ class Spread:
     def of(cls, values):
         low, median, high = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
         return cls(median=median, low=low, high=high, n=len(values))
+
+    def text(self, scale, unit, digits=3):
+        """Return the spread times `scale`, a number of that unit."""
+        low, median, high = (
+            scale * value for value in (self.low, self.median, self.high)
+        )
+        return (
+            f"{median:9.{digits}f} {unit}  "
+            f"({low:.{digits}f} to {high:.{digits}f}, n = {self.n})"
+        )
 
 
 class BenchReport(ABC):
@@ -62,8 +71,8 @@ class Report(BenchReport):
     build : dict
         `seconds` until the program was there, and whether it was `cached`.
     phases : dict of str to Spread
-        Seconds of a minibatch, by the names of `PHASES`. `simulate` is what the program
-        takes for its steps by its own clock, `exchange` the rest of the call.
+        Seconds of a minibatch, by the names of `measure.PHASES`. `simulate` is what the
+        program takes for its steps by its own clock, `exchange` the rest of the call.
     forward, training : Spread
         Samples per second. A training step overlaps the encoding of the next batch.
     fixed_cost : Spread
@@ -99,27 +108,27 @@ class Report(BenchReport):
         state = "cached" if self.build["cached"] else "cold"
         batch = f"{self.setting['batch_size']} samples"
         rows = [
-            *_head(self.setting, self.machine, self.versions, batch),
-            ("spikes per sample", _layers(self.spikes, "input")),
+            *head(self.setting, self.machine, self.versions, batch),
+            ("spikes per sample", layers(self.spikes, "input")),
             ("build", f"{self.build['seconds']:.2f} s ({state})"),
             ("", ""),
             *self._costs(),
         ]
         for stock in self.stock:
-            rows += [("", ""), *_stock_rows(stock)]
+            rows += [("", ""), *stock_rows(stock)]
         if self.peers:
             rows += [("", "")]
         for peer in self.peers:
-            rows += _peer_rows(
+            rows += peer_rows(
                 peer, {"forward": self.forward, "training": self.training}
             )
-        return _aligned(rows)
+        return aligned(rows)
 
     def _costs(self):
-        yield from _phase_rows(self.phases)
-        yield "fixed cost", _spread(self.fixed_cost, 1e3, "ms")
-        yield "forward", _spread(self.forward, 1, "samples/s", 0)
-        yield "training", _spread(self.training, 1, "samples/s", 0)
+        yield from phase_rows(self.phases)
+        yield "fixed cost", self.fixed_cost.text(1e3, "ms")
+        yield "forward", self.forward.text(1, "samples/s", 0)
+        yield "training", self.training.text(1, "samples/s", 0)
         programs = " + ".join(f"{p / MIB:.0f}" for p in self.memory["programs"])
         yield (
             "peak memory",
@@ -161,16 +170,16 @@ class GpuReport(BenchReport):
     def table(self):
         last = self.points[-1]
         rows = [
-            *_head(self.setting, self.machine, self.versions, "of each row"),
+            *head(self.setting, self.machine, self.versions, "of each row"),
             ("GPU", self.machine["gpu"]),
         ]
         phases = [
             (f"phases at {last['replicas']} replicas", ""),
-            *_phase_rows(last["cuda"]["phases"]),
+            *phase_rows(last["cuda"]["phases"]),
         ]
         for peer in self.peers:
-            phases += _peer_rows(peer, last["cuda"])
-        return "\n\n".join([_aligned(rows), self._sweep(), _aligned(phases)])
+            phases += peer_rows(peer, last["cuda"])
+        return "\n\n".join([aligned(rows), self._sweep(), aligned(phases)])
 
     def _sweep(self):
         columns = (
@@ -191,86 +200,7 @@ class GpuReport(BenchReport):
         return "\n".join(
             [
                 *text,
-                f"spikes per sample {_layers(spikes, 'input')}, equal to C++ spike by "
+                f"spikes per sample {layers(spikes, 'input')}, equal to C++ spike by "
                 f"spike in {equal} of {len(self.points)} rows",
             ]
         )
-
-
-def _aligned(rows):
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
-
-
-def _head(s, m, versions, batch):
-    sizes = "-".join(map(str, s["layers"]))
-    yield (
-        "network",
-        f"{sizes}, {s['n_neurons']} neurons, {s['n_synapses']} synapses",
-    )
-    yield "time step", f"{s['dt_ms']:g} ms, {s['n_steps']} steps"
-    yield (
-        "batch",
-        f"{batch} of {s['dataset']}, after "
-        f"{s['warm_up_batches']} batches of training, seed {s['seed']}",
-    )
-    yield "precision", f"{s['precision']}, {s['workers']} workers"
-    yield (
-        "machine",
-        f"{m['processor']}, {m['n_cores']} cores, load {m['load']:.1f} before",
-    )
-    yield "versions", ", ".join(f"{k} {v}" for k, v in versions.items())
-
-
-def _phase_rows(phases):
-    for name in PHASES:
-        yield name, _spread(phases[name], 1e3, "ms")
-    total = sum(phases[name].median for name in PHASES)
-    yield "sum of the phases", f"{1e3 * total:9.3f} ms"
-
-
-def _peer_rows(peer, ours):
-    name = peer["name"]
-    if "error" in peer:
-        first, *more = peer["error"].splitlines()
-        # The last line of what a program wrote to stderr says why.
-        yield name, f"{first} {more[-1]}" if more else first
-        return
-    for kind in ("forward", "training"):
-        ratio = ours[kind].median / peer[kind].median
-        speed = _spread(peer[kind], 1, "samples/s", 0)
-        yield f"{name} {kind}", f"{speed}  bsnn is {ratio:.1f} times as fast"
-    yield (
-        f"{name} {peer['version']}",
-        f"{peer['peak_memory'] / MIB:9.0f} MiB, spikes per sample "
-        f"{_layers(peer['spikes'], 'layer 1')}",
-    )
-
-
-def _stock_rows(stock):
-    name = f"stock Brian2, {stock['n_samples']} a call"
-    verdict = "equal spike by spike" if stock["equal"] else "NOT EQUAL"
-    yield name, _spread(stock["call"], 1e3, "ms")
-    yield "  of it the program", _spread(stock["program"], 1e3, "ms")
-    yield "  bsnn, the same call", _spread(stock["bsnn_call"], 1e3, "ms")
-    yield "  ratio", f"{stock['ratio']:9.1f}"
-    yield "  spikes, stock", _layers(stock["spikes"], "layer 1")
-    yield "  spikes, bsnn", f"{_layers(stock['bsnn_spikes'], 'layer 1')}: {verdict}"
-    yield "  build", f"{stock['build_seconds']:.1f} s"
-
-
-def _spread(spread, scale, unit, digits=3):
-    low, median, high = (
-        scale * value for value in (spread.low, spread.median, spread.high)
-    )
-    return (
-        f"{median:9.{digits}f} {unit}  "
-        f"({low:.{digits}f} to {high:.{digits}f}, n = {spread.n})"
-    )
-
-
-def _layers(spikes, first):
-    numbers = " + ".join(
-        f"{count}" if isinstance(count, int) else f"{count:.1f}" for count in spikes
-    )
-    return f"{numbers} (from {first})"

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 
-from .errors import BsnnError, ProgramError, RunFolderError
+from bsnn.errors import BsnnError, ProgramError, RunFolderError
 
 REPORT, END = "report", "end"
 
@@ -107,7 +107,7 @@ class _Worker:
         self.alive = True
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bsnn.workers", str(theirs.fileno())],
+                [sys.executable, "-m", __name__, str(theirs.fileno())],
                 # Tasks share the cores; none brings threads for all of them.
                 # Output is buffered: a task does not fail because its log is full.
                 env={

@@ -18,12 +18,13 @@ from bsnn.brian2_files import remove_brian2_files
 from bsnn.builds import compiler
 from bsnn.equations import time_rules
 from bsnn.errors import RunFolderError
+from bsnn.machine import n_cores
 from bsnn.runs import RunFolder
-from bsnn.simulator import check_model, n_cores
-from bsnn.workers import Task, run_tasks
+from bsnn.simulator import check_model
+from bsnn.training.settings import Settings
 
 from .cluster import run_on_cluster
-from .settings import Settings
+from .workers import Task, run_tasks
 
 LOCK = ".sweep.lock"
 
@@ -147,7 +148,7 @@ def run_sweep(
         ``load(name)`` returns the `Dataset`. It and `measurement` travel to other
         processes, so both can be pickled.
     measurement : callable
-        As for `bsnn.training.loop.train`.
+        As for `loop.train`.
     parallel : int, optional
         Cells that run side by side, one core each; as many as cores unless given.
     scheduler : str, optional

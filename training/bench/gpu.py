@@ -5,24 +5,15 @@ from dataclasses import replace
 
 import torch
 
-from bsnn.doctor import gpu_check
 from bsnn.encoding import encode_ttfs
+from bsnn.machine import find_gpus
 from bsnn.runs import versions
+from bsnn.training.settings import make_network
 
-from .bench import (
-    BATCHES,
-    WARM_UP_BATCH_SIZE,
-    WARM_UP_BATCHES,
-    Bench,
-    benchable_model,
-    describe_machine,
-    describe_setting,
-    measure_build,
-    measure_peer,
-    same_spikes,
-)
-from .bench_report import GpuReport
-from .settings import make_network
+from .compare import measure_peer, same_spikes
+from .describe import benchable_model, describe_machine, describe_setting
+from .measure import BATCHES, WARM_UP_BATCHES, Bench, measure_build
+from .report import GpuReport
 
 REPLICAS = (1, 16, 64, 256, 1000)
 SAMPLES = 1000  # of a measurement, about
@@ -77,7 +68,7 @@ def run_gpu_bench(
     if not replicas or min(replicas) < 1:
         raise ValueError(f"'replicas' must name numbers above 0, got {replicas}.")
     model = benchable_model(settings, repeats)
-    machine = {**describe_machine(), "gpu": gpu_check().found}
+    machine = {**describe_machine(), "gpu": find_gpus() or "none"}
     weights = _trained_weights(settings, model, workload, make)
     points = []
     for number in replicas:
@@ -94,22 +85,14 @@ def run_gpu_bench(
         )
     chosen = workload.batch(0, point.batch_size)
     inputs = encode_ttfs(workload.images[chosen], model)
+    batch = weights, inputs, workload.labels[chosen]
     return GpuReport(
         setting=describe_setting(settings, model, workload, repeats),
         machine=machine,
         versions=versions(),
         points=points,
         peers=[
-            measure_peer(
-                name,
-                model,
-                point,
-                weights,
-                inputs,
-                workload.labels[chosen],
-                repeats,
-                device="cuda",
-            )
+            measure_peer(name, model, point, *batch, repeats, device="cuda")
             for name in peers
         ],
     )
@@ -126,8 +109,8 @@ def _trained_weights(settings, model, workload, make):
     """
     with make(_on_cpp(settings), model) as network:
         bench = Bench(network, settings, workload, WARM_UP_BATCHES)
-        bench.train(WARM_UP_BATCHES, WARM_UP_BATCH_SIZE)
-        return [weight.detach().numpy().copy() for weight in network.weights]
+        bench.warm_up()
+        return bench.weights()
 
 
 def _measure(settings, model, workload, weights, batches, repeats, make):

@@ -5,7 +5,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 
-from .bench import BATCHES, run_bench
+from .cpu import run_bench
+from .measure import BATCHES
 
 HIDDEN = (200, 800, 3200)
 BATCH_SIZES = (1, 10, 50, 200, 1000)

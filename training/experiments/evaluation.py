@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from bsnn import runs
 from bsnn.equations import time_rules
+from bsnn.training.settings import Settings, make_network
 
 from .checkpoint import check_fits, load_checkpoint, restore_weights
 from .epoch import evaluate
-from .settings import Settings, make_network
 
 
 def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=None):

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from bsnn import runs
 from bsnn.encoding import encode_ttfs
 from bsnn.errors import RunFolderError
+from bsnn.training.settings import make_network
 
 from .checkpoint import (
     load_checkpoint,
@@ -18,7 +19,6 @@ from .checkpoint import (
     save_checkpoint,
 )
 from .epoch import evaluate, numbers_named, train_epoch
-from .settings import make_network
 from .summary import make_curve, make_line, make_row, make_summary, warn_of_silence
 
 N_RECORDED = 20  # test samples whose spikes are kept

@@ -2,25 +2,19 @@
 
 import dataclasses
 import json
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from bsnn.cli import main
-from bsnn.doctor import gpu_check
-from bsnn.training import bench, bench_gpu, peers
-from bsnn.training.bench_report import PHASES, Spread
+from bsnn.machine import find_gpus
+from bsnn.training.bench import gpu, peers
+from bsnn.training.bench.measure import PHASES
+from bsnn.training.bench.report import Spread
 from bsnn.training.settings import make_network
 
-from .test_bench import TINY
+from .conftest import TINY
 
 SETTINGS = dataclasses.replace(TINY, device="cuda", workers=1)
-
-
-@pytest.fixture(scope="module")
-def workload():
-    return bench.load_workload("synthetic", n_inputs=20, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +34,7 @@ def report(workload, asked):
     missing = pytest.MonkeyPatch()
     missing.setattr(peers, "is_installed", lambda name: False)
     with missing.context():
-        return bench_gpu.run_gpu_bench(
+        return gpu.run_gpu_bench(
             SETTINGS,
             workload,
             replicas=(1, 6),
@@ -77,7 +71,7 @@ def test_both_targets_have_the_same_weights_and_input(report):
 
 @pytest.mark.cpp
 def test_a_given_batch_size_holds_for_every_number_of_replicas(workload):
-    report = bench_gpu.run_gpu_bench(
+    report = gpu.run_gpu_bench(
         SETTINGS,
         workload,
         replicas=[2, 3],
@@ -93,7 +87,7 @@ def test_a_given_batch_size_holds_for_every_number_of_replicas(workload):
 def test_the_report_survives_json(report):
     found = json.loads(report.to_json())
     assert list(found) == [field.name for field in dataclasses.fields(report)]
-    assert found["machine"]["gpu"] == gpu_check().found
+    assert found["machine"]["gpu"] == (find_gpus() or "none")
     assert found["points"][1]["cuda"]["forward"]["n"] == 5
     assert found["setting"]["n_synapses"] == 900
     assert "pip install snntorch" in found["peers"][0]["error"]
@@ -131,35 +125,10 @@ def test_the_table_has_a_row_for_each_number_of_replicas(report):
     assert not dataclasses.replace(shown, setting=single).unequal
 
 
-def test_a_peer_is_told_its_device(workload, monkeypatch):
-    sent = {}
-
-    def run(command, *, env, **_):
-        with np.load(command[-1]) as case:
-            sent.update(json.loads(str(case["case"])), jax=env["JAX_PLATFORMS"])
-        return SimpleNamespace(returncode=0, stdout='{"spikes": []}')
-
-    monkeypatch.setattr(peers, "is_installed", lambda name: True)
-    monkeypatch.setattr(peers, "subprocess", SimpleNamespace(run=run))
-    model = TINY.model()
-    peers.run_peer(
-        "spyx",
-        model,
-        [np.zeros(shape) for shape in model.weight_shapes],
-        bench.encode_ttfs(workload.images[:4], model),
-        workload.labels[:4],
-        learning_rate=0.1,
-        target=(15, 3),
-        n_threads=1,
-        repeats=5,
-        device="cuda",
-    )
-    assert (sent["device"], sent["jax"]) == ("cuda", "cuda")
-
-
-@pytest.mark.skipif(gpu_check().ok, reason="there is a GPU")
+@pytest.mark.skipif(bool(find_gpus()), reason="there is a GPU")
 def test_bench_without_gpu_is_refused_at_once(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "load_workload", lambda *_, **__: pytest.fail("late"))
+    late = "bsnn.training.bench.workload.load_workload"
+    monkeypatch.setattr(late, lambda *_, **__: pytest.fail("late"))
     out = tmp_path / "bench.json"
     assert main(["bench", "--device", "cuda", "--out", str(out)]) == 1
     assert "no GPU was found" in capsys.readouterr().err
@@ -176,4 +145,4 @@ def test_replicas_need_the_gpu_stage(arguments, capsys):
 @pytest.mark.parametrize("replicas", [[], [4, 0]])
 def test_replicas_are_positive(replicas, workload):
     with pytest.raises(ValueError, match="'replicas' must name numbers above 0"):
-        bench_gpu.run_gpu_bench(SETTINGS, workload, replicas=replicas)
+        gpu.run_gpu_bench(SETTINGS, workload, replicas=replicas)

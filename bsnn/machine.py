@@ -1,0 +1,59 @@
+"""What this machine has: cores, GPUs, and programs that answer in time."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+
+TIMEOUT = 60.0  # seconds that a program may take to answer
+GPU_NEEDED = "--device cuda needs an NVIDIA GPU that nvidia-smi shows"
+
+
+def n_cores():
+    """Return the number of cores this process may use: BSNN_THREADS, else all."""
+    given = os.environ.get("BSNN_THREADS")
+    return int(given) if given else len(os.sched_getaffinity(0))
+
+
+def find_gpus(timeout=TIMEOUT) -> str:
+    """Return name, compute capability and memory of each GPU, '' if there is none."""
+    query = "--query-gpu=name,compute_cap,memory.total"
+    status, output = ask(["nvidia-smi", query, "--format=csv,noheader"], timeout)
+    ok = status == 0 and bool(output) and "," in output[0]
+    return "; ".join(output) if ok else ""
+
+
+def n_multiprocessors():
+    """Return how many multiprocessors the first GPU has, 0 if that cannot be asked."""
+    code = (
+        "import ctypes as c; d = c.CDLL('libcuda.so.1'); d.cuInit(0); n = c.c_int(); "
+        "f = d.cuDeviceGetAttribute(c.byref(n), 16, 0); print(n.value)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    answered = run.returncode == 0 and run.stdout.strip().isdigit()
+    return int(run.stdout) if answered else 0
+
+
+def ask(command, timeout):
+    """Return a program's exit status, None if it has none in time, and its lines."""
+    # Into a file: a pipe stays open as long as any child of the program lives.
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return None, [f"{command[0]}: {error.strerror}"]
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return None, [f"no answer within {timeout:g} s"]
+        output.seek(0)
+        return status, [line.strip() for line in output if line.strip()]

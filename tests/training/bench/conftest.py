@@ -1,0 +1,29 @@
+"""A small bench, which the tests share."""
+
+import pytest
+
+from bsnn.encoding import encode_ttfs
+from bsnn.training.bench.workload import load_workload
+from bsnn.training.settings import Settings
+
+TINY = Settings.reference(
+    "mnist",
+    layers=(20, 30, 10),
+    v_threshold=(0.04, 0.1),
+    dt_ms=5.0,
+    batch_size=4,
+    workers=2,
+    precision="double",
+)
+
+
+@pytest.fixture(scope="session")
+def workload():
+    return load_workload("synthetic", n_inputs=20, seed=1)
+
+
+@pytest.fixture
+def batch(workload):
+    model = TINY.model()
+    images = workload.images[:4]
+    return model, encode_ttfs(images, model), workload.labels[:4]

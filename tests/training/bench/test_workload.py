@@ -1,0 +1,28 @@
+"""Drawn images are like those of MNIST; MNIST that is asked for must be there."""
+
+import numpy as np
+import pytest
+
+from bsnn.encoding import encode_ttfs
+from bsnn.errors import DataError
+from bsnn.training.bench.workload import load_workload
+from bsnn.training.settings import Settings
+
+
+def test_synthetic_input_is_as_much_as_that_of_mnist():
+    model = Settings.reference("mnist").model()
+    drawn = load_workload("synthetic", n_inputs=784, seed=0)
+    inputs = encode_ttfs(drawn.images, model)
+    assert inputs.n_spikes / inputs.n_samples == pytest.approx(150, rel=0.02)
+    # Uniform over the 100 ms of the encoding: its quarters hold as many spikes.
+    quarters = np.bincount(inputs.step // 25, minlength=5) / inputs.n_spikes
+    np.testing.assert_allclose(quarters, [0.25, 0.25, 0.25, 0.25, 0], atol=0.01)
+
+
+def test_mnist_that_is_asked_for_must_be_there(tmp_path, monkeypatch):
+    with pytest.raises(DataError):
+        load_workload("mnist", n_inputs=784, seed=0, data_dir=tmp_path)
+    with pytest.raises(ValueError, match="'workload' must be mnist or synthetic"):
+        load_workload("fashion", n_inputs=784, seed=0)
+    drawn = load_workload(None, n_inputs=784, seed=0, data_dir=tmp_path)
+    assert drawn.name == "synthetic"

@@ -1,0 +1,1 @@
+"""What a minibatch costs, beside stock Brian2 and other libraries."""

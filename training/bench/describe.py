@@ -1,0 +1,49 @@
+"""What a bench is of: the setting and the machine."""
+
+import os
+import re
+from pathlib import Path
+
+from bsnn.equations import time_rules
+from bsnn.machine import n_cores
+
+from .measure import WARM_UP_BATCHES
+
+MIN_REPEATS = 5
+
+
+def benchable_model(settings, repeats):
+    """Return the model, or raise ValueError unless it can be measured so often."""
+    if repeats < MIN_REPEATS:
+        raise ValueError(f"'repeats' must be {MIN_REPEATS} or more, got {repeats}.")
+    model = settings.model()
+    if model.rule != time_rules.GRID:
+        raise ValueError(
+            f"'rule' must be 'grid' here, got {model.rule!r}; name a time step above 0."
+        )
+    return model
+
+
+def describe_setting(settings, model, workload, repeats):
+    """Return what is measured, as a report says it."""
+    return {
+        **settings.to_dict(),
+        "dataset": workload.name,
+        "workers": settings.workers or n_cores(),
+        "n_steps": model.n_steps,
+        "n_neurons": sum(model.layer_sizes),
+        "n_synapses": sum(m * n for m, n in model.weight_shapes),
+        "repeats": repeats,
+        "warm_up_batches": WARM_UP_BATCHES,
+    }
+
+
+def describe_machine():
+    """Return the processor, its cores and how busy they are."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*:\s*(.*)", cpuinfo)
+    return {
+        "processor": model[1] if model else "unknown",
+        "n_cores": n_cores(),
+        "load": os.getloadavg()[0],
+    }

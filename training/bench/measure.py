@@ -1,0 +1,183 @@
+"""What a network costs: its build, a minibatch and its phases, memory."""
+
+import os
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bsnn.builds import cache_dir
+from bsnn.encoding import encode_ttfs
+from bsnn.program import build_program
+from bsnn.training.experiments.epoch import train_epoch
+from bsnn.training.settings import make_network
+
+from .report import Spread
+
+PHASES = ("encode", "exchange", "simulate", "gradient", "optimiser")
+BATCHES = 20  # minibatches of a repeat, unless said otherwise
+WARM_UP_BATCHES, WARM_UP_BATCH_SIZE = 100, 50
+
+
+class Bench:
+    """A network, its optimiser and a workload, which the measurements share."""
+
+    def __init__(self, network, settings, workload, batches):
+        self._network, self._workload = network, workload
+        self._batches = batches
+        self._batch_size = settings.batch_size
+        self._loss = settings.loss()
+        self._optimizer = torch.optim.Adam(
+            network.parameters(), lr=settings.learning_rate, fused=True
+        )
+
+    def images(self, number):
+        return self._workload.images[self._workload.batch(number, self._batch_size)]
+
+    def labels(self, number):
+        return self._workload.labels[self._workload.batch(number, self._batch_size)]
+
+    def encoded(self, number):
+        return encode_ttfs(self.images(number), self._network.model)
+
+    def weights(self):
+        """Return copies of the network's weights."""
+        return [weight.detach().numpy().copy() for weight in self._network.weights]
+
+    def warm_up(self):
+        """Train a little, so that the network spikes as networks in use do."""
+        self.train(WARM_UP_BATCHES, WARM_UP_BATCH_SIZE)
+
+    def train(self, n_batches, batch_size):
+        """Train as `bsnn train` does; return the seconds it took."""
+        metrics = train_epoch(
+            self._network,
+            self._loss,
+            self._optimizer,
+            self._workload.images,
+            self._workload.labels,
+            [self._workload.batch(number, batch_size) for number in range(n_batches)],
+            measured=_Unmeasured(),
+            advance=lambda n_samples: None,
+        )
+        return metrics["seconds"]
+
+    def training(self, repeats):
+        """Return the samples per second of whole training steps."""
+        seconds = [
+            self.train(self._batches, self._batch_size) for _ in range(1 + repeats)
+        ]
+        return Spread.of(self._batches * self._batch_size / np.array(seconds[1:]))
+
+    def phases(self, repeats):
+        """Return what each phase of a training step takes, one after another."""
+        taken = [self._step(number) for number in range((1 + repeats) * self._batches)]
+        columns = np.array(taken[self._batches :]).T
+        return {
+            name: Spread.of(column)
+            for name, column in zip(PHASES, columns, strict=True)
+        }
+
+    def _step(self, number):
+        clock = [time.perf_counter()]
+
+        def lap():
+            clock.append(time.perf_counter())
+            return clock[-1] - clock[-2]
+
+        inputs = self.encoded(number)
+        encode = lap()
+        layers = self._network(inputs)
+        simulate = self._network.simulator.seconds
+        exchange = lap() - simulate
+        loss = self._loss(layers, self.labels(number))
+        self._network.zero_grad()
+        loss.backward()
+        gradient = lap()
+        self._optimizer.step()
+        return encode, exchange, simulate, gradient, lap()
+
+    def forward(self, inputs, repeats):
+        """Return the samples per second of whole calls, weights in, spikes out."""
+        seconds = [
+            sum(timed_runs(self._network, inputs)[0]) for _ in range(1 + repeats)
+        ]
+        n_samples = sum(batch.n_samples for batch in inputs)
+        return Spread.of(n_samples / np.array(seconds[1:]))
+
+    def single_call(self, single, repeats):
+        """Return the seconds of a `call` with one sample, and without its simulation.
+
+        The latter is the `fixed_cost`.
+        """
+        calls, simulating, _ = timed_runs(self._network, [single] * (1 + repeats) * 10)
+        return {
+            "call": Spread.of(calls[10:]),
+            "fixed_cost": Spread.of(np.subtract(calls, simulating)[10:]),
+        }
+
+    def spikes(self, inputs):
+        """Return the mean spikes per sample of the input and each layer."""
+        counts = [
+            [x.n_spikes, *(r.n_spikes for r in self._network.simulate(x))]
+            for x in inputs
+        ]
+        n_samples = sum(batch.n_samples for batch in inputs)
+        return (np.sum(counts, 0) / n_samples).tolist()
+
+
+class _Unmeasured:
+    """Stands in for a `Measurement` where the speed alone counts."""
+
+    def add(self, records, labels):
+        pass
+
+    def summary(self):
+        return {}
+
+
+def timed_runs(network, batches):
+    """Return seconds of each whole call and of its simulation, and the last records."""
+    calls, simulating = [], []
+    for inputs in batches:
+        start = time.perf_counter()
+        records = network.simulate(inputs)
+        calls.append(time.perf_counter() - start)
+        simulating.append(network.simulator.seconds)
+    return calls, simulating, records
+
+
+def measure_build(model, settings, make=make_network):
+    """Return the seconds until the program is there, and whether it was cached."""
+    folder = cache_dir() / "programs"
+    before = set(folder.glob("*")) if folder.is_dir() else set()
+    start = time.perf_counter()
+    if settings.device == "cuda":
+        with make(settings, model) as network:
+            built = network.simulator.folder
+    else:
+        built = build_program(
+            model, precision=settings.precision, projection=settings.projection
+        )
+    return {"seconds": time.perf_counter() - start, "cached": built in before}
+
+
+def measure_memory(simulator):
+    """Return the peak memory in bytes of this process and of each program.
+
+    They share the weights and the exchanged spikes, which count in each.
+    """
+    programs = [_peak_memory(pid) for pid in simulator.pids]
+    parent = _peak_memory(os.getpid())
+    return {
+        "parent": parent,
+        "programs": programs,
+        "total": parent + sum(programs),
+    }
+
+
+def _peak_memory(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status)[1])

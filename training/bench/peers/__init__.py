@@ -1,0 +1,134 @@
+"""Other libraries of spiking networks, timed on the same network and input.
+
+Each peer is a file of that name, whose ``make(case)`` returns two functions: one
+simulates the batch and returns the spikes of each layer, the other trains on it once.
+It runs in a process of its own, so that its memory is its own and no two share threads.
+All learn with the gradient they are made for, through a surrogate in the backward pass,
+and Adam. Layers are simulated one after another, which takes the products with the
+weights out of the loop over time.
+
+The peers' constants and weights are scaled such that their neurons follow the model's
+equation as closely as they offer; the spike counts say how closely. They cannot be
+equal: some reset a step later, and Norse resets to zero.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from bsnn.errors import BackendUnavailable, ProgramError
+
+PEERS = ("spyx", "snntorch", "norse", "spikingjelly")
+
+
+def is_installed(name):
+    """Return whether the library of that name can be imported."""
+    return importlib.util.find_spec(name) is not None
+
+
+def check_peers(names):
+    """Raise ValueError unless all `names` are of `PEERS`, installed or not."""
+    for name in names:
+        if name not in PEERS:
+            raise ValueError(
+                f"'against' must name some of {', '.join(PEERS)}, got {name!r}."
+            )
+
+
+def run_peer(
+    name,
+    model,
+    weights,
+    inputs,
+    labels,
+    *,
+    learning_rate,
+    target,
+    n_threads,
+    repeats,
+    device="cpu",
+):
+    """Time a peer on one batch.
+
+    Parameters
+    ----------
+    name : str
+        One of `PEERS`.
+    model : Model
+        With the rule "grid" and equal time constants in all layers.
+    weights : sequence of ndarray
+        Weights of each layer in Hz.
+    inputs : Spikes
+    labels : ndarray, shape (n_samples,), int
+    learning_rate : float
+        Of Adam, in Hz.
+    target : pair of float
+        Spikes of the label's neuron and of the others.
+    n_threads : int
+    repeats : int
+        Timed calls, after one that is not.
+    device : {"cpu", "cuda"}
+
+    Returns
+    -------
+    result : dict
+        `forward_seconds` and `training_seconds`, one number a call; `spikes`, one
+        number a layer; `peak_memory` in bytes; `version`.
+
+    Raises
+    ------
+    BackendUnavailable
+        If the library is not installed.
+    ProgramError
+        If it fails.
+    """
+    check_peers([name])
+    if not is_installed(name):
+        raise BackendUnavailable(
+            f"{name} is not installed here; pip install {name}, "
+            "best in an environment of its own, and repeat."
+        )
+    neuron = model.neurons[0].parameters
+    case = {
+        "tau": [neuron["tau_mem"], neuron["tau_syn"]],
+        "dt": model.dt_seconds,
+        "n_steps": model.n_steps,
+        "v_threshold": [n.parameters["v_threshold"] for n in model.neurons],
+        "learning_rate": learning_rate,
+        "target": list(target),
+        "n_threads": n_threads,
+        "repeats": repeats,
+        "device": device,
+    }
+    arrays = {f"weights{layer}": weight for layer, weight in enumerate(weights)}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "case.npz"
+        np.savez(
+            path,
+            case=json.dumps(case),
+            sample=inputs.sample,
+            step=inputs.step,
+            neuron=inputs.neuron,
+            labels=labels,
+            **arrays,
+        )
+        # -P: files in the working folder must not hide the peers' own imports.
+        run = subprocess.run(
+            [sys.executable, "-P", "-W", "ignore", "-m", __name__, name, path],
+            capture_output=True,
+            text=True,
+            env={
+                **os.environ,
+                "JAX_PLATFORMS": device,
+                "OMP_NUM_THREADS": f"{n_threads}",
+            },
+        )
+    if run.returncode:
+        raise ProgramError(f"{name} failed.", run.stderr[-2000:])
+    return json.loads(run.stdout.splitlines()[-1])

@@ -1,0 +1,1 @@
+"""Trainings, evaluations and sweeps, in run folders that survive being killed."""
