@@ -6,10 +6,12 @@ because nothing downstream could have known of the spike earlier.
 """
 
 import numpy as np
+from brian2.units import ms
 
 from bsnn.equations import time_rules
+from bsnn.equations.units import as_positive, in_seconds, times_in_seconds
 
-from .metrics import as_spikes, check_target, true_label_spikes
+from .metrics import as_spikes, true_label_spikes
 
 LEVELS = (0.5, 0.8, 0.9)
 
@@ -19,8 +21,8 @@ def mean_latency(times, confidence, level):
 
     Parameters
     ----------
-    times : array_like, shape (n_times,)
-        Seconds, increasing.
+    times : Quantity, shape (n_times,)
+        Increasing.
     confidence : array_like, shape (n_times,)
         What `prediction_confidence` returned for these times.
     level : float
@@ -28,20 +30,26 @@ def mean_latency(times, confidence, level):
     Returns
     -------
     latency : float
-        One of `times`; NaN if `level` is never reached.
+        One of `times`, in seconds; NaN if `level` is never reached.
 
     Raises
     ------
+    TypeError
+        If `times` are bare numbers.
     ValueError
         If the arrays differ in shape, or `level` is not positive.
     """
-    times, confidence = np.asarray(times, float), np.asarray(confidence, float)
+    times, confidence = times_in_seconds(times, "times"), np.asarray(confidence, float)
     if times.shape != confidence.shape or times.ndim != 1:
         raise ValueError(
             "'times' and 'confidence' must be of one length, "
             f"got shapes {times.shape} and {confidence.shape}."
         )
-    _check_level(level)
+    return first_reached(times, confidence, as_positive(level, "level"))
+
+
+def first_reached(times, confidence, level):
+    """Return the first of `times` at which `confidence` is `level` or more, or NaN."""
     reached = confidence >= level
     return float(times[reached.argmax()]) if reached.any() else float("nan")
 
@@ -69,8 +77,7 @@ def sample_latency(output, labels, target, level):
     ValueError
         If `target` or `level` is not positive, or `labels` do not fit.
     """
-    check_target(target)
-    _check_level(level)
+    level, target = as_positive(level, "level"), as_positive(target, "target")
     spikes, _ = true_label_spikes(as_spikes(output), labels)
     needed = int(np.ceil(level * target - 1e-9))
     reached = np.diff(spikes.offset) >= needed
@@ -79,15 +86,15 @@ def sample_latency(output, labels, target, level):
     return latency
 
 
-def first_spike_latency(spikes, onset=0.0):
+def first_spike_latency(spikes, onset=0 * ms):
     """Return each neuron's first spike time after stimulus onset.
 
     Parameters
     ----------
     spikes : Spikes or SpikeMonitor
         Recorded spikes of one layer.
-    onset : float
-        Stimulus onset in seconds from the start of each sample.
+    onset : Quantity
+        Stimulus onset from the start of each sample.
 
     Returns
     -------
@@ -97,12 +104,12 @@ def first_spike_latency(spikes, onset=0.0):
 
     Raises
     ------
+    TypeError
+        If `onset` is a bare number.
     ValueError
         If `onset` is not finite.
     """
-    spikes = as_spikes(spikes)
-    if not np.isfinite(onset):
-        raise ValueError(f"'onset' must be finite, got {onset}.")
+    spikes, onset = as_spikes(spikes), in_seconds(onset, "onset")
     if spikes.step is None:
         after = spikes.time > onset
     else:
@@ -129,8 +136,3 @@ def first_output_latency(output):
     fired = np.diff(output.offset) > 0
     latency[fired] = output.arrival[output.offset[:-1][fired]]
     return latency
-
-
-def _check_level(level):
-    if not level > 0:
-        raise ValueError(f"'level' must be positive, got {level!r}.")

@@ -4,6 +4,8 @@ import operator
 
 import numpy as np
 
+from bsnn.equations.units import as_positive
+
 from . import latency, metrics
 
 
@@ -30,9 +32,8 @@ class Measurement:
     """
 
     def __init__(self, model, target):
-        metrics.check_target(target)
         self.model = model
-        self.target = target
+        self.target = as_positive(target, "target")
         self.n_samples = 0
         self._times = metrics.confidence_times(model)
         self._arrived = np.zeros(len(self._times))
@@ -173,7 +174,7 @@ class Measurement:
             "silent_layers": sum(not fired.any() for fired in self._fired),
             "latency_ms": {
                 f"{level:g}": _none_if_nan(
-                    latency.mean_latency(time_ms, confidence, level)
+                    latency.first_reached(time_ms, confidence, level)
                 )
                 for level in latency.LEVELS
             },

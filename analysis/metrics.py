@@ -20,7 +20,13 @@ of several samples goes through `as_spikes` first.
 import numpy as np
 
 from bsnn.equations import time_rules
-from bsnn.equations.units import in_seconds, positive_seconds
+from bsnn.equations.units import (
+    as_positive,
+    in_seconds,
+    positive_seconds,
+    times_in_seconds,
+)
+from bsnn.labels import checked_labels
 from bsnn.spikes import Spikes
 
 # Where time is continuous there are no bins to end; sample every millisecond.
@@ -111,7 +117,7 @@ def accuracy(output, labels):
 def is_correct(output, labels):
     """Return in which samples the label fires most; shape (n_samples,), bool."""
     output = as_spikes(output)
-    labels = checked_labels(output, labels)
+    labels = checked_labels(labels, output.n_samples, output.n_neurons)
     return output.counts().argmax(axis=1) == labels
 
 
@@ -172,8 +178,8 @@ def prediction_confidence(output, labels, target, times):
     labels : array_like, shape (n_samples,), int
     target : float
         Spikes that the loss asks of the true label's output.
-    times : array_like, shape (n_times,)
-        Seconds from the start of a sample; a spike that arrives at one counts.
+    times : Quantity, shape (n_times,)
+        From the start of a sample; a spike that arrives at one counts.
 
     Returns
     -------
@@ -182,11 +188,13 @@ def prediction_confidence(output, labels, target, times):
 
     Raises
     ------
+    TypeError
+        If `times` are bare numbers.
     ValueError
         If `target` is not positive, or `labels` do not fit.
     """
-    output = as_spikes(output)
-    check_target(target)
+    output, times = as_spikes(output), times_in_seconds(times, "times")
+    target = as_positive(target, "target")
     arrived = count_arrived(true_label_spikes(output, labels)[0], times)
     return arrived / (output.n_samples * target)
 
@@ -210,7 +218,7 @@ def true_label_spikes(output, labels):
         Without slope and state.
     labels : ndarray, shape (n_samples,), int64
     """
-    labels = checked_labels(output, labels)
+    labels = checked_labels(labels, output.n_samples, output.n_neurons)
     sample = output.sample
     chosen = output.neuron == labels[sample]
     n_per_sample = np.bincount(sample[chosen], minlength=output.n_samples)
@@ -232,25 +240,3 @@ def count_arrived(spikes, times):
     # On a grid whole bins are compared: those that end by a time precede its own bin.
     bins = time_rules.bin_index(times, spikes.dt)
     return np.searchsorted(np.sort(spikes.step), bins, side="left")
-
-
-def check_target(target):
-    """Raise ValueError unless `target` is a positive number of spikes."""
-    if not (np.isfinite(target) and target > 0):
-        raise ValueError(f"'target' must be a positive number, got {target!r}.")
-
-
-def checked_labels(output, labels):
-    """Return `labels` as int64, raising ValueError unless they fit `output`."""
-    given = np.asarray(labels)
-    if given.shape != (output.n_samples,) or given.dtype.kind not in "iu":
-        raise ValueError(
-            f"'labels' must be {output.n_samples} integers, one for each sample, "
-            f"got shape {given.shape} of {given.dtype}."
-        )
-    if given.size and not (0 <= given.min() and given.max() < output.n_neurons):
-        raise ValueError(
-            f"'labels' must lie in 0..{output.n_neurons - 1}, the output neurons, "
-            f"got {given.min()}..{given.max()}."
-        )
-    return given.astype(np.int64)

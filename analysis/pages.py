@@ -2,6 +2,8 @@
 
 import base64
 import html
+import re
+from urllib.parse import quote
 
 from . import plots
 
@@ -85,8 +87,9 @@ class Markdown:
         self._parts.append(f"{'#' * level} {text}")
 
     def table(self, table):
-        rows = [list(table), ["---"] + ["---:"] * (table.shape[1] - 1)]
-        rows += table.astype(str).to_numpy().tolist()
+        rows = [list(table), *table.itertuples(index=False)]
+        rows = [[_plain(text) for text in row] for row in rows]
+        rows.insert(1, ["---"] + ["---:"] * (table.shape[1] - 1))
         self._parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
 
     def note(self, text):
@@ -96,12 +99,12 @@ class Markdown:
         self._parts.append(f"```sh\n{text}\n```")
 
     def items(self, texts):
-        self._parts.append("\n".join(f"- {text}" for text in texts))
+        self._parts.append("\n".join(f"- {_plain(text)}" for text in texts))
 
     def figure(self, number, drawing):
         path = self._folder / drawing.name
         plots.save_figure(drawing.figure, path, drawing.table, pdf=False, dpi=120)
-        name = f"{self._folder.name}/{drawing.name}"
+        name = self._link(drawing.name)
         self._parts.append(
             f"![{drawing.name}]({name}.png)\n\n"
             f"*Figure {number}. {drawing.caption}* [Numbers]({name}.csv)."
@@ -110,11 +113,19 @@ class Markdown:
     def data(self, name, table):
         """Save a table beside the page, and say so."""
         plots.save_table(self._folder / f"{name}.csv", table)
-        self._parts.append(f"All runs: [{name}.csv]({self._folder.name}/{name}.csv).")
+        self._parts.append(f"All runs: [{name}.csv]({self._link(name)}.csv).")
+
+    def _link(self, name):
+        return quote(f"{self._folder.name}/{name}")
 
     def text(self):
         """Return the whole page."""
         return "\n\n".join(self._parts) + "\n"
+
+
+def _plain(text):
+    """Return text that Markdown shows as it is: names of folders may hold anything."""
+    return re.sub(r"([\\`*<|\[\]])", r"\\\1", str(text)).replace("\n", " ")
 
 
 def _cells(tag, texts):

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bsnn.equations import time_rules
+from bsnn.equations.units import rates_in_hertz, times_in_seconds
 
 SAMPLING = 2e-4  # seconds between the points of a drawn trace
 
@@ -24,13 +25,13 @@ def membrane_trace(modes, weights, inputs, resets, times):
     modes : ExponentialModes
         The neuron's responses.
     weights : array_like, shape (n_pre,)
-        Weights onto the neuron in Hz.
+        Weights onto the neuron. Bare numbers are in Hz.
     inputs : Spikes
         Spikes of the layer before it, of one sample.
-    resets : array_like, shape (n_resets,)
-        Times of its own resets in seconds.
-    times : array_like, shape (n_times,)
-        Seconds; at the time of a reset, v is what it was reset to.
+    resets : Quantity, shape (n_resets,)
+        Times of its own resets.
+    times : Quantity, shape (n_times,)
+        At the time of a reset, v is what it was reset to.
 
     Returns
     -------
@@ -38,10 +39,17 @@ def membrane_trace(modes, weights, inputs, resets, times):
 
     Raises
     ------
+    TypeError
+        If `resets` or `times` are bare numbers.
     ValueError
         If `inputs` holds several samples, or `weights` do not fit it.
     """
-    weights = np.asarray(weights, float)
+    resets, times = times_in_seconds(resets, "resets"), times_in_seconds(times, "times")
+    return _potential(modes, weights, inputs, resets, times)
+
+
+def _potential(modes, weights, inputs, resets, times):
+    weights = rates_in_hertz(weights, "weights")
     if inputs.n_samples != 1:
         raise ValueError(
             f"'inputs' must hold one sample, got {inputs.n_samples}; select one."
@@ -83,7 +91,7 @@ def trace_table(model, weights, layers, layer, neurons):
         resets = reset_times(own, model)[own.neuron == neuron]
         resets = resets[resets <= model.duration_seconds]
         times = np.sort(np.concatenate([grid, np.nextafter(resets, 0), resets]))
-        v = membrane_trace(lif.modes, weights[layer][:, neuron], inputs, resets, times)
+        v = _potential(lif.modes, weights[layer][:, neuron], inputs, resets, times)
         part = {"neuron": neuron, "time_ms": 1e3 * times, "v": v}
         parts.append(pd.DataFrame({**part, "v_threshold": lif.v_threshold}))
     return pd.concat(parts, ignore_index=True)

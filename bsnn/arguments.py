@@ -21,7 +21,11 @@ def make_parser():
         "train a network and leave a run folder",
         "bsnn train mnist --dt-ms 1 --epochs 10 --seed 0 --out runs/mnist_1ms",
     )
-    train.add_argument("dataset", help="mnist, emnist, fashion-mnist, digits, yin-yang")
+    train.add_argument(
+        "dataset",
+        help="mnist, emnist, fashion-mnist, digits, yin-yang, or a folder of your own "
+        "in --data-dir with four files called as those of MNIST",
+    )
     train.add_argument("--dt-ms", type=float, help="time step in ms; 0 = continuous")
     train.add_argument("--rule", help="grid, quantised-event, continuous")
     train.add_argument("--seed", type=int, help="of weights and data order")

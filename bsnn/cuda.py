@@ -3,6 +3,7 @@
 import re
 
 from .cuda_program import build_cuda_program
+from .equations.units import as_int, as_positive
 from .errors import BackendUnavailable
 from .grid import GridSimulator
 from .machine import GPU_NEEDED, find_gpus, n_multiprocessors
@@ -77,8 +78,10 @@ class CudaSimulator(GridSimulator):
                 f"'projection' must be 'dense' on a GPU, got {projection!r}."
             )
         capability = require_gpu()
-        self.replicas = default_replicas() if replicas is None else replicas
-        self._arch = capability if arch is None else arch
+        if replicas is None:
+            replicas = default_replicas()
+        self.replicas = as_int(replicas, "replicas", least=1)
+        self._arch = capability if arch is None else as_positive(arch, "arch")
         super().__init__(model, workers=1, precision=precision, timeout=timeout)
 
     def _build(self, precision, projection):

@@ -3,7 +3,6 @@
 As `bsnn.program`, with brian2cuda in place of Brian2's C++ target.
 """
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -17,8 +16,9 @@ from .program import (
     PRECISIONS,
     braced,
     brian2_version,
+    read_specification,
     serve_call,
-    structure,
+    specify,
 )
 
 # Without -use_fast_math, so that exponentials round as on the CPU.
@@ -85,14 +85,8 @@ def build_cuda_program(model, *, precision, n_replicas, arch):
     nvcc = find_nvcc()
     if nvcc is None:
         raise BackendUnavailable("nvcc was not found; see `bsnn doctor`.")
-    specification = json.dumps(
-        {
-            "model": structure(model),
-            "precision": precision,
-            "n_replicas": n_replicas,
-            "arch": arch,
-        },
-        sort_keys=True,
+    specification = specify(
+        model, precision=precision, n_replicas=n_replicas, arch=arch
     )
     home = Path(__file__).parent
     key = fingerprint(
@@ -159,15 +153,14 @@ def _generate(specification, folder):
     import brian2cuda  # noqa: F401  registers the device
     from brian2 import device, prefs, second, set_device
 
-    from .model import Model
     from .network import build_network
 
-    values = json.loads(specification)
-    _set_preferences(prefs, values["precision"], values["arch"])
+    model, options = read_specification(specification)
+    _set_preferences(prefs, options["precision"], options["arch"])
     for header in HEADERS:
         shutil.copy(NATIVE / header, folder)
     set_device("cuda_standalone", build_on_run=False, directory=folder)
-    model, n_replicas = Model.from_dict(values["model"]), values["n_replicas"]
+    n_replicas = options["n_replicas"]
     parts = build_network(
         model, n_replicas=n_replicas, code=cuda_code_object(n_replicas)
     )
@@ -192,6 +185,8 @@ def _link_curand(folder):
 
 
 def _serving_code(device, parts, model, n_replicas):
+    from .network import kept_variables
+
     def on_gpu(variable):
         return device.get_array_name(variable, access_data=False, prefix="dev")
 
@@ -200,7 +195,7 @@ def _serving_code(device, parts, model, n_replicas):
             on_gpu(monitor.variables["i"]),
             on_gpu(monitor.variables["t"]),
             braced(f"&{on_gpu(monitor.variables[v])}" for v in neuron.state),
-            braced(on_gpu(group.variables[v]) for v in neuron.state),
+            braced(on_gpu(group.variables[v]) for v in kept_variables(group)),
             str(len(group) // n_replicas),
             str(n_replicas),
         ]

@@ -1,4 +1,4 @@
-"""Data sets: image files, the embedded digits, and the generated Yin-Yang task."""
+"""Data sets: image files, the embedded digits, the generated Yin-Yang task."""
 
 import importlib.resources
 import math
@@ -11,7 +11,8 @@ import numpy as np
 import platformdirs
 
 from . import yin_yang
-from .image_files import IMAGE_SETS, read_splits
+from .image_files import IMAGE_SETS, own_files, read_splits
+from .labels import checked_labels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +31,11 @@ class Dataset:
     train_labels, test_labels : ndarray, shape (n_samples,), int64
         In 0..n_classes-1.
     n_classes : int
+
+    Raises
+    ------
+    TypeError, ValueError
+        If labels are none, or not as many as there are images.
     """
 
     name: str
@@ -39,6 +45,16 @@ class Dataset:
     test_images: np.ndarray
     test_labels: np.ndarray
     n_classes: int
+
+    def __post_init__(self):
+        for split in ("train", "test"):
+            images = np.asarray(getattr(self, f"{split}_images"))
+            name = f"{split}_labels"
+            labels = checked_labels(
+                getattr(self, name), len(images), self.n_classes, name
+            )
+            object.__setattr__(self, f"{split}_images", images)
+            object.__setattr__(self, name, labels)
 
     @property
     def n_inputs(self):
@@ -50,17 +66,21 @@ class Dataset:
 
         Raises
         ------
-        ValueError
-            If a number is not positive or there are fewer samples.
+        TypeError, ValueError
+            If a number is none, not positive, or there are fewer samples.
         """
+        from .equations.units import as_int  # `bsnn doctor` copes without Brian2
+
         parts = {}
         for split, n_samples in (("train", n_train), ("test", n_test)):
             images = getattr(self, f"{split}_images")
-            if n_samples is not None and not 0 < n_samples <= len(images):
-                raise ValueError(
-                    f"'n_{split}' must lie in 1..{len(images)}, the {split} samples "
-                    f"of {self.title}, got {n_samples}."
-                )
+            if n_samples is not None:
+                n_samples = as_int(n_samples, f"n_{split}")
+                if not 0 < n_samples <= len(images):
+                    raise ValueError(
+                        f"'n_{split}' must lie in 1..{len(images)}, the {split} "
+                        f"samples of {self.title}, got {n_samples}."
+                    )
             parts[f"{split}_images"] = images[:n_samples]
             parts[f"{split}_labels"] = getattr(self, f"{split}_labels")[:n_samples]
         return replace(self, **parts)
@@ -78,14 +98,17 @@ def is_name(text):
 def load_dataset(name, *, data_dir=None) -> Dataset:
     """Return a data set by name.
 
-    Image files are read from the data folder; those of MNIST and Fashion-MNIST are
-    downloaded into the user's cache when no folder is named. Where "emnist" is not to
-    be had, the 47-class subset is returned under its own name and title.
+    Image files are read from the data folder, laid out as ours or as torchvision's;
+    those of MNIST and Fashion-MNIST are downloaded into the user's cache when no folder
+    is named. Where "emnist" is not to be had, the 47-class subset is returned under its
+    own name and title.
 
     Parameters
     ----------
-    name : {"mnist", "emnist", "emnist-47class-subset", "fashion-mnist", "digits", \
-            "yin-yang"}
+    name : str
+        "mnist", "emnist", "emnist-47class-subset", "fashion-mnist", "digits" or
+        "yin-yang"; or a data set of one's own: a folder of this name in the data folder
+        with four IDX files called as those of MNIST, images of any one size.
     data_dir : path, optional
         Data folder; unless given BSNN_DATA, unless set the user's cache.
 
@@ -96,10 +119,6 @@ def load_dataset(name, *, data_dir=None) -> Dataset:
     DataError
         If its files are missing, damaged or inconsistent.
     """
-    if name not in NAMES:
-        raise ValueError(
-            f"'name' of a data set must be one of {', '.join(NAMES)}, got {name!r}."
-        )
     if name == "digits":
         return _digits()
     if name == "yin-yang":
@@ -107,12 +126,21 @@ def load_dataset(name, *, data_dir=None) -> Dataset:
     folder, is_cache = data_folder(data_dir)
     if name == "emnist":
         name = available_emnist(folder)
-    files = IMAGE_SETS[name]
+    files = IMAGE_SETS.get(name) if is_name(name) else None
+    if files is None:
+        if not is_name(name) or not (folder / name).is_dir():
+            raise ValueError(
+                f"'name' of a data set must be one of {', '.join(NAMES)}, or of a "
+                f"folder in {folder}, got {name!r}."
+            )
+        files = own_files(name)
+    splits = read_splits(files, folder, fetch=is_cache)
+    labels = splits["train_labels"].max(), splits["test_labels"].max()
     return Dataset(
         name=name,
         title=files.title,
-        n_classes=files.n_classes,
-        **read_splits(files, folder, fetch=is_cache),
+        n_classes=int(max(labels)) + 1 if files.n_classes is None else files.n_classes,
+        **splits,
     )
 
 

@@ -1,5 +1,7 @@
 """From pixels to input spikes: time to first spike."""
 
+import warnings
+
 import numpy as np
 from brian2.units import Quantity, ms
 
@@ -8,6 +10,9 @@ from .equations.units import positive_seconds
 from .spikes import Spikes
 
 WHITE = 255  # the largest intensity
+# The scales of some images end at 1 or 16. One that is as faint as that on ours may be
+# dark by chance, but hardly so many.
+FAINT, MANY = 16, 5
 
 
 def encode_ttfs(images, model, *, t_max: Quantity = 100 * ms) -> Spikes:
@@ -38,6 +43,12 @@ def encode_ttfs(images, model, *, t_max: Quantity = 100 * ms) -> Spikes:
         If the pixels do not fit the model or are not intensities, or `t_max` is not
         positive or longer than the duration.
 
+    Warns
+    -----
+    UserWarning
+        Once, if five or more images have light, and none a pixel above 16: their white
+        may be another than 255.
+
     References
     ----------
     Bacho & Chu 2023, doi:10.1162/neco_a_01609.
@@ -62,6 +73,7 @@ def encode_ttfs(images, model, *, t_max: Quantity = 100 * ms) -> Spikes:
     lit = np.flatnonzero(pixels != 0)
     sample, neuron = np.divmod(lit, model.n_inputs)
     intensity = pixels.ravel()[lit]
+    _warn_if_faint(sample, intensity)
     if pixels.dtype == np.uint8:
         # Grey levels are few: work out each one once, and sort by small integers,
         # for which NumPy has a radix sort.
@@ -82,11 +94,28 @@ def encode_ttfs(images, model, *, t_max: Quantity = 100 * ms) -> Spikes:
     )
 
 
+def _warn_if_faint(sample, intensity):
+    brightest = intensity.max(initial=0)
+    if brightest > FAINT or len(np.unique(sample)) < MANY:
+        return
+    white = FAINT if brightest > 1 else 1
+    # As from this line, so that Python shows it once, not once a batch and caller.
+    warnings.warn(
+        f"'images' should hold intensities in 0..{WHITE}, got none above {white}: "
+        f"almost black; if their scale is 0..{white}, multiply them by "
+        f"{WHITE}/{white}.",
+        stacklevel=1,
+    )
+
+
 def _intensities(images, n_inputs):
     """Return `images` as (n_samples, n_inputs), uint8 or float64, after checking."""
     images = np.asarray(images)
     if images.dtype.kind not in "uif":
-        raise TypeError(f"'images' must be an array of numbers, got {images.dtype}.")
+        white = f"; multiply them by {WHITE}" if images.dtype == bool else ""
+        raise TypeError(
+            f"'images' must be an array of numbers, got {images.dtype}{white}."
+        )
     if images.ndim < 2 or np.prod(images.shape[1:]) != n_inputs:
         hint = "; put a single image in a batch of one with images[None]"
         raise ValueError(

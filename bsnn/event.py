@@ -13,8 +13,7 @@ import numpy as np
 
 from .builds import load_kernel
 from .equations import time_rules
-from .machine import n_cores
-from .simulator import Simulator, check_model
+from .simulator import Simulator, count_workers
 from .spikes import Spikes
 
 KERNEL = Path(__file__).parent / "native" / "event.cpp"
@@ -60,10 +59,7 @@ class EventSimulator(Simulator):
                 f"'{time_rules.CONTINUOUS}' here, got {model.rule!r}; "
                 "use make_simulator, which chooses by the rule."
             )
-        check_model(model)
-        workers = n_cores() if workers is None else workers
-        if workers < 1:
-            raise ValueError(f"'workers' must be at least 1, got {workers}.")
+        workers = count_workers(workers)
         self._layers = [_layer(model, index) for index in range(model.n_layers)]
         self._kernel = _kernel()
         self._workers = workers

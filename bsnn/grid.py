@@ -6,10 +6,10 @@ import os
 import numpy as np
 
 from .equations import time_rules
-from .machine import n_cores
+from .equations.units import as_positive
 from .program import PRECISIONS, PROJECTIONS, build_program
 from .resident import ResidentProgram, Segment, aligned
-from .simulator import Simulator
+from .simulator import Simulator, count_workers
 from .spikes import Spikes
 from .supervision import SupervisedProgram
 
@@ -67,14 +67,12 @@ class GridSimulator(Simulator):
                 f"'precision' must be one of {', '.join(PRECISIONS)}, "
                 f"got {precision!r}."
             )
-        workers = n_cores() if workers is None else workers
+        workers, timeout = count_workers(workers), as_positive(timeout, "timeout")
         if projection not in PROJECTIONS:
             raise ValueError(
                 f"'projection' must be one of {', '.join(PROJECTIONS)}, "
                 f"got {projection!r}."
             )
-        if workers < 1:
-            raise ValueError(f"'workers' must be at least 1, got {workers}.")
         real = np.dtype(np.float32 if precision == "single" else np.float64)
         folder = self.folder = self._build(precision, projection)
         sizes = [aligned(real.itemsize * m * n) for m, n in model.weight_shapes]

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import math
 import struct
 import zlib
 
@@ -12,6 +13,7 @@ from .errors import DataError
 # The largest relative of MNIST, EMNIST by class, has 814,255 images; a header that
 # claims more than this is damaged, and must not make us reserve memory.
 MAX_ITEMS = 1_000_000
+MAX_BYTES = MAX_ITEMS * 28 * 28
 CHUNK = 1 << 20  # bytes read at a time
 DAMAGED_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
 
@@ -26,12 +28,12 @@ def read_idx(path, item_shape=()):
     Parameters
     ----------
     path : Path
-    item_shape : tuple of int
-        Required shape of one item: (28, 28) for images, () for labels.
+    item_shape : tuple of int or None
+        Required shape of one item: (28, 28) for images, () for labels; None: any.
 
     Returns
     -------
-    items : ndarray, shape (n_items, *item_shape), uint8
+    items : ndarray, shape (n_items, ...), uint8
 
     Raises
     ------
@@ -95,7 +97,8 @@ def _read_shape(stream, path, item_shape):
             f"got {len(header)}; it is truncated, fetch the file again."
         )
     n_items, *shape = struct.unpack(f">{n_dimensions}I", header[4:])
-    if tuple(shape) != item_shape:
+    pairs = zip(item_shape, shape, strict=True)
+    if any(required not in (None, size) for required, size in pairs):
         pixels, got = ("x".join(map(str, sizes)) for sizes in (item_shape, shape))
         raise DataError(
             f"{path} must hold images of {pixels} pixels, got {got}; "
@@ -105,6 +108,11 @@ def _read_shape(stream, path, item_shape):
         raise DataError(
             f"{path} must declare 1 to {MAX_ITEMS} items in its header, "
             f"got {n_items}; it is damaged, fetch the file again."
+        )
+    if not 0 < math.prod(shape) <= MAX_BYTES // n_items:
+        raise DataError(
+            f"{path} must declare 1 to {MAX_BYTES} bytes in its header, got "
+            f"{n_items * math.prod(shape)}; it is damaged, write the file again."
         )
     return n_items, *shape
 

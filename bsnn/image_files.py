@@ -23,7 +23,8 @@ class ImageFiles:
         Their folder inside the data folder.
     parts : tuple of two str
         What the names of the train and the test files begin with.
-    n_classes : int
+    n_classes : int or None
+        None: as many as the labels say.
     source : str
         Where a person gets the files.
     url : str, optional
@@ -33,16 +34,22 @@ class ImageFiles:
         Files that users place themselves may hold something else.
     transposed : bool
         Whether the files hold images with rows and columns exchanged.
+    torchvision : str, optional
+        The folder's name in what torchvision downloads.
+    shape : tuple of int or None
+        Height and width of an image; None: any.
     """
 
     title: str
     folder: str
     parts: tuple[str, str]
-    n_classes: int
+    n_classes: int | None
     source: str
     url: str | None = None
     sha256: tuple[str, ...] = ()
     transposed: bool = False
+    torchvision: str | None = None
+    shape: tuple[int | None, int | None] = IMAGE_SHAPE
 
     @property
     def names(self):
@@ -51,17 +58,33 @@ class ImageFiles:
         return tuple(f"{part}-{kind}" for part in self.parts for kind in kinds)
 
     def find(self, data_dir):
-        """Return the path of each file below `data_dir`; None where there is none."""
-        folder = data_dir / self.folder
-        choices = [(folder / f"{name}.gz", folder / name) for name in self.names]
-        # Unlike Path.exists, os.path.exists is False, no error, in a locked folder.
-        return [next(filter(os.path.exists, pair), None) for pair in choices]
+        """Return the path of each file below `data_dir`; None where there is none.
+
+        Files named as in ``train-images.idx3-ubyte``, and those that torchvision
+        unpacked, are found, too; all four come from one folder.
+        """
+        folders = [data_dir / self.folder]
+        if self.torchvision:
+            folders.append(data_dir / self.torchvision / "raw")
+        found = [self._find_in(folder) for folder in folders]
+        return next(filter(all, found), found[0])
+
+    def _find_in(self, folder):
+        found = []
+        for name in self.names:
+            dotted = name.replace("-idx", ".idx")
+            ends = (f"{name}.gz", name, f"{dotted}.gz", dotted)
+            choices = [folder / end for end in ends]
+            # Unlike Path.exists, os.path.exists is False, no error, in a locked folder.
+            found.append(next(filter(os.path.exists, choices), None))
+        return found
 
 
 IMAGE_SETS = {
     "mnist": ImageFiles(
         title="MNIST",
         folder="mnist",
+        torchvision="MNIST",
         parts=("train", "t10k"),
         n_classes=10,
         source="https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -76,6 +99,7 @@ IMAGE_SETS = {
     "fashion-mnist": ImageFiles(
         title="Fashion-MNIST",
         folder="fashion-mnist",
+        torchvision="FashionMNIST",
         parts=("train", "t10k"),
         n_classes=10,
         source="https://github.com/zalandoresearch/fashion-mnist",
@@ -91,6 +115,7 @@ IMAGE_SETS = {
     "emnist": ImageFiles(
         title="EMNIST balanced",
         folder="emnist",
+        torchvision="EMNIST",
         parts=("emnist-balanced-train", "emnist-balanced-test"),
         n_classes=47,
         source="the archive gzip.zip of "
@@ -108,6 +133,18 @@ IMAGE_SETS = {
 }
 
 
+def own_files(name):
+    """Return the files of a data set of one's own: a folder laid out as MNIST's."""
+    return ImageFiles(
+        title=name,
+        folder=name,
+        parts=IMAGE_SETS["mnist"].parts,
+        n_classes=None,
+        source="where you wrote them",
+        shape=(None, None),
+    )
+
+
 def read_splits(files, data_dir, *, fetch):
     """Return the images and labels in `files` below `data_dir`.
 
@@ -121,7 +158,7 @@ def read_splits(files, data_dir, *, fetch):
     Returns
     -------
     splits : dict of str to ndarray
-        train_images and test_images, shape (n_samples, 28, 28), uint8, upright;
+        train_images and test_images, shape (n_samples, height, width), uint8, upright;
         train_labels and test_labels, shape (n_samples,), int64.
 
     Raises
@@ -132,6 +169,11 @@ def read_splits(files, data_dir, *, fetch):
     paths = locate(files, data_dir, fetch=fetch)
     train_images, train_labels = _read_split(*paths[:2], files)
     test_images, test_labels = _read_split(*paths[2:], files)
+    if test_images.shape[1:] != train_images.shape[1:]:
+        raise DataError(
+            f"{paths[0]} and {paths[2]} must hold images of one size, got "
+            f"{train_images.shape[1:]} and {test_images.shape[1:]}."
+        )
     return {
         "train_images": train_images,
         "train_labels": train_labels,
@@ -167,13 +209,13 @@ def locate(files, data_dir, *, fetch):
 
 def _read_split(image_path, label_path, files):
     labels = read_idx(label_path)
-    images = read_idx(image_path, IMAGE_SHAPE)
+    images = read_idx(image_path, files.shape)
     if len(images) != len(labels):
         raise DataError(
             f"{image_path} and {label_path} must have as many images as labels, got "
             f"{len(images)} and {len(labels)}; take both from one source."
         )
-    if labels.max() >= files.n_classes:
+    if files.n_classes is not None and labels.max() >= files.n_classes:
         raise DataError(
             f"{label_path} must hold labels in 0..{files.n_classes - 1} for "
             f"{files.title}, got {labels.max()}; put the right file there."

@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from brian2.units import Quantity, second
 
 from .equations import CubaLIF, time_rules
-from .equations.units import in_seconds, positive_seconds
+from .equations.cuba_lif import check_neuron
+from .equations.units import (
+    as_int,
+    as_list,
+    as_number,
+    in_seconds,
+    per_layer,
+    positive_seconds,
+)
 
 # In time constants: Brian2's exact update evaluates exp(dt/tau), in single precision.
 LONGEST_DT = 80
@@ -34,15 +42,17 @@ class Model:
     detect : {"end", "crossing"}
         Under "grid", whether a neuron also fires that crossed threshold inside the bin
         and fell back before its end.
-    max_spikes : tuple of int, optional
-        Under the event rules, the most spikes a neuron of each layer may fire.
+    max_spikes : int or tuple of int, optional
+        Under the event rules, the most spikes a neuron may fire, of all layers or of
+        each.
 
     Raises
     ------
     TypeError
-        If `dt` or `duration` is a bare number.
+        If `dt` or `duration` is a bare number, or a size or neuron is none.
     ValueError
-        If a size, time or rule is not possible.
+        If a size, time or rule is not possible, or a neuron has other equations than
+        those of `CubaLIF`.
     """
 
     n_inputs: int
@@ -55,12 +65,20 @@ class Model:
     max_spikes: tuple[int, ...] | None = None
 
     def __post_init__(self):
-        object.__setattr__(self, "layer_sizes", tuple(self.layer_sizes))
-        object.__setattr__(self, "neurons", tuple(self.neurons))
+        sizes = as_list(self.layer_sizes, "layer_sizes")
         dt, duration = (
             in_seconds(self.dt, "dt"),
             positive_seconds(self.duration, "duration"),
         )
+        for name, value in (
+            ("n_inputs", as_int(self.n_inputs, "n_inputs", least=1)),
+            ("layer_sizes", tuple(as_int(n, "layer_sizes", least=1) for n in sizes)),
+            ("neurons", tuple(as_list(self.neurons, "neurons"))),
+            # As rounded, for Brian2, too.
+            ("dt", dt * second),
+            ("duration", duration * second),
+        ):
+            object.__setattr__(self, name, value)
         if dt < 0:
             raise ValueError(f"'dt' must not be negative, got {self.dt!s}.")
         if dt > duration:
@@ -68,9 +86,6 @@ class Model:
                 f"'dt' must not be longer than 'duration', got {dt} s and "
                 f"{duration} s; choose a smaller time step."
             )
-        for size in (self.n_inputs, *self.layer_sizes):
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"a layer size must be a positive int, got {size!r}.")
         if not self.layer_sizes or len(self.layer_sizes) != len(self.neurons):
             raise ValueError(
                 "'neurons' must have one entry for each of the "
@@ -78,6 +93,7 @@ class Model:
                 f"got {len(self.neurons)}."
             )
         for layer, neuron in enumerate(self.neurons, start=1):
+            check_neuron(neuron, f"'neurons' of layer {layer}")
             shortest = min(neuron.modes.tau)
             if dt > LONGEST_DT * shortest:
                 raise ValueError(
@@ -109,20 +125,16 @@ class Model:
             if self.max_spikes is not None:
                 raise ValueError(
                     "'max_spikes' needs an event rule: on the grid the duration "
-                    "bounds the spikes; leave it out."
+                    "bounds the spikes; leave it out, or name an event rule."
                 )
         elif self.detect != "end":
             raise ValueError("'detect' belongs to the rule 'grid'; leave it out.")
         elif self.max_spikes is not None:
-            limits = tuple(self.max_spikes)
-            if len(limits) != len(self.layer_sizes) or not all(
-                isinstance(limit, int) and limit > 0 for limit in limits
-            ):
-                raise ValueError(
-                    "'max_spikes' must have one positive int for each of the "
-                    f"{len(self.layer_sizes)} layers, got {self.max_spikes!r}."
-                )
-            object.__setattr__(self, "max_spikes", limits)
+            positive_int = functools.partial(as_int, least=1)
+            limits = per_layer(
+                self.max_spikes, self.n_layers, "max_spikes", positive_int
+            )
+            object.__setattr__(self, "max_spikes", tuple(limits))
 
     @classmethod
     def dense(
@@ -153,9 +165,16 @@ class Model:
         rule, detect, max_spikes
             As for `Model`.
         """
+        sizes = [as_int(size, "sizes", least=1) for size in as_list(sizes, "sizes")]
+        if len(sizes) < 2:
+            raise ValueError(
+                f"'sizes' must name the inputs and at least one layer, got {sizes}."
+            )
         n_inputs, *layer_sizes = sizes
         thresholds = per_layer(v_threshold, len(layer_sizes), "v_threshold")
-        deltas = per_layer(delta_v, len(layer_sizes), "delta_v")
+        deltas = thresholds
+        if delta_v is not None:
+            deltas = per_layer(delta_v, len(layer_sizes), "delta_v")
         neurons = tuple(
             CubaLIF(tau_mem=tau_mem, tau_syn=tau_syn, v_threshold=v, delta_v=d)
             for v, d in zip(thresholds, deltas, strict=True)
@@ -172,8 +191,19 @@ class Model:
         )
 
     def with_dt(self, dt, rule=None):
-        """Return the same model at another time step (a Quantity)."""
-        return replace(self, dt=dt, rule=rule)
+        """Return the same model at another time step.
+
+        Parameters
+        ----------
+        dt : Quantity
+        rule : str, optional
+            That of the model unless given; at ``0*ms`` "continuous", and from there
+            "grid". `detect` stays as long as the rule is "grid".
+        """
+        if rule is None and (in_seconds(dt, "dt") == 0) == (self.dt_seconds == 0):
+            rule = self.rule
+        goes_on = rule == time_rules.GRID
+        return replace(self, dt=dt, rule=rule, detect=self.detect if goes_on else "end")
 
     @functools.cached_property
     def dt_seconds(self):
@@ -225,28 +255,14 @@ class Model:
         """
         try:
             neurons = tuple(
-                CubaLIF(
-                    tau_mem=p["tau_mem"] * second,
-                    tau_syn=p["tau_syn"] * second,
-                    v_threshold=p["v_threshold"],
-                    delta_v=p["delta_v"],
-                )
+                CubaLIF(**{**p, **_times(p, "tau_mem", "tau_syn")})
                 for p in values["neurons"]
             )
-            times = {name: values[name] * second for name in ("dt", "duration")}
+            times = _times(values, "dt", "duration")
             return cls(**{**values, "neurons": neurons, **times})
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"'values' describe no model ({error!r}).") from error
 
 
-def per_layer(value, n_layers, name):
-    """Return a list with a value for each layer, of one for all or of one for each."""
-    if value is None or isinstance(value, (int, float)):
-        return [value] * n_layers
-    values = list(value)
-    if len(values) != n_layers:
-        raise ValueError(
-            f"'{name}' must have one value for each of the {n_layers} layers after the "
-            f"input, got {len(values)}."
-        )
-    return values
+def _times(values, *names):
+    return {name: as_number(values[name], name) * second for name in names}

@@ -120,6 +120,20 @@ def build_network(
     )
 
 
+def kept_variables(group):
+    """Return the names of what neurons carry from one step to the next, sorted.
+
+    Brian2 starts each at 0, and so must every sample.
+    """
+    equations = group.equations
+    constant = {
+        name
+        for name in equations.parameter_names
+        if "constant" in equations[name].flags
+    }
+    return sorted(equations.diff_eq_names | equations.parameter_names - constant)
+
+
 def _in_device_precision(namespace):
     # A double constant would make the compiler compare single potentials in double.
     real = prefs.core.default_float_dtype

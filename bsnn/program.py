@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 from .builds import build_once, compiler, fingerprint, run_tool
+from .equations.cuba_lif import texts_of
+from .model import Model
 
 NATIVE = Path(__file__).parent / "native"
 PRECISIONS = ("double", "single")
@@ -59,10 +61,7 @@ def build_program(model, *, precision="double", projection="dense"):
     BuildError
         If generating or compiling fails; the output is attached.
     """
-    specification = json.dumps(
-        {"model": structure(model), "precision": precision, "projection": projection},
-        sort_keys=True,
-    )
+    specification = specify(model, precision=precision, projection=projection)
     home = Path(__file__).parent
     key = fingerprint(
         specification,
@@ -90,9 +89,35 @@ def build_program(model, *, precision="double", projection="dense"):
     return build_once("programs", key, make)
 
 
-def structure(model):
-    # dt and duration are data of the program, so they are not part of its identity.
-    return {**model.to_dict(), "dt": 1e-3, "duration": 1.0}
+def specify(model, **options):
+    """Return what determines a program of `model`, beside sources and compiler: JSON.
+
+    It holds every text of the neurons: with an edited one it is another program.
+    """
+    values = {
+        # dt and duration are data of the program, so they are not part of its identity.
+        "model": {**model.to_dict(), "dt": 1e-3, "duration": 1.0},
+        "texts": [texts_of(neuron) for neuron in model.neurons],
+        "options": options,
+    }
+    return json.dumps(values, sort_keys=True)
+
+
+def read_specification(specification):
+    """Return the model and the options, a dict, that `specify` was given.
+
+    Raises
+    ------
+    RuntimeError
+        If the neurons of this process have other texts.
+    """
+    values = json.loads(specification)
+    model, options = Model.from_dict(values["model"]), values["options"]
+    if specify(model, **options) != specification:
+        raise RuntimeError(
+            "bsnn's equations were edited after they were imported; start Python again."
+        )
+    return model, options
 
 
 def brian2_version():
@@ -106,18 +131,16 @@ def _generate(specification, folder):
     import numpy as np
     from brian2 import device, prefs, second, set_device
 
-    from .model import Model
     from .network import build_network
 
-    values = json.loads(specification)
-    single = values["precision"] == "single"
+    model, options = read_specification(specification)
+    single = options["precision"] == "single"
     prefs.core.default_float_dtype = np.float32 if single else np.float64
     prefs.codegen.cpp.extra_compile_args_gcc = COMPILE_FLAGS
     for header in (PRELUDE, "protocol.h", "resident.h"):
         shutil.copy(NATIVE / header, folder)
     set_device("cpp_standalone", build_on_run=False, directory=folder)
-    model = Model.from_dict(values["model"])
-    parts = build_network(model, projection=values["projection"])
+    parts = build_network(model, projection=options["projection"])
     # The loop of resident.h takes the place of Brian2's own: it steps the same code
     # objects in the same order, so the run that follows it lasts no time.
     device.insert_code("before_network_run", _serving_code(device, parts, model))
@@ -126,6 +149,8 @@ def _generate(specification, folder):
 
 
 def _serving_code(device, parts, model):
+    from .network import kept_variables
+
     def name(variable):
         return device.get_array_name(variable, access_data=False)
 
@@ -135,7 +160,7 @@ def _serving_code(device, parts, model):
             name(monitor.variables["t"]),
             f"{name(monitor.variables['N'])}[0]",
             braced(f"&{name(monitor.variables[v])}" for v in neuron.state),
-            braced(name(group.variables[v]) for v in neuron.state),
+            braced(name(group.variables[v]) for v in kept_variables(group)),
             str(len(group)),
         ]
 

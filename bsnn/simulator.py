@@ -5,10 +5,17 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from .equations import cuba_lif, time_rules
+from .equations.units import as_int, rates_in_hertz
 from .errors import NumbersError
+from .machine import n_cores
 
 # In Hz. The sum of a billion such spikes is still a number in single precision.
 LARGEST_WEIGHT = 1e18
+
+
+def count_workers(workers):
+    """Return the number of workers: as many as cores, unless given."""
+    return n_cores() if workers is None else as_int(workers, "workers", least=1)
 
 
 class Simulator(ABC):
@@ -18,6 +25,7 @@ class Simulator(ABC):
     """
 
     def __init__(self, model):
+        check_model(model)
         self.model = model
 
     def run(self, weights, inputs):
@@ -25,8 +33,8 @@ class Simulator(ABC):
 
         Parameters
         ----------
-        weights : sequence of ndarray, shapes `model.weight_shapes`
-            Weights of each layer in Hz, row = presynaptic neuron.
+        weights : sequence of array_like, shapes `model.weight_shapes`
+            Weights of each layer, row = presynaptic neuron. Bare numbers are in Hz.
         inputs : Spikes
             Input spikes with ``n_neurons == model.n_inputs`` and the model's dt.
 
@@ -38,6 +46,8 @@ class Simulator(ABC):
 
         Raises
         ------
+        TypeError
+            If weights are no numbers.
         ValueError
             If weights or inputs do not fit the model or are not finite.
         ProgramError
@@ -50,6 +60,7 @@ class Simulator(ABC):
                 f"'weights' must have {len(shapes)} matrices, one for each layer, "
                 f"got {len(weights)}."
             )
+        weights = [rates_in_hertz(weight, "weights") for weight in weights]
         for layer, (weight, shape) in enumerate(
             zip(weights, shapes, strict=True), start=1
         ):
@@ -127,11 +138,13 @@ def check_model(model):
 
     The event rules are solved in closed form, which needs tau_mem = 2 tau_syn.
     """
-    if model.rule == time_rules.GRID:
-        return
     for layer, neuron in enumerate(model.neurons, start=1):
+        # Again: models also come from pickles, and classes change in a session.
+        cuba_lif.check_neuron(neuron, f"'neurons' of layer {layer}")
         p = neuron.parameters
-        if not cuba_lif.is_quadratic(p["tau_mem"], p["tau_syn"]):
+        if model.rule != time_rules.GRID and not cuba_lif.is_quadratic(
+            p["tau_mem"], p["tau_syn"]
+        ):
             raise ValueError(
                 f"'tau_mem' of layer {layer} must be 2 tau_syn under the rule "
                 f"{model.rule!r}, got {p['tau_mem']} s and {p['tau_syn']} s; "

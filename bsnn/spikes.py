@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .equations import time_rules
+from .equations.units import any_seconds
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,8 +22,8 @@ class Spikes:
         Sample m owns the spikes ``offset[m]:offset[m + 1]``.
     n_neurons : int
         Size of the layer.
-    dt : float
-        Time step in seconds; 0 where time is continuous.
+    dt : float or Quantity
+        Time step, a bare number in seconds; 0 where time is continuous.
     step : ndarray, shape (n_spikes,), int64, optional
         Bin of each spike, counted from the start of its sample; what a
         ``SpikeMonitor`` calls ``t/dt``. None where time is continuous.
@@ -49,6 +50,7 @@ class Spikes:
     state: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
+        object.__setattr__(self, "dt", any_seconds(self.dt, "dt"))
         if self.offset.ndim != 1 or self.offset[0] != 0:
             raise ValueError(
                 "'offset' must be one-dimensional and start at 0, "
@@ -102,8 +104,8 @@ class Spikes:
         ----------
         sample, neuron : array_like, shape (n_spikes,), int
         n_samples, n_neurons : int
-        dt : float
-            Seconds; 0 for continuous time.
+        dt : float or Quantity
+            A bare number in seconds; 0 for continuous time.
         step : array_like, shape (n_spikes,), int, optional
         time : array_like, shape (n_spikes,), float, optional
             Seconds. Given alone with dt > 0, the rule of the grid makes its `step`.
@@ -113,6 +115,7 @@ class Spikes:
         ValueError
             If a sample or neuron index is out of range.
         """
+        dt = any_seconds(dt, "dt")
         sample, neuron = np.asarray(sample, np.int64), np.asarray(neuron, np.int32)
         _check_index("sample", sample, n_samples)
         _check_index("neuron", neuron, n_neurons)
@@ -124,7 +127,7 @@ class Spikes:
             neuron=neuron[order],
             offset=np.concatenate([[0], np.cumsum(n_per_sample)]).astype(np.int64),
             n_neurons=n_neurons,
-            dt=float(dt),
+            dt=dt,
             step=None if step is None else np.asarray(step, np.int64)[order],
             time=None if time is None else np.asarray(time, np.float64)[order],
         )

@@ -113,6 +113,8 @@ def _network(model, inputs):
         second,
     )
 
+    from .network import kept_variables
+
     defaultclock.dt = model.dt
     period = model.n_steps * model.dt_seconds * second
     times = (inputs.sample * model.n_steps + inputs.step) * inputs.dt
@@ -134,7 +136,7 @@ def _network(model, inputs):
             name=f"layer{layer}",
         )
         group.run_regularly(
-            "\n".join(f"{variable} *= 0" for variable in neuron.state),
+            "\n".join(f"{variable} *= 0" for variable in kept_variables(group)),
             dt=period,
             when="start",
             name=f"rest{layer}",

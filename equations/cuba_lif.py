@@ -19,14 +19,14 @@ Bacho & Chu 2023, doi:10.1162/neco_a_01609 (closed form for tau_mem = 2 tau_syn)
 
 import functools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 import numpy as np
-from brian2.units import Quantity, ms
+from brian2.units import Quantity, ms, second
 
 from .modes import ExponentialModes
-from .units import positive_seconds
+from .units import as_positive, positive_seconds
 
 EQUATIONS = """
 dv/dt     = -v/tau_mem + i_syn : 1
@@ -55,6 +55,18 @@ v_peak  = v_rest*growth**order                                       : 1
 """
 THRESHOLD_CROSSING = f"{THRESHOLD} or (v_start < v_threshold and v_peak >= v_threshold)"
 SYNAPSE = "i_syn"  # the variable that a presynaptic spike increases by w
+STATE = ("v", "i_syn")
+# All that is simulated, and that the closed form below is derived for.
+TEXTS = {
+    "equations": EQUATIONS,
+    "threshold": THRESHOLD,
+    "crossing_equations": CROSSING_EQUATIONS,
+    "threshold_crossing": THRESHOLD_CROSSING,
+    "reset": RESET,
+    "method": METHOD,
+    "synapse": SYNAPSE,
+    "state": STATE,
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,7 +86,7 @@ class CubaLIF:
     Raises
     ------
     TypeError
-        If a time constant is a bare number.
+        If a time constant is a bare number, or another parameter is no number.
     ValueError
         If a value is not finite or not positive, or the time constants are equal.
     """
@@ -91,7 +103,7 @@ class CubaLIF:
     reset: ClassVar[str] = RESET
     method: ClassVar[str] = METHOD
     synapse: ClassVar[str] = SYNAPSE
-    state: ClassVar[tuple[str, ...]] = ("v", "i_syn")
+    state: ClassVar[tuple[str, ...]] = STATE
 
     def __post_init__(self):
         tau_mem = positive_seconds(self.tau_mem, "tau_mem")
@@ -105,16 +117,10 @@ class CubaLIF:
         if self.delta_v is None:
             object.__setattr__(self, "delta_v", self.v_threshold)
         for name in ("v_threshold", "delta_v"):
-            value = getattr(self, name)
-            if isinstance(value, Quantity) or not isinstance(
-                value, (int, float, np.number)
-            ):
-                raise TypeError(
-                    f"'{name}' must be a dimensionless number, got {value!r}."
-                )
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"'{name}' must be finite and positive, got {value}.")
-            object.__setattr__(self, name, float(value))
+            object.__setattr__(self, name, as_positive(getattr(self, name), name))
+        # As rounded, for Brian2, too.
+        object.__setattr__(self, "tau_mem", tau_mem * second)
+        object.__setattr__(self, "tau_syn", tau_syn * second)
 
     @property
     def namespace(self):
@@ -154,6 +160,53 @@ class CubaLIF:
             tau_mem=p["tau_mem"],
             tau_syn=p["tau_syn"],
             xp=xp,
+        )
+
+
+def texts_of(neuron):
+    """Return all texts and names that are simulated, as a dict, ready for JSON."""
+    return {name: getattr(neuron, name) for name in TEXTS}
+
+
+def check_neuron(neuron, where):
+    """Raise unless a neuron is the one that this module describes.
+
+    What would be simulated is compared, text by text, and what the gradient takes, not
+    classes: a subclass may add to `CubaLIF` what it likes.
+
+    Parameters
+    ----------
+    neuron : object
+    where : str
+        Which it is, for the error message.
+
+    Raises
+    ------
+    TypeError
+        If it is no `CubaLIF`.
+    ValueError
+        If its texts, parameters or closed form are not those of `CubaLIF`.
+    """
+    if not isinstance(neuron, CubaLIF):
+        raise TypeError(
+            f"{where} must be a CubaLIF, got {neuron!r}; no other can be simulated yet."
+        )
+    names = [field.name for field in fields(CubaLIF)]
+    plain = CubaLIF(**{name: getattr(neuron, name) for name in names})
+    changed = [name for name, text in TEXTS.items() if getattr(neuron, name) != text]
+    changed += [
+        name
+        for name in ("namespace", "parameters", "modes")
+        if getattr(neuron, name) != getattr(plain, name)
+    ]
+    if type(neuron).crossing is not CubaLIF.crossing:
+        changed.append("crossing")
+    changed += [field.name for field in fields(neuron) if field.name not in names]
+    if changed:
+        raise ValueError(
+            f"{where} must be a CubaLIF with its own equations, got "
+            f"{type(neuron).__name__} with another {', '.join(changed)}; "
+            "neither simulation nor gradient of another neuron is known yet."
         )
 
 

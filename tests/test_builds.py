@@ -9,9 +9,14 @@ from pathlib import Path
 
 import filelock
 import pytest
+from brian2.units import ms, us
 
+from bsnn import Model
 from bsnn.builds import build_once, cache_dir, compiler, load_kernel
+from bsnn.equations import CubaLIF
+from bsnn.equations.cuba_lif import TEXTS
 from bsnn.errors import BackendUnavailable, BuildError
+from bsnn.program import build_program, read_specification, specify
 
 ROOT = Path(__file__).parents[1]
 
@@ -147,3 +152,48 @@ def test_eight_processes_share_one_build(cache, tmp_path, monkeypatch):
     assert [str(path) for path in (cache / "programs").glob("*/")] == [folder]
     calls = (tmp_path / "calls").read_text().splitlines()
     assert sum("c++-header" in call for call in calls) == 1
+
+
+# --- what a program is found by -------------------------------------------------------
+
+
+def model(unit=ms, per_ms=1):
+    return Model.dense(
+        [3, 2],
+        v_threshold=1.0,
+        tau_syn=1.3 * per_ms * unit,
+        tau_mem=2.6 * per_ms * unit,
+        dt=0.1 * per_ms * unit,
+        duration=20 * per_ms * unit,
+    )
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_text_is_part_of_a_programs_name(cache, name, monkeypatch):
+    """Else an edited equation would run the program of the old one."""
+    made = []
+
+    def remember(kind, key, make):
+        made.append(key)
+        return cache
+
+    monkeypatch.setattr("bsnn.program.build_once", remember)
+    edited = model()
+    build_program(edited)
+    monkeypatch.setattr(CubaLIF, name, f"{getattr(CubaLIF, name)} # edited")
+    build_program(edited)
+    assert len(set(made)) == 2
+
+
+def test_a_unit_is_no_part_of_a_programs_name():
+    assert specify(model()) == specify(model(us, 1000))
+    assert specify(model()) == specify(model().with_dt(2 * ms))
+
+
+def test_a_specification_is_read_as_it_was_written():
+    written = specify(model(), precision="single")
+    found, options = read_specification(written)
+    assert options == {"precision": "single"}
+    assert found.weight_shapes == ((3, 2),)
+    with pytest.raises(RuntimeError, match="equations were edited after.*start Python"):
+        read_specification(written.replace("v -= delta_v", "v = 0"))

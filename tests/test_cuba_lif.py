@@ -1,22 +1,29 @@
 """The CUBA LIF equations, their closed form and their crossings."""
 
+import copy
+import dataclasses
+import pickle
+
 import numpy as np
 import pytest
 import sympy
 import torch
-from brian2 import Equations, Hz, ms, mV
+from brian2 import Equations, Hz, NeuronGroup, ms, mV, prefs
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bsnn.equations import CubaLIF
+from bsnn import Model, make_simulator
+from bsnn.equations import CubaLIF, ExponentialModes
 from bsnn.equations.cuba_lif import (
     EQUATIONS,
+    TEXTS,
     crossing,
     kernel_scale,
     peak_time,
     slope,
     solution,
 )
+from bsnn.network import kept_variables
 
 from . import oracles
 from .strategies import tau_pairs
@@ -149,7 +156,7 @@ def test_modes_are_the_responses_to_a_spike_and_a_reset():
         ({"tau_mem": -1 * ms}, ValueError, "'tau_mem' must be positive"),
         ({"tau_mem": float("nan") * ms}, ValueError, "'tau_mem' must be finite"),
         ({"tau_mem": 130 * ms}, ValueError, "'tau_mem' and 'tau_syn' must differ"),
-        ({"v_threshold": 0}, ValueError, "'v_threshold' must be finite and positive"),
+        ({"v_threshold": 0}, ValueError, "'v_threshold' must be positive"),
         ({"v_threshold": 5 * mV}, TypeError, "'v_threshold' must be a dimensionless"),
         ({"delta_v": float("inf")}, ValueError, "'delta_v' must be finite"),
     ],
@@ -162,3 +169,171 @@ def test_impossible_parameters_are_refused(changes, error, words):
 def test_delta_v_is_the_threshold_unless_given():
     assert CubaLIF(v_threshold=0.2).delta_v == 0.2
     assert CubaLIF(v_threshold=0.2, delta_v=0.1).delta_v == 0.1
+
+
+# --- neurons that are not this one ----------------------------------------------------
+
+
+def one_layer(neuron, rule="grid"):
+    return Model(
+        n_inputs=3,
+        layer_sizes=[2],
+        neurons=[neuron],
+        dt=(0 if rule == "continuous" else 1) * ms,
+        duration=20 * ms,
+        rule=rule,
+    )
+
+
+class Adaptive(CubaLIF):
+    equations = EQUATIONS.replace(": 1", "- a*Hz : 1", 1) + "da/dt = -a/tau_mem : 1"
+
+
+class HardReset(CubaLIF):
+    reset = "v = 0"
+
+
+class OtherThreshold(CubaLIF):
+    threshold = "v > 2*v_threshold"
+
+
+class OtherCrossing(CubaLIF):
+    threshold_crossing = "v >= v_threshold or v_start >= v_threshold"
+
+
+class OtherCrossingEquations(CubaLIF):
+    crossing_equations = "v_start = v : 1"
+
+
+class OtherMethod(CubaLIF):
+    method = "euler"
+
+
+class VoltageSynapse(CubaLIF):
+    synapse = "v"
+
+
+class OtherState(CubaLIF):
+    state = ("v",)
+
+
+class OtherModes(CubaLIF):
+    @property
+    def modes(self):
+        return ExponentialModes(tau=(1.0,), synaptic=(1.0,), reset=(0.0,))
+
+
+class OtherClosedForm(CubaLIF):
+    def crossing(self, v, i_syn, dt, *, xp=np):
+        return super().crossing(v, i_syn, 0.5 * dt, xp=xp)
+
+
+class OtherNamespace(CubaLIF):
+    @property
+    def namespace(self):
+        return {**super().namespace, "v_threshold": 2.0}
+
+
+class OtherParameters(CubaLIF):
+    @property
+    def parameters(self):
+        return {**super().parameters, "delta_v": 0.5}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refractory(CubaLIF):
+    refractory: float = 0.002
+
+
+OTHERS = {
+    Adaptive: "equations",
+    HardReset: "reset",
+    OtherThreshold: "threshold",
+    OtherCrossing: "threshold_crossing",
+    OtherCrossingEquations: "crossing_equations",
+    OtherMethod: "method",
+    VoltageSynapse: "synapse",
+    OtherState: "state",
+    OtherModes: "modes",
+    OtherClosedForm: "crossing",
+    OtherNamespace: "namespace",
+    OtherParameters: "parameters",
+    Refractory: "refractory",
+}
+
+
+@pytest.mark.parametrize("rule", ["grid", "quantised-event", "continuous"])
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_neurons_are_refused(kind, rule):
+    words = (
+        "'neurons' of layer 1 must be a CubaLIF with its own equations, got "
+        f"{kind.__name__} with another {OTHERS[kind]}"
+    )
+    with pytest.raises(ValueError, match=words):
+        one_layer(kind(), rule)
+
+
+class Unchecked(CubaLIF):
+    def __post_init__(self):
+        object.__setattr__(self, "delta_v", self.v_threshold)
+
+
+def test_checks_of_a_neuron_cannot_be_left_out():
+    with pytest.raises(ValueError, match="'tau_mem' and 'tau_syn' must differ"):
+        one_layer(Unchecked(tau_mem=10 * ms, tau_syn=10 * ms))
+    with pytest.raises(ValueError, match="'v_threshold' must be positive"):
+        one_layer(Unchecked(v_threshold=-1.0))
+
+
+@pytest.mark.parametrize("neuron", [None, EQUATIONS, CubaLIF, {"tau_mem": 0.26}])
+def test_what_is_no_neuron_is_refused(neuron):
+    with pytest.raises(TypeError, match="'neurons' of layer 1 must be a CubaLIF, got"):
+        one_layer(neuron)
+
+
+class Documented(CubaLIF):
+    """A neuron with a method more."""
+
+    equations = EQUATIONS
+
+    def rate(self):
+        return 1 / self.tau_mem
+
+
+def test_a_subclass_that_adds_a_method_is_the_same_neuron():
+    model = one_layer(Documented(v_threshold=0.3))
+    assert Model.from_dict(model.to_dict()).to_dict() == model.to_dict()
+    assert model.to_dict() == one_layer(CubaLIF(v_threshold=0.3)).to_dict()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("rule", ["grid", "continuous"])
+def test_a_class_that_was_changed_since_is_refused(name, rule, monkeypatch):
+    """A notebook edits a class, or a pickle comes from before the edit."""
+    model = one_layer(CubaLIF(), rule)
+    monkeypatch.setattr(CubaLIF, name, "other")
+    for same in (model, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        with pytest.raises(ValueError, match=f"with another {name};"):
+            make_simulator(same)
+    with pytest.raises(ValueError, match=f"with another {name};"):
+        Model.from_dict(model.to_dict())
+
+
+def test_every_variable_of_a_neuron_is_put_to_rest(monkeypatch):
+    monkeypatch.setitem(prefs, "codegen.target", "numpy")
+    group = NeuronGroup(
+        2,
+        """
+        dv/dt = (-v + i_syn - a)/tau : 1
+        di_syn/dt = -i_syn/tau       : 1
+        da/dt = -a/tau               : 1
+        n_fired                      : 1
+        tau                          : second (constant)
+        doubled = 2*v                : 1
+        """,
+        name="rested",
+    )
+    assert kept_variables(group) == ["a", "i_syn", "n_fired", "v"]
+    # What Brian2 gives each at the start is what a sample starts with.
+    for name in kept_variables(group):
+        assert (group.variables[name].get_value() == 0).all()

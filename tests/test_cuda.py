@@ -1,7 +1,6 @@
 """The CUDA target: refused without a GPU, generated, emulated on the host, compiled."""
 
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from bsnn.cuda_tools import find_nvcc, find_packaged_curand
 from bsnn.errors import BackendUnavailable, ProgramError
 from bsnn.grid import GridSimulator
 from bsnn.machine import find_gpus
-from bsnn.program import structure
+from bsnn.program import specify
 
 from .cuda_on_host import compile_for_host
 from .test_grid import draw, make_model
@@ -37,15 +36,8 @@ needs_gpu = pytest.mark.skipif(
 ROOT = Path(__file__).parents[1]
 
 
-def specify(model, n_replicas, precision="double"):
-    return json.dumps(
-        {
-            "model": structure(model),
-            "precision": precision,
-            "n_replicas": n_replicas,
-            "arch": 9.0,
-        }
-    )
+def specified(model, n_replicas, precision="double"):
+    return specify(model, precision=precision, n_replicas=n_replicas, arch=9.0)
 
 
 def wide_model():
@@ -71,7 +63,7 @@ class EmulatedSimulator(CudaSimulator):
     def _build(self, precision, projection):
         if not (self._folder / "main").exists():
             generate_cuda_project(
-                specify(self.model, self.replicas, precision), self._folder
+                specified(self.model, self.replicas, precision), self._folder
             )
             compile_for_host(self._folder)
         return self._folder

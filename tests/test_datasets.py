@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import io
 import os
+import re
 import socket
 import struct
 import threading
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 
 import bsnn.yin_yang as yin_yang
 from bsnn import load_dataset
-from bsnn.datasets import data_folder
+from bsnn.datasets import Dataset, data_folder
 from bsnn.download import LOCK, download
 from bsnn.errors import DataError
 from bsnn.idx import read_idx
@@ -267,9 +268,112 @@ def test_refuses_images_and_labels_that_do_not_fit(tmp_path):
         load_dataset("mnist", data_dir=tmp_path)
 
 
-def test_refuses_unknown_names():
-    with pytest.raises(ValueError, match="one of mnist, .*, yin-yang, got 'cifar'"):
-        load_dataset("cifar")
+@pytest.mark.parametrize("name", ["cifar", "../mnist", "", ".", None, ["mnist"], 3])
+def test_refuses_unknown_names(tmp_path, name):
+    came = re.escape(repr(name))
+    words = f"one of mnist, .*, yin-yang, or of a folder in .*, got {came}"
+    with pytest.raises(ValueError, match=words):
+        load_dataset(name, data_dir=tmp_path)
+
+
+TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "emnist": "EMNIST"}
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize("compress", [True, False])
+def test_finds_what_torchvision_unpacked(tmp_path, no_network, name, compress):
+    files = replace(IMAGE_SETS[name], folder=f"{TORCHVISION[name]}/raw")
+    train, _ = write_set(tmp_path, files, compress=compress)
+    # A folder of ours that is not complete does not hide it, nor are the two mixed.
+    lone = tmp_path / IMAGE_SETS[name].folder / files.names[1]
+    lone.parent.mkdir(exist_ok=True)
+    lone.write_bytes(idx(np.full(6, 9)))
+    dataset = load_dataset(name, data_dir=tmp_path)
+    upright = [p.T for p in train] if files.transposed else train
+    np.testing.assert_array_equal(dataset.train_images, upright)
+    assert dataset.train_labels.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_finds_names_with_a_dot(tmp_path, no_network, compress):
+    train, test = write_set(tmp_path, IMAGE_SETS["mnist"], compress=compress)
+    for path in list((tmp_path / "mnist").iterdir()):
+        path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+    assert (tmp_path / "mnist" / f"t10k-images.idx3-ubyte{'.gz' * compress}").is_file()
+    dataset = load_dataset("mnist", data_dir=tmp_path)
+    np.testing.assert_array_equal(dataset.train_images, train)
+    np.testing.assert_array_equal(dataset.test_images, test)
+
+
+def write_own(folder, train, test):
+    """Write a data set of one's own, laid out as MNIST's; (images, labels) each."""
+    folder.mkdir()
+    for part, (images, labels) in (("train", train), ("t10k", test)):
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx(images))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
+
+
+def test_a_folder_of_ones_own_is_a_data_set(tmp_path):
+    train, test = pictures(5)[:, :9, :7], pictures(2)[:, :9, :7]
+    write_own(tmp_path / "my-set", (train, [0, 3, 1, 1, 2]), (test, [4, 0]))
+    dataset = load_dataset("my-set", data_dir=tmp_path)
+    np.testing.assert_array_equal(dataset.train_images, train)
+    assert dataset.test_labels.tolist() == [4, 0]
+    assert (dataset.name, dataset.title) == ("my-set", "my-set")
+    assert (dataset.n_inputs, dataset.n_classes) == (63, 5)
+
+
+def test_a_folder_of_ones_own_is_complete_and_consistent(tmp_path):
+    one = pictures(1)
+    write_own(tmp_path / "sizes", (one[:, :9], [0]), (one, [0]))
+    with pytest.raises(DataError, match=r"one size, got \(9, 28\) and \(28, 28\)"):
+        load_dataset("sizes", data_dir=tmp_path)
+    write_own(tmp_path / "empty", (one[:, :0], [0]), (one, [0]))
+    with pytest.raises(DataError, match="must declare 1 to 784000000 bytes .* got 0"):
+        load_dataset("empty", data_dir=tmp_path)
+    huge = struct.pack(">4I", 0x00000803, 9, 2**31, 2**31)
+    (tmp_path / "empty" / "train-images-idx3-ubyte").write_bytes(huge)
+    with pytest.raises(DataError, match="must declare 1 to 784000000 bytes"):
+        load_dataset("empty", data_dir=tmp_path)
+    (tmp_path / "sizes" / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(DataError, match="sizes needs t10k-labels-idx1-ubyte"):
+        load_dataset("sizes", data_dir=tmp_path)
+
+
+def own_dataset(**changes):
+    values = {
+        "name": "own",
+        "title": "own",
+        "train_images": pictures(3),
+        "train_labels": [0, 1, 2],
+        "test_images": pictures(2),
+        "test_labels": [1, 0],
+        "n_classes": 3,
+    }
+    return Dataset(**{**values, **changes})
+
+
+def test_a_data_set_of_lists_is_one_of_arrays():
+    dataset = own_dataset(train_images=pictures(3).tolist())
+    assert dataset.train_labels.dtype == np.int64
+    assert dataset.head(2).train_images.shape == (2, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"train_labels": [0, 0.9, 2]}, TypeError, "'train_labels' must be integers"),
+        ({"test_labels": ["1", "0"]}, TypeError, "'test_labels' must be integers"),
+        ({"test_labels": [True, False]}, TypeError, "'test_labels' must be integers"),
+        ({"train_labels": [0, 1]}, ValueError, "'train_labels' must have shape .3,.,"),
+        ({"train_labels": np.eye(3, dtype=int)}, ValueError, "undo one-hot labels"),
+        ({"train_labels": [0, 1, 3]}, ValueError, r"must lie in 0\.\.2, .* got 0\.\.3"),
+        ({"test_labels": [-1, 0]}, ValueError, r"must lie in 0\.\.2, .* got -1\.\.0"),
+    ],
+)
+def test_labels_that_are_none_make_no_data_set(changes, error, words):
+    with pytest.raises(error, match=words):
+        own_dataset(**changes)
 
 
 def test_head_takes_the_first_samples(tmp_path):

@@ -2,6 +2,8 @@
 
 import math
 import os
+import re
+import warnings
 
 import brian2
 import numpy as np
@@ -231,10 +233,49 @@ def test_refuses_what_is_no_batch_of_intensities(images, message):
         encode_ttfs(images, make_model(1))
 
 
-@pytest.mark.parametrize("images", [np.full((1, PIXELS), "a"), np.ones((1, 12), bool)])
-def test_refuses_what_is_no_number(images):
-    with pytest.raises(TypeError, match="'images' must be an array of numbers"):
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (np.full((1, PIXELS), "a"), "got <U1"),
+        (np.ones((1, PIXELS), bool), "got bool; multiply them by 255"),
+        (np.ones((1, PIXELS), complex), "got complex128"),
+        (np.full((1, PIXELS), None), "got object"),
+    ],
+)
+def test_refuses_what_is_no_number(images, words):
+    words = f"'images' must be an array of numbers, {words}"
+    with pytest.raises(TypeError, match=words):
         encode_ttfs(images, make_model(1))
+
+
+@pytest.mark.parametrize(
+    ("white", "kind"),
+    [(1, np.int64), (1, np.uint8), (16, float), (16, np.uint8), (16, np.int32)],
+)
+def test_images_of_another_scale_are_told_once(white, kind, rng):
+    """0/1 images, and 0..16 as in scikit-learn's digits, would all spike at the end."""
+    images = rng.integers(0, white + 1, (40, PIXELS)).astype(kind)
+    images[:, 0] = white
+    model = make_model(1)
+    words = rf"in 0\.\.255, got none above {white}: .*multiply them by 255/{white}"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for batch in np.split(images, 4):
+            encode_ttfs(batch, model)
+    assert len(caught) == 1
+    assert re.search(words, str(caught[0].message))
+    encode_ttfs(images * (255 / white), model)  # as it says: no warning, so no error
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64])
+def test_dark_images_of_the_right_scale_are_not_told(kind):
+    images = np.zeros((50, PIXELS), kind)
+    images[:4, :3] = 7  # four of a batch that is black otherwise
+    encode_ttfs(images, make_model(1))
+    images[:, :3] = 7  # all of it, but for one pixel
+    images[30, 5] = 17
+    encode_ttfs(images, make_model(1))
+    encode_ttfs(images[:1], make_model(1))
 
 
 def test_refuses_impossible_latest_times():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from brian2.units import ms, second
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,12 +31,12 @@ def spikes(events, n_samples=1, n_neurons=2, dt=1e-3):
 def test_latency_of_a_step_is_where_it_steps(k, height, level):
     times = np.arange(1, 21) * 1e-3
     confidence = np.where(np.arange(20) >= k, height, 0.0)
-    found = latency.mean_latency(times, confidence, level)
+    found = latency.mean_latency(times * second, confidence, level)
     assert found == times[k] if height >= level else np.isnan(found)
 
 
 def test_latency_is_a_grid_time_and_not_interpolated():
-    times, confidence = [0.01, 0.02, 0.03], [0.1, 0.4, 0.9]
+    times, confidence = [10, 20, 30] * ms, [0.1, 0.4, 0.9]
     assert latency.mean_latency(times, confidence, 0.5) == 0.03
     assert latency.mean_latency(times, confidence, 0.4) == 0.02
     assert np.isnan(latency.mean_latency(times, confidence, 0.95))
@@ -57,7 +58,7 @@ def test_sample_latency_is_the_arrival_that_completes_the_level():
 @given(st.sets(st.integers(0, 49), min_size=1), st.sampled_from([0.5, 0.8, 0.9]))
 def test_of_one_sample_both_latencies_are_the_same(steps, level):
     output = spikes([(0, step, 0) for step in steps])
-    times = (np.arange(50) + 1) * 1e-3
+    times = (np.arange(50) + 1) * ms
     confidence = prediction_confidence(output, [0], 15, times)
     mean = latency.mean_latency(times, confidence, level)
     np.testing.assert_array_equal(
@@ -79,7 +80,7 @@ def test_first_spike_of_each_neuron_after_onset(dt):
         (3e-3, [[4, 4], [np.nan, 2], [np.nan, np.nan]]),
         (6e-3, [[1, 1], [np.nan, np.nan], [np.nan, np.nan]]),
     ):
-        found = latency.first_spike_latency(recorded, onset)
+        found = latency.first_spike_latency(recorded, onset * second)
         np.testing.assert_allclose(found, np.array(expected) * 1e-3, rtol=1e-9)
     np.testing.assert_allclose(
         latency.first_output_latency(recorded), [3e-3, 5e-3, np.nan], rtol=1e-12
@@ -101,10 +102,10 @@ def test_first_output_spike_is_the_first_of_all_neurons(events):
 
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="'level' must be positive"):
-        latency.mean_latency([1.0], [0.5], 0)
+        latency.mean_latency([1] * ms, [0.5], 0)
     with pytest.raises(ValueError, match="must be of one length"):
-        latency.mean_latency([1.0, 2.0], [0.5], 0.5)
+        latency.mean_latency([1, 2] * ms, [0.5], 0.5)
     with pytest.raises(ValueError, match="'onset' must be finite"):
-        latency.first_spike_latency(spikes([]), float("nan"))
-    with pytest.raises(ValueError, match="'target' must be a positive"):
+        latency.first_spike_latency(spikes([]), float("nan") * ms)
+    with pytest.raises(ValueError, match="'target' must be positive"):
         latency.sample_latency(spikes([]), [0], 0, 0.5)

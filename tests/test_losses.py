@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from brian2.units import ms
+from brian2.units import second as s
 
+import bsnn
 from bsnn import Spikes
+from bsnn.analysis import Measurement, accuracy
 from bsnn.training import FirstSpikeLoss, SpikeCountLoss
 from bsnn.training.spiking_network import LayerSpikes
 
@@ -53,7 +57,7 @@ def test_a_penalty_pushes_every_hidden_spike_later():
 
 def test_first_spike_loss_is_a_softmax_of_first_times():
     layers = output([0, 0, 0, 1], [0, 0, 1, 2], [9, 29, 19, 4])
-    loss = FirstSpikeLoss(tau=0.01, duration=0.2)(layers, [1, 2])
+    loss = FirstSpikeLoss(tau=10 * ms, duration=200 * ms)(layers, [1, 2])
     loss.backward()
     first = torch.tensor(
         [[0.01, 0.02, 0.2], [0.2, 0.2, 0.005]], dtype=torch.float64, requires_grad=True
@@ -66,19 +70,89 @@ def test_first_spike_loss_is_a_softmax_of_first_times():
     np.testing.assert_allclose(layers[0].time.grad, by_hand, rtol=1e-12)
 
 
-@pytest.mark.parametrize("loss", [SpikeCountLoss(), FirstSpikeLoss(tau=1, duration=1)])
-def test_wrong_labels_are_refused(loss):
+COUNT, FIRST = SpikeCountLoss(), FirstSpikeLoss(tau=10 * ms, duration=200 * ms)
+
+
+def measure(layers, labels):
+    model = bsnn.Model.dense(
+        [1, 3], v_threshold=1, tau_syn=1 * ms, tau_mem=2 * ms, dt=1 * ms, duration=1 * s
+    )
+    Measurement(model, target=15).add([layer.record for layer in layers], labels)
+
+
+def count_correct(layers, labels):
+    accuracy(layers[-1].record, labels)
+
+
+@pytest.mark.parametrize("take", [COUNT, FIRST, measure, count_correct])
+@pytest.mark.parametrize(
+    ("labels", "error", "words"),
+    [
+        ([0, 1, 2], ValueError, r"'labels' must have shape \(2,\), .* got \(3,\)"),
+        ([[0], [2]], ValueError, r"'labels' must have shape \(2,\), .* got \(2, 1\)"),
+        (np.eye(3)[[0, 2]], ValueError, r"got \(2, 3\); undo one-hot .* argmax\(1\)"),
+        ([0, 3], ValueError, r"'labels' must lie in 0\.\.2.*got 0\.\.3"),
+        ([-1, 0], ValueError, r"'labels' must lie in 0\.\.2.*got -1\.\.0"),
+        (
+            np.array([0, 2**64 - 1], np.uint64),
+            ValueError,
+            r"got 0\.\.18446744073709",
+        ),
+        ([0.9, 1.0], TypeError, "'labels' must be integers, got float64"),
+        (torch.tensor([0.0, 1.0]), TypeError, "'labels' must be integers, got float32"),
+        ([float("nan"), 0], TypeError, "'labels' must be integers, got float64"),
+        ([True, False], TypeError, "'labels' must be integers, got bool"),
+        (["0", "1"], TypeError, "'labels' must be integers, got <U1; .* number them"),
+        ([None, 1], TypeError, "'labels' must be integers, got object"),
+    ],
+)
+def test_wrong_labels_are_refused(take, labels, error, words):
     layers = output([0], [1], [3])
-    with pytest.raises(
-        ValueError, match=r"'labels' must have shape \(2,\), got \(3,\)"
-    ):
-        loss(layers, [0, 1, 2])
-    with pytest.raises(ValueError, match=r"'labels' must lie in 0\.\.2.*got 0\.\.3"):
-        loss(layers, [0, 3])
+    with pytest.raises(error, match=words):
+        take(layers, labels)
 
 
-def test_impossible_targets_are_refused():
-    with pytest.raises(ValueError, match="'false' must be finite and not negative"):
-        SpikeCountLoss(true=1, false=-1)
-    with pytest.raises(ValueError, match="'tau' must be positive"):
-        FirstSpikeLoss(tau=0, duration=0.2)
+@pytest.mark.parametrize("loss", [COUNT, FIRST])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        (1, 2),
+        np.array([1, 2], np.uint8),
+        np.array([1, 2], np.uint64),
+        torch.tensor([1, 2]),
+        torch.tensor([1, 2], dtype=torch.uint8),
+    ],
+)
+def test_integers_of_any_kind_are_labels(loss, labels):
+    layers = output([0], [1], [3])
+    assert loss(layers, labels).item() == loss(layers, [1, 2]).item()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: SpikeCountLoss(false=-1), ValueError, "'false' must not be negative"),
+        (lambda: SpikeCountLoss(true=np.inf), ValueError, "'true' must be finite"),
+        (lambda: SpikeCountLoss(true=True), TypeError, "'true' must be a number"),
+        (lambda: SpikeCountLoss(true=[15, 3]), TypeError, "'true' must be a number"),
+        (lambda: SpikeCountLoss(spike_penalty="1"), TypeError, "'spike_penalty' must"),
+        (
+            lambda: FirstSpikeLoss(tau=0 * ms, duration=1 * ms),
+            ValueError,
+            "'tau' must be positive",
+        ),
+        (
+            lambda: FirstSpikeLoss(tau=10, duration=200 * ms),
+            TypeError,
+            r"'tau' must be a Brian2 quantity .* got 10; write .* tau=10\*ms",
+        ),
+        (
+            lambda: FirstSpikeLoss(tau=10 * ms, duration=0.2),
+            TypeError,
+            "'duration' must be a Brian2 quantity",
+        ),
+    ],
+)
+def test_impossible_targets_and_times_are_refused(make, error, words):
+    with pytest.raises(error, match=words):
+        make()

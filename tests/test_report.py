@@ -1,7 +1,9 @@
 """Sweep folders into figures, tables and one page; and what damaged ones say."""
 
 import re
+import shutil
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -310,6 +312,36 @@ def test_markdown_report_has_its_figures_and_numbers_beside_it(sweep, tmp_path):
     assert "| 140.0 ± 0.0 | 190.0 ± 0.0 | – |" in rows[1]
     runs = pd.read_csv(path.parent / "digits" / "runs.csv")
     assert len(runs) == len(tables.read_sweep(folder).runs)
+
+
+def test_links_of_a_page_with_a_strange_name_lead_to_its_files(sweep, tmp_path):
+    folder = tmp_path / "my #1 sweep (50%)?"
+    shutil.copytree(sweep[0], folder)
+    unfinished = folder / "digits_grid_dt4_seed0"
+    unfinished.rename(folder / "a|b `c` <i>[d] #1")
+    path = folder / "results & more #2?.md"
+    skipped = report.write_report(folder, path)
+    text = path.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)]*)\)", text)
+    n_drawn = len(ALL) + 1 - len(skipped)  # pareto_losses is none of them
+    assert len(links) == 2 * n_drawn + 1  # picture and numbers of each; all runs
+    for link in links:
+        assert re.fullmatch(r"[A-Za-z0-9_.%/-]+", link), link
+        assert (folder / unquote(link)).is_file()
+    assert r"- run a\|b \`c\` \<i>\[d\] #1: not finished" in text
+    page = folder / "results #2.html"
+    report.write_report(folder, page)
+    sources = Page(page.read_text(encoding="utf-8")).sources
+    assert len(sources) == n_drawn
+    assert all(source.startswith("data:") for source in sources)
+
+
+def test_a_table_of_markdown_keeps_its_columns(tmp_path):
+    run = sweep_folders.write_run(tmp_path, dt_ms=1.0)
+    run.write_json("summary.json", {**run.summary(), "versions": {"a|b": "1\n2"}})
+    report.write_report(tmp_path, tmp_path / "report.md")
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "| a\\|b | 1 2 |" in text.splitlines()
 
 
 def test_report_is_html_or_markdown(sweep, tmp_path):

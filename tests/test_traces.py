@@ -12,6 +12,7 @@ from brian2 import (
     Synapses,
     ms,
     prefs,
+    second,
 )
 
 import bsnn
@@ -91,8 +92,8 @@ def test_trace_equals_brian2_with_resets(weights):
             net.neurons[0].modes,
             weights[:, neuron],
             layers[0],
-            resets[layers[1].neuron == neuron],
-            layers[0].dt * np.arange(len(times)),
+            resets[layers[1].neuron == neuron] * second,
+            layers[0].dt * np.arange(len(times)) * second,
         )
         np.testing.assert_allclose(v, recorded.v[neuron], rtol=1e-9, atol=1e-12)
 
@@ -159,6 +160,6 @@ def test_arguments_that_do_not_fit_are_refused(weights):
     two = Spikes.from_events(**empty, n_samples=2, n_neurons=N_PRE)
     one = Spikes.from_events(**empty, n_samples=1, n_neurons=N_PRE)
     with pytest.raises(ValueError, match="must hold one sample, got 2"):
-        traces.membrane_trace(modes, weights[:, 0], two, [], [0.0])
+        traces.membrane_trace(modes, weights[:, 0], two, [], [0] * ms)
     with pytest.raises(ValueError, match=r"'weights' must have shape \(12,\)"):
-        traces.membrane_trace(modes, weights, one, [], [0.0])
+        traces.membrane_trace(modes, weights, one, [], [0] * ms)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,6 +21,7 @@ from bsnn.cli import main
 from bsnn.errors import RunFolderError
 from bsnn.training import SpikeCountLoss, SpikingNetwork
 from bsnn.training.experiments.checkpoint import load_checkpoint
+from bsnn.training.experiments.evaluation import evaluate_run
 from bsnn.training.settings import Settings, make_network
 
 pytestmark = pytest.mark.cpp
@@ -114,7 +116,7 @@ def test_a_network_with_nan_weights_stops(network, batch):
         ({"gradient": "surrogate"}, "'gradient' must be one of native, torch"),
         ({"slope_min": 0}, "'slope_min' must be positive"),
         ({"low": [-1, -1, -1]}, "'low' must have one value for each of the 2 layers"),
-        ({"high": float("nan")}, "'low' and 'high' must be finite, got -1.0 and nan"),
+        ({"high": float("nan")}, "'high' must be finite, got nan"),
     ],
 )
 def test_impossible_options_are_refused(option, words):
@@ -282,6 +284,94 @@ def test_evaluate_tests_at_other_time_steps(finished, capsys):
     own = finished.summary()["last"]["accuracy"]
     assert rows.accuracy[1] == pytest.approx(own)
     (finished.path / runs.EVALUATIONS).unlink()
+
+
+@pytest.fixture(scope="module")
+def own_data(digits, tmp_path_factory):
+    """A data folder with a data set of one's own in it: the digits as IDX files."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "my-digits").mkdir()
+    for part, split in (("train", "train"), ("t10k", "test")):
+        for kind, name in (("images-idx3", "images"), ("labels-idx1", "labels")):
+            array = getattr(digits, f"{split}_{name}")
+            header = struct.pack(
+                f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape
+            )
+            content = header + array.astype(np.uint8).tobytes()
+            (folder / "my-digits" / f"{part}-{kind}-ubyte").write_bytes(content)
+    return folder
+
+
+OWN = "my-digits --layers 64 128 10 --v-threshold 0.1 0.2 --batch-size 20".split()
+
+
+def test_a_data_set_of_ones_own_is_trained_and_tested(
+    finished, own_data, tmp_path, capsys
+):
+    folder = ["--data-dir", str(own_data)]
+    out = tmp_path / "own"
+    more = [*TINY[1:], "--learning-rate", "0.01", *folder, "--out", str(out)]
+    assert main(["train", *OWN, *more]) == 0
+    run = runs.RunFolder(out)
+    # The digits under another name.
+    assert run.summary()["last"] == finished.summary()["last"]
+    assert main(["evaluate", str(out), "--dt-ms", "2", *folder]) == 0
+    rows = runs.pd.read_csv(out / runs.EVALUATIONS)
+    assert rows.accuracy[0] == pytest.approx(run.summary()["last"]["accuracy"])
+    assert main(["evaluate", str(out), "--data-dir", str(tmp_path)]) == 1
+    assert f"or of a folder in {tmp_path}, got 'my-digits'" in capsys.readouterr().err
+
+
+def test_a_data_set_of_ones_own_needs_its_settings(own_data, capsys):
+    assert main(["train", *OWN, "--data-dir", str(own_data)]) == 1
+    words = "for a data set of your own give learning_rate, too."
+    assert words in capsys.readouterr().err
+
+
+def test_a_run_is_not_tested_on_data_of_another_size(finished, own_data):
+    dataset = bsnn.load_dataset("my-digits", data_dir=own_data)
+    wide = replace(
+        dataset, train_images=np.zeros((1437, 9)), test_images=np.zeros((360, 9))
+    )
+    many = replace(dataset, n_classes=11)
+    for other in (wide, many):
+        with pytest.raises(ValueError, match="'layers' must begin with the .* inputs"):
+            evaluate_run(
+                finished, load=lambda name, o=other: o, measurement=Measurement
+            )
+
+
+@pytest.mark.parametrize(
+    ("changes", "dt_ms", "rule", "expected"),
+    [
+        ({"detect": "crossing"}, 4.0, "grid", ("grid", "crossing", None)),
+        ({"detect": "crossing"}, 0, "grid", ("continuous", "end", None)),
+        (
+            {"rule": "quantised-event", "max_spikes": (5, 6)},
+            4.0,
+            "quantised-event",
+            ("quantised-event", "end", (5, 6)),
+        ),
+        (
+            {"rule": "quantised-event", "max_spikes": (5, 6)},
+            4.0,
+            "grid",
+            ("grid", "end", None),
+        ),
+    ],
+)
+def test_settings_at_another_time_step_keep_what_belongs(
+    changes, dt_ms, rule, expected
+):
+    settings = Settings.reference("digits", **changes).at(dt_ms, rule)
+    assert (settings.rule, settings.detect, settings.max_spikes) == expected
+    assert settings.model().dt_seconds == dt_ms * 1e-3
+
+
+def test_a_rule_that_does_not_fit_the_time_step_is_not_changed(finished, capsys):
+    arguments = ["--dt-ms", "2", "--rule", "continuous"]
+    assert main(["evaluate", str(finished.path), *arguments]) == 1
+    assert "'dt' must be 0 under the rule 'continuous'" in capsys.readouterr().err
 
 
 def test_the_weights_are_those_of_the_measured_epoch(finished, digits):

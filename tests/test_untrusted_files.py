@@ -267,7 +267,8 @@ def test_names_of_data_sets_are_no_paths(readers, name):
         ({"layers": 5}, r"'layers' must be tuple\[int, ...\], got 5"),
         ({"epochs": "3"}, "'epochs' must be int, got '3'"),
         ({"epochs": True}, "'epochs' must be int, got True"),
-        ({"learning_rate": 10**400}, "'learning_rate' must be float, got 1000"),
+        ({"learning_rate": 10**400}, "'learning_rate' must be finite, got 1000"),
+        ({"true": float("nan")}, "'true' must be finite, got nan"),
         ({"n_train": [1]}, r"'n_train' must be int | None, got \[1\]"),
     ],
 )

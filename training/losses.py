@@ -1,10 +1,11 @@
 """Losses on the layers' spikes."""
 
-import math
-
 import numpy as np
 import torch
 from torch import nn
+
+from bsnn.equations.units import as_number, positive_seconds
+from bsnn.labels import checked_labels
 
 
 class SpikeCountLoss(nn.Module):
@@ -31,13 +32,12 @@ class SpikeCountLoss(nn.Module):
 
     def __init__(self, *, true=15, false=3, spike_penalty=0):
         super().__init__()
-        self.true, self.false, self.spike_penalty = true, false, spike_penalty
-        for name in ("true", "false", "spike_penalty"):
-            value = getattr(self, name)
-            if not 0 <= value < math.inf:
-                raise ValueError(
-                    f"'{name}' must be finite and not negative, got {value}."
-                )
+        given = {"true": true, "false": false, "spike_penalty": spike_penalty}
+        for name, value in given.items():
+            value = as_number(value, name)
+            if value < 0:
+                raise ValueError(f"'{name}' must not be negative, got {value}.")
+            setattr(self, name, value)
 
     def forward(self, layers, labels):
         """Return the loss of a batch.
@@ -54,15 +54,17 @@ class SpikeCountLoss(nn.Module):
 
         Raises
         ------
+        TypeError
+            If the labels are no integers.
         ValueError
-            If the labels do not fit the batch and the output layer.
+            If they do not fit the batch and the output layer.
         """
         output = layers[-1]
         record = output.record
         counts = record.counts()
-        label = _checked_labels(labels, counts.shape)
+        label = checked_labels(labels, *counts.shape)
         n_samples = max(len(counts), 1)
-        target = np.full(counts.shape, float(self.false))
+        target = np.full(counts.shape, self.false)
         target[np.arange(len(label)), label] = self.true
         error = (target - counts) / n_samples
         value = 0.5 * n_samples * np.vdot(error, error)
@@ -99,10 +101,17 @@ class FirstSpikeLoss(nn.Module):
 
     Parameters
     ----------
-    tau : float
-        Softness in seconds.
-    duration : float
-        Length of a sample in seconds.
+    tau : Quantity
+        Softness, a time.
+    duration : Quantity
+        Length of a sample.
+
+    Raises
+    ------
+    TypeError
+        If one is a bare number.
+    ValueError
+        If one is not positive.
 
     References
     ----------
@@ -111,34 +120,16 @@ class FirstSpikeLoss(nn.Module):
 
     def __init__(self, *, tau, duration):
         super().__init__()
-        for name, value in (("tau", tau), ("duration", duration)):
-            if not value > 0:
-                raise ValueError(f"'{name}' must be positive, got {value} s.")
-        self.tau, self.duration = tau, duration
+        self.tau = positive_seconds(tau, "tau")
+        self.duration = positive_seconds(duration, "duration")
 
     def forward(self, layers, labels):
         """Return the loss of a batch; arguments as for `SpikeCountLoss`."""
         output = layers[-1]
         record = output.record
         shape = (record.n_samples, record.n_neurons)
-        label = torch.from_numpy(_checked_labels(labels, shape))
+        label = torch.from_numpy(checked_labels(labels, *shape))
         flat = torch.from_numpy(record.sample_and_neuron)
         first = torch.full((shape[0] * shape[1],), self.duration, dtype=torch.float64)
         first = first.scatter_reduce(0, flat, output.time, "amin").reshape(shape)
         return nn.functional.cross_entropy(-first / self.tau, label)
-
-
-def _checked_labels(labels, shape):
-    labels = np.asarray(labels).astype(np.int64)
-    n_samples, n_labels = shape
-    if labels.shape != (n_samples,):
-        raise ValueError(
-            f"'labels' must have shape {(n_samples,)}, got {labels.shape}."
-        )
-    # Without their sign, negative labels are large.
-    if n_samples and labels.view(np.uint64).max() >= n_labels:
-        raise ValueError(
-            f"'labels' must lie in 0..{n_labels - 1}, the neurons of the output layer, "
-            f"got {labels.min()}..{labels.max()}."
-        )
-    return labels

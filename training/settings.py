@@ -1,8 +1,6 @@
 """The settings of a training run, and the reference settings of each data set."""
 
 import dataclasses
-import math
-import numbers
 import types
 import typing
 from dataclasses import dataclass
@@ -13,7 +11,8 @@ from brian2.units import ms
 from bsnn.choose import DEVICES
 from bsnn.datasets import is_name
 from bsnn.equations import time_rules
-from bsnn.model import Model, per_layer
+from bsnn.equations.units import as_int, as_list, as_number, per_layer
+from bsnn.model import Model
 
 from .losses import SpikeCountLoss
 from .spiking_network import SpikingNetwork
@@ -59,12 +58,14 @@ class Settings:
 
     def __post_init__(self):
         for name, kind in typing.get_type_hints(type(self)).items():
-            value = getattr(self, name)
-            if not _is_a(value, kind):
+            try:
+                value = _converted(getattr(self, name), kind, name)
+            except TypeError as error:
                 kind = kind.__name__ if isinstance(kind, type) else kind
-                raise ValueError(f"'{name}' must be {kind}, {self._came(name)}.")
-            if isinstance(value, list):
-                object.__setattr__(self, name, tuple(value))
+                raise ValueError(
+                    f"'{name}' must be {kind}, {self._came(name)}."
+                ) from error
+            object.__setattr__(self, name, value)
         if not is_name(self.dataset):
             raise ValueError(
                 "'dataset' must be a name of letters, digits and any of _.+- inside, "
@@ -78,11 +79,7 @@ class Settings:
         for name in ("learning_rate", "slope_min"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"'{name}' must be positive, {self._came(name)}.")
-        for mean in self.initial_means():
-            if not math.isfinite(mean):
-                raise ValueError(
-                    f"'initial_mean' must be finite, {self._came('initial_mean')}."
-                )
+        self.initial_means()  # raises unless there is one for each layer
         if self.device not in DEVICES:
             raise ValueError(
                 f"'device' must be one of {', '.join(DEVICES)}, {self._came('device')}."
@@ -101,16 +98,20 @@ class Settings:
         Raises
         ------
         ValueError
-            If there is no such data set.
+            If there are none for the data set, and `changes` leave one out that has no
+            default.
         """
-        if dataset not in _REFERENCE:
-            raise ValueError(
-                f"'dataset' must be one of {', '.join(_REFERENCE)}, got {dataset!r}."
-            )
+        reference = _REFERENCE.get(dataset, {}) if is_name(dataset) else {}
         given = {k: v for k, v in changes.items() if v is not None}
         if given.get("dt_ms") == 0:
             given.setdefault("rule", "continuous")
-        return cls(**{"dataset": dataset, **_REFERENCE[dataset], **given})
+        missing = [n for n in _REFERENCE["mnist"] if n not in {**reference, **given}]
+        if missing:
+            raise ValueError(
+                f"'dataset' must be one of {', '.join(_REFERENCE)}, got {dataset!r}; "
+                f"for a data set of your own give {', '.join(missing)}, too."
+            )
+        return cls(**{"dataset": dataset, **reference, **given})
 
     @classmethod
     def from_dict(cls, values):
@@ -140,6 +141,16 @@ class Settings:
             detect=self.detect,
             max_spikes=self.max_spikes,
         )
+
+    def at(self, dt_ms, rule):
+        """Return these settings at another time step and rule, "continuous" at 0.
+
+        `detect` and `max_spikes` stay where they belong to the rule.
+        """
+        if dt_ms == 0:
+            rule = time_rules.CONTINUOUS
+        other = {"max_spikes": None} if rule == time_rules.GRID else {"detect": "end"}
+        return dataclasses.replace(self, dt_ms=dt_ms, rule=rule, **other)
 
     def initial_means(self):
         """Return the mean of each layer's initial weights, in Hz."""
@@ -199,18 +210,22 @@ def make_network(settings, model):
     )
 
 
-def _is_a(value, kind):
-    """Return whether a value, also one read from JSON, is of an annotation's kind."""
+def _converted(value, kind, name):
+    """Return a value as what its annotation says, in what JSON can hold."""
     if isinstance(kind, types.UnionType):
-        return any(_is_a(value, member) for member in kind.__args__)
+        if value is None:
+            return None
+        (kind,) = (member for member in kind.__args__ if member is not types.NoneType)
     if typing.get_origin(kind) is tuple:
         of = kind.__args__[0]
-        return isinstance(value, (tuple, list)) and all(_is_a(v, of) for v in value)
-    if kind in (int, float):
-        number = numbers.Integral if kind is int else numbers.Real
-        plain = isinstance(value, number) and not isinstance(value, bool)
-        return plain and (isinstance(value, float) or abs(value) < 2**63)
-    return isinstance(value, kind)
+        return tuple(_converted(item, of, name) for item in as_list(value, name))
+    if kind is int:
+        return as_int(value, name)
+    if kind is float:
+        return as_number(value, name)
+    if not isinstance(value, kind):
+        raise TypeError(f"'{name}' must be {kind.__name__}, got {value!r}.")
+    return value
 
 
 _REFERENCE = {

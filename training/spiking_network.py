@@ -8,9 +8,9 @@ from torch import nn
 
 from bsnn.choose import make_simulator
 from bsnn.equations import time_rules
+from bsnn.equations.units import as_int, in_hertz, per_layer
 from bsnn.errors import BackendUnavailable
 from bsnn.machine import n_cores
-from bsnn.model import per_layer
 from bsnn.spikes import Spikes
 
 from . import gradient, kernel
@@ -52,12 +52,11 @@ class SpikingNetwork(nn.Module):
     model : Model
     seed : int
         Of the initial weights.
-    low, high : float or sequence of float
-        The initial weights are uniform between them, in Hz: those of all layers, or of
-        each.
+    low, high : float or Quantity, or sequence of one for each layer
+        The initial weights are uniform between them. Bare numbers are in Hz.
     precision : {"single", "double"}
         Of weights and simulation.
-    slope_min : float
+    slope_min : float or Quantity
         Slopes of v at a crossing count as at least this many Hz in the gradient, which
         grows without bound where v only grazes the threshold.
     gradient : {"native", "torch", "cuda"}
@@ -98,8 +97,12 @@ class SpikingNetwork(nn.Module):
             raise ValueError(
                 f"'precision' must be one of {', '.join(PRECISION)}, got {precision!r}."
             )
-        if not slope_min > 0:
-            raise ValueError(f"'slope_min' must be positive, got {slope_min}.")
+        slope_min = in_hertz(slope_min, "slope_min")
+        if slope_min <= 0:
+            raise ValueError(f"'slope_min' must be positive, got {slope_min} Hz.")
+        seed = as_int(seed, "seed", least=0)
+        if n_threads is None:
+            n_threads = n_cores()
         if gradient not in GRADIENTS:
             raise ValueError(
                 f"'gradient' must be one of {', '.join(GRADIENTS)}, got {gradient!r}."
@@ -110,14 +113,14 @@ class SpikingNetwork(nn.Module):
                 "install a torch with CUDA, or take 'native'."
             )
         bounds = [
-            per_layer(bound, model.n_layers, name)
+            per_layer(bound, model.n_layers, name, in_hertz)
             for name, bound in (("low", low), ("high", high))
         ]
-        if not np.isfinite(bounds).all():
-            raise ValueError(f"'low' and 'high' must be finite, got {low} and {high}.")
+        if any(least > most for least, most in zip(*bounds, strict=True)):
+            raise ValueError(f"'low' must not exceed 'high', got {low} and {high}.")
         self.model, self.slope_min, self.n_clamped = model, slope_min, 0
         self.gradient = gradient
-        self._n_threads = n_cores() if n_threads is None else n_threads
+        self._n_threads = as_int(n_threads, "n_threads", least=1)
         if model.rule == time_rules.GRID:
             simulator = {"precision": precision, **simulator}
         rng = np.random.default_rng(seed)  # before there are programs to end

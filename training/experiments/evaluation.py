@@ -1,9 +1,8 @@
 """Test a trained network, also at time steps it was not trained at."""
 
-from dataclasses import replace
-
 from bsnn import runs
 from bsnn.equations import time_rules
+from bsnn.equations.units import as_list
 from bsnn.training.settings import Settings, make_network
 
 from .checkpoint import check_fits, load_checkpoint, restore_weights
@@ -25,7 +24,8 @@ def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=No
     dt_ms : sequence of float, optional
         Time steps in milliseconds; that of the training unless given.
     rule : str, optional
-        Time rule; that of the training unless given. At 0 ms it is "continuous".
+        Time rule; that of the training unless given, or "grid" if that is "continuous".
+        At 0 ms it is "continuous".
     workers : int, optional
 
     Returns
@@ -37,17 +37,20 @@ def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=No
     ------
     RunFolderError
         If the folder holds no readable run.
+    ValueError
+        If the run's layers do not fit the data set.
     """
     trained = Settings.from_config(folder.config(), workers=workers)
     state = load_checkpoint(folder)
     check_fits(state, trained.model())  # before memory is reserved for the model
     dataset = load(trained.dataset).head(trained.n_train, trained.n_test)
+    trained.check_dataset(dataset)
+    if rule is None:
+        on_grid = trained.rule == time_rules.CONTINUOUS
+        rule = time_rules.GRID if on_grid else trained.rule
     rows = []
-    for dt in [trained.dt_ms] if dt_ms is None else dt_ms:
-        chosen = time_rules.CONTINUOUS if dt == 0 else rule or trained.rule
-        if dt > 0 and chosen == time_rules.CONTINUOUS:
-            chosen = time_rules.GRID
-        settings = replace(trained, dt_ms=float(dt), rule=chosen)
+    for dt in [trained.dt_ms] if dt_ms is None else as_list(dt_ms, "dt_ms"):
+        settings = trained.at(dt, rule)
         with make_network(settings, settings.model()) as network:
             restore_weights(network, state)
             tested, _ = evaluate(
@@ -57,7 +60,7 @@ def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=No
                 measured=measurement(network.model, settings.true),
             )
         rows.append(
-            {"rule": chosen, "dt_ms": dt}
+            {"rule": settings.rule, "dt_ms": settings.dt_ms}
             | {name: tested[name] for name in runs.EVALUATION_COLUMNS[2:]}
         )
     folder.add_evaluations(rows)

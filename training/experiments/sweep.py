@@ -16,7 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from bsnn.brian2_files import remove_brian2_files
 from bsnn.builds import compiler
-from bsnn.equations import time_rules
+from bsnn.equations.units import as_int
 from bsnn.errors import RunFolderError
 from bsnn.machine import n_cores
 from bsnn.runs import RunFolder
@@ -77,18 +77,7 @@ def make_cells(base, *, dt_ms, rules, seeds, spike_penalties=(0.0,)):
     cells = {}
     axes = seeds, dt_ms, rules, spike_penalties
     for seed, dt, rule, penalty in itertools.product(*axes):
-        if dt == 0:
-            rule = time_rules.CONTINUOUS
-        other = {"max_spikes": None} if rule == time_rules.GRID else {"detect": "end"}
-        cell = replace(
-            base,
-            dt_ms=float(dt),
-            rule=rule,
-            seed=seed,
-            spike_penalty=float(penalty),
-            workers=1,
-            **other,
-        )
+        cell = replace(base.at(dt, rule), seed=seed, spike_penalty=penalty, workers=1)
         check_model(cell.model())
         name = cell_name(cell)
         if cells.setdefault(name, cell) != cell:
@@ -178,9 +167,9 @@ def run_sweep(
             "'parallel' is for processes of this machine; with 'scheduler' the threads "
             "of the Dask workers decide. Leave one of them out."
         )
-    parallel = n_cores() if parallel is None else parallel
-    if parallel < 1:
-        raise ValueError(f"'parallel' must be at least 1, got {parallel}.")
+    if parallel is None:
+        parallel = n_cores()
+    parallel = as_int(parallel, "parallel", least=1)
     out = out.resolve()
     with _locked(out):
         check_cells(cells, out)
