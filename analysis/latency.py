@@ -9,7 +9,8 @@ import numpy as np
 
 from bsnn.equations import time_rules
 
-from .metrics import as_spikes, check_target, true_label_spikes
+from .metrics import check_target, true_label_spikes
+from .recorded import as_spikes
 
 LEVELS = (0.5, 0.8, 0.9)
 

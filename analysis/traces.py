@@ -13,6 +13,8 @@ import pandas as pd
 
 from bsnn.equations import time_rules
 
+from .recorded import as_layers, as_spikes
+
 SAMPLING = 2e-4  # seconds between the points of a drawn trace
 
 
@@ -25,7 +27,7 @@ def membrane_trace(modes, weights, inputs, resets, times):
         The neuron's responses.
     weights : array_like, shape (n_pre,)
         Weights onto the neuron in Hz.
-    inputs : Spikes
+    inputs : Spikes or SpikeMonitor
         Spikes of the layer before it, of one sample.
     resets : array_like, shape (n_resets,)
         Times of its own resets in seconds.
@@ -41,7 +43,7 @@ def membrane_trace(modes, weights, inputs, resets, times):
     ValueError
         If `inputs` holds several samples, or `weights` do not fit it.
     """
-    weights = np.asarray(weights, float)
+    weights, inputs = np.asarray(weights, float), as_spikes(inputs)
     if inputs.n_samples != 1:
         raise ValueError(
             f"'inputs' must hold one sample, got {inputs.n_samples}; select one."
@@ -63,7 +65,7 @@ def trace_table(model, weights, layers, layer, neurons):
     model : Model
     weights : sequence of ndarray, shapes `model.weight_shapes`
         Weights of each layer in Hz.
-    layers : sequence of Spikes
+    layers : sequence of Spikes or SpikeMonitor
         Spikes of the input and every layer, of one sample.
     layer : int
         Which of the model's layers; 0 is the first after the input, -1 the output.
@@ -75,7 +77,7 @@ def trace_table(model, weights, layers, layer, neurons):
         Columns `neuron`, `time_ms`, `v`, `v_threshold`. Each reset has two rows: v just
         before it and v after it.
     """
-    layer = layer % model.n_layers
+    layer, layers = layer % model.n_layers, as_layers(layers)
     lif, inputs, own = model.neurons[layer], layers[layer], layers[layer + 1]
     grid = np.arange(0, model.duration_seconds + SAMPLING / 2, SAMPLING)
     parts = []
@@ -103,7 +105,7 @@ def raster_table(layers):
 
     Parameters
     ----------
-    layers : sequence of Spikes
+    layers : sequence of Spikes or SpikeMonitor, or one of them
         Spikes of the input and every layer, of one sample.
 
     Returns
@@ -121,7 +123,7 @@ def raster_table(layers):
                 "time_ms": 1e3 * layer.arrival,
             }
         )
-        for index, layer in enumerate(layers)
+        for index, layer in enumerate(as_layers(layers))
     ]
     return pd.concat(parts, ignore_index=True)
 

@@ -53,9 +53,10 @@ def encode_ttfs(images, model, *, t_max: Quantity = 100 * ms) -> Spikes:
 
     def moment(intensity):
         time = latest * (1 - intensity / WHITE)
+        # A time just before the end of the sample may round to it, or into the bin
+        # after it.
         if dt == 0:
-            return time
-        # A time just before the end of the sample may round into the bin after it.
+            return np.minimum(time, np.nextafter(duration, 0))
         last = time_rules.count_steps(duration, dt) - 1
         return np.minimum(time_rules.bin_index(time, dt), last)
 
@@ -73,7 +74,7 @@ def encode_ttfs(images, model, *, t_max: Quantity = 100 * ms) -> Spikes:
     n_samples = len(pixels)
     order = np.lexsort((key, sample.astype(np.min_scalar_type(n_samples))))
     offset = np.searchsorted(lit, np.arange(n_samples + 1) * model.n_inputs)
-    return Spikes(
+    return Spikes.known(
         neuron=neuron[order].astype(np.int32),
         offset=offset.astype(np.int64),
         n_neurons=model.n_inputs,

@@ -217,7 +217,7 @@ class ResidentProgram:
             _check_range("neuron index", index, size)
             _check_range("step", step, self._model.n_steps)
             records.append(
-                Spikes(
+                Spikes.known(
                     neuron=index,
                     offset=offset,
                     n_neurons=size,

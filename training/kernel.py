@@ -5,6 +5,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from bsnn.builds import load_kernel
@@ -71,6 +72,17 @@ class BinStates:
     v_threshold: float
 
 
+def as_tensor(array):
+    """Return an array of `Spikes` as a tensor, which is not to be written."""
+    if array.flags.writeable:
+        return torch.from_numpy(array)
+    # torch warns of an array that cannot be written; what it is a view of can be.
+    whole = array.base
+    if isinstance(whole, np.ndarray) and whole.shape == array.shape:
+        return torch.from_numpy(whole)
+    return torch.tensor(array)
+
+
 def can_recover(record, neuron):
     """Return whether `bin_states` knows the neuron's closed form."""
     p = neuron.parameters
@@ -86,8 +98,7 @@ def bin_states(record, neuron):
     arrays = {"offset": record.offset, "neuron": record.neuron, "step": record.step}
     return BinStates(
         **{
-            name: torch.from_numpy(array)
-            for name, array in {**arrays, **record.state}.items()
+            name: as_tensor(array) for name, array in {**arrays, **record.state}.items()
         },
         dt=record.dt,
         **{name: neuron.parameters[name] for name in ("tau_mem", "v_threshold")},
