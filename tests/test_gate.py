@@ -1,6 +1,7 @@
 """What goes into a model: one meaning under every rule, or a refusal."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -16,18 +17,10 @@ from bsnn.simulator import Simulator, make_simulator
 from bsnn.stock import run_stock
 from bsnn.training import SpikeCountLoss, SpikingNetwork
 
-from . import event_oracles, oracles
-from .test_grid import make_model as make_grid_model
+from . import event_oracles, outside
+from .outside import RULES, make_model
 
 N_INPUTS, DURATION = 12, 0.2
-RULES = {"grid": 7, "quantised-event": 7, "continuous": 0}  # time step in ms
-
-
-def make_model(rule, dt_ms=None):
-    """The three layers of test_grid.py, whose program serves every time step."""
-    dt_ms = RULES[rule] if dt_ms is None else dt_ms
-    model = make_grid_model("three layers")
-    return dataclasses.replace(model, dt=dt_ms * ms, rule=rule)
 
 
 class Taken(Simulator):
@@ -116,7 +109,7 @@ def test_what_programs_number_in_32_bits_is_bounded(monkeypatch):
     monkeypatch.setattr(type(grid), "n_steps", 0)
     monkeypatch.setattr(type(inputs), "last", -1)
     with pytest.raises(ValueError, match="more than 2 spikes, got 3; split the batch"):
-        take(grid, inputs)
+        take(make_model("grid"), inputs)
 
 
 def _empty(model, n_samples):
@@ -283,7 +276,7 @@ EVENTS = st.lists(
 
 @pytest.fixture(scope="module")
 def simulators():
-    made = {rule: make_simulator(make_model(rule), workers=1) for rule in RULES}
+    made = outside.make_simulators()
     yield made
     for simulator in made.values():
         simulator.close()
@@ -310,40 +303,34 @@ def passed(model, events):
 @pytest.mark.cpp
 @pytest.mark.parametrize("rule", RULES)
 @settings(max_examples=25, deadline=None)
-@given(events=EVENTS, seed=st.integers(0, 99))
-def test_samples_are_the_same_alone(simulators, rule, events, seed):
+@given(events=EVENTS)
+def test_samples_are_the_same_alone(simulators, rule, events):
     model = make_model(rule)
     spikes = passed(model, events)
     assume(spikes is not None)
-    rng = np.random.default_rng(seed)
-    weights = [rng.normal(20, 60, shape) for shape in model.weight_shapes]
-    together = simulators[rule].run(weights, spikes)
-    for m in range(4):
-        alone = simulators[rule].run(weights, spikes.select(m, m + 1))
-        for whole, one in zip(together, alone, strict=True):
-            part = whole.select(m, m + 1)
-            np.testing.assert_array_equal(part.neuron, one.neuron)
-            np.testing.assert_array_equal(part.arrival, one.arrival)
-        if rule == "grid":
-            _compare_with_the_oracle(model, weights, spikes.select(m, m + 1), alone)
+    outside.check_simulation(simulators[rule], spikes)
 
 
-def _compare_with_the_oracle(model, weights, inputs, records):
-    neurons = [neuron.parameters for neuron in model.neurons]
-    expected, nearest = oracles.grid_spikes(
-        weights,
-        [(p["tau_mem"], p["tau_syn"]) for p in neurons],
-        [p["v_threshold"] for p in neurons],
-        [p["delta_v"] for p in neurons],
-        model.n_steps,
-        model.dt_seconds,
-        list(zip(inputs.step, inputs.neuron, strict=True)),
-    )
-    if nearest < 1e-9:  # rounding may decide
-        return
-    for record, spikes in zip(records, expected, strict=True):
-        found = zip(record.step, record.neuron, strict=True)
-        assert list(found) == [(step, neuron) for step, neuron, _, _ in spikes]
+@pytest.fixture(scope="module")
+def reader(simulators, tmp_path_factory):
+    return outside.make_reader(tmp_path_factory.mktemp("outside"), simulators)
+
+
+@pytest.mark.cpp
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("door", outside.DOORS)
+def test_every_door_is_open_to_sound_spikes(reader, door, rule):
+    is_open = rule != "continuous" or door not in ("dense", "array")
+    call = outside.valid_call(door, rule)
+    assert reader.accepts(json.dumps(call).encode()) == is_open
+
+
+@pytest.mark.cpp
+@settings(max_examples=60, deadline=None)
+@given(rng=st.randoms(use_true_random=False))
+def test_damaged_spikes_are_refused_by_name_or_simulated_alike(reader, rng):
+    """A short run of what `make fuzz` does."""
+    reader.accepts(reader.damaged(reader.valid, rng))
 
 
 @pytest.mark.cpp
