@@ -2,8 +2,10 @@
 
 import itertools
 
+import numpy as np
+
 from .equations import time_rules
-from .outside import MAX_INT32, plain_array
+from .outside import MAX_INT32, plain_array, truths
 from .spikes import Spikes
 
 
@@ -34,6 +36,7 @@ def spikes_for(model, inputs):
             f"'inputs' must be encoded at the model's time step of "
             f"{model.dt_seconds} s, got {inputs.dt} s; encode them again."
         )
+    inputs = _with_last_step(model, inputs)
     remedy = "leave later spikes out, or choose a longer 'duration'."
     if inputs.dt == 0 and not inputs.last < model.duration_seconds:
         raise ValueError(
@@ -47,6 +50,24 @@ def spikes_for(model, inputs):
         )
     _check_numbering(model, inputs)
     return inputs
+
+
+def _with_last_step(model, inputs):
+    """Return `inputs`; what rounding put just behind the last step is in it again."""
+    n_steps = model.n_steps
+    if inputs.time is None or inputs.dt == 0 or inputs.last != n_steps:
+        return inputs
+    if not inputs.time.max() < n_steps * inputs.dt:
+        return inputs
+    return Spikes.from_events(
+        sample=inputs.sample,
+        neuron=inputs.neuron,
+        step=np.minimum(inputs.step, n_steps - 1),
+        time=inputs.time,
+        n_samples=inputs.n_samples,
+        n_neurons=inputs.n_neurons,
+        dt=inputs.dt,
+    )
 
 
 def _check_numbering(model, inputs):
@@ -67,13 +88,14 @@ def _check_numbering(model, inputs):
 
 def _of_array(model, inputs):
     """Return the spikes of a dense array, unless what it means is in doubt."""
-    for name, remedy in (
-        ("record", "pass its '.record'"),
-        ("source", "bsnn.analysis.as_spikes reads a SpikeMonitor"),
-    ):
-        if hasattr(inputs, name):
-            kind = type(inputs).__name__
-            raise TypeError(f"'inputs' must be Spikes, got {kind}; {remedy}.")
+    remedy = None
+    if isinstance(getattr(inputs, "record", None), Spikes):
+        remedy = "pass its '.record'"
+    elif hasattr(inputs, "source"):
+        remedy = "bsnn.analysis.as_spikes reads a SpikeMonitor"
+    if remedy:
+        kind = type(inputs).__name__
+        raise TypeError(f"'inputs' must be Spikes, got {kind}; {remedy}.")
     array = plain_array(inputs, "inputs")
     if array.dtype.kind not in "biuf":
         raise TypeError(
@@ -97,7 +119,7 @@ def _of_array(model, inputs):
             f"'inputs' of shape {array.shape} leave open which axis is time; say so "
             f"with Spikes.from_dense(inputs, dt={model.dt_seconds})."
         )
-    return Spikes.from_dense(inputs, dt=model.dt_seconds)
+    return Spikes.from_dense(truths(array, "inputs"), dt=model.dt_seconds)
 
 
 def _remedy(shape, expected):

@@ -182,7 +182,7 @@ def test_an_array_that_leaves_the_order_of_axes_open_is_refused(dt_ms):
 @pytest.mark.parametrize(
     ("inputs", "error", "words"),
     [
-        (np.full((3, 29, 12), 0.5), ValueError, "0 and 1 alone, got 0.5.*encode_ttfs"),
+        (np.full((3, 29, 12), 0.5), ValueError, "'inputs' must hold 0 and 1 .*encode"),
         (
             torch.zeros(3, 29, 12, requires_grad=True),
             TypeError,
@@ -246,7 +246,7 @@ def test_times_that_are_changed_in_place_change_no_record():
 
 def test_a_monitor_is_refused_with_the_remedy():
     class SpikeMonitor:
-        source, i, t = [], [], []
+        source, i, t, record = [], [], [], True
 
     with pytest.raises(TypeError, match="got SpikeMonitor; bsnn.analysis.as_spikes"):
         take(make_model("grid"), SpikeMonitor())
@@ -381,5 +381,25 @@ def test_both_clocked_rules_take_a_time_for_the_same_step(time, dt_ms):
         except ValueError:
             steps.append(None)
     assert steps[0] == steps[1]
-    step = int(time_rules.bin_index(time, dt_ms * 1e-3))
-    assert steps[0] == ([step] if step < model.n_steps else None)
+    step = min(int(time_rules.bin_index(time, dt_ms * 1e-3)), model.n_steps - 1)
+    end = model.n_steps * model.dt_seconds
+    assert steps[0] == ([step] if time < end else None)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_times_just_before_the_end_are_in_the_sample(rule):
+    """Brian2's bins begin 1e-3 of a step early; the last one ends with the sample."""
+    model = make_model(rule, 0 if rule == "continuous" else 1)
+    spikes = bsnn.Spikes.from_events(
+        sample=[0, 1, 1],
+        neuron=[0, 3, 2],
+        time=[DURATION - 1e-8, DURATION - 2e-4, DURATION - 1e-8],
+        n_samples=2,
+        n_neurons=model.n_inputs,
+        dt=model.dt_seconds,
+    )
+    found = take(model, spikes)
+    assert found.n_spikes == 3
+    if rule != "continuous":
+        assert found.step.tolist() == [199] * 3
+        assert found.neuron.tolist() == [0, 2, 3]

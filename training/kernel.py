@@ -15,6 +15,7 @@ from .gradient import LayerGradient, check_layer, check_results
 
 SOURCE = Path(__file__).parent / "native" / "gradient.cpp"
 MAX_MODES = 8  # max_modes in SOURCE
+MAX_SPIKES = 2**31 - 1  # of a batch: they are numbered in int32 there
 _BAD_INDEX, _OUT_OF_MEMORY = 1, 2  # Status in SOURCE
 
 _COUNTS = "n_samples n_pre n_post n_modes n_arrivals n_spikes".split()
@@ -140,6 +141,12 @@ class PreparedGradient:
                 f"the native gradient takes CPU tensors and 1 to {MAX_MODES} modes, "
                 f"got {weight.device.type} and {len(modes.tau)}; "
                 "use bsnn.training.gradient.layer_gradient."
+            )
+        n_spikes = max(len(pre.time), len(post.neuron))
+        if n_spikes > MAX_SPIKES:
+            raise ValueError(
+                f"the native gradient takes at most {MAX_SPIKES} spikes of a layer, "
+                f"got {n_spikes}; split the batch."
             )
         self._post, self._weight = post, weight
         tensors = {
