@@ -149,7 +149,10 @@ def check_simulation(simulator, spikes):
     """Assert that the records of a batch are sound, and those of its samples alone."""
     model = simulator.model
     rng = np.random.default_rng(spikes.n_spikes)
-    weights = [rng.normal(20, 60, shape) for shape in model.weight_shapes]
+    weights = [
+        rng.uniform(-1, 1.6, shape) * 8 / np.sqrt(shape[0])
+        for shape in model.weight_shapes
+    ]
     together = simulator.run(weights, spikes)
     for record in together:
         fields = ("neuron", "offset", "n_neurons", "dt", "step", "time")

@@ -83,7 +83,7 @@ def test_network_equals_the_root_finder(dt_ms, seed):
     """19 neurons: more than one block of the kernel, and not a multiple of it."""
     thresholds, deltas = [0.2, 0.5], [0.2, 0.3]
     model = make_model([6, 19, 3], dt_ms, v_threshold=thresholds, delta_v=deltas)
-    weights, inputs = draw(model, np.random.default_rng(seed))
+    weights, inputs = draw(model, np.random.default_rng(seed), n_spikes=25)
     records = run(model, weights, inputs)
     expected = event_oracles.simulate_network(
         list(zip(inputs.arrival, inputs.neuron, strict=True)),

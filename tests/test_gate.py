@@ -21,6 +21,8 @@ from . import event_oracles, outside
 from .outside import RULES, make_model
 
 N_INPUTS, DURATION = 12, 0.2
+# Double precision shares the program of test_grid.py.
+NETWORK = {"precision": "double", "low": -50, "high": 90, "workers": 1}
 
 
 class Taken(Simulator):
@@ -100,9 +102,9 @@ def test_spikes_of_another_model_are_refused(rule):
 
 def test_what_programs_number_in_32_bits_is_bounded(monkeypatch):
     grid, exact = make_model("grid"), make_model("continuous")
-    many = 2**31 // grid.n_steps
-    with pytest.raises(ValueError, match=f"more than {many - 1} samples.*split the ba"):
-        take(grid, _empty(grid, many + 1))
+    most = (2**31 - 1) // grid.n_steps
+    with pytest.raises(ValueError, match=f"more than {most} samples.*split the batch"):
+        take(grid, _empty(grid, most + 1))
     assert take(exact, event(exact, 0.1)).n_spikes == 1
     inputs = bsnn.Spikes.concatenate([event(grid, 0.1)] * 3)
     monkeypatch.setattr(gate, "MAX_INT32", 2)
@@ -216,7 +218,7 @@ def test_a_network_takes_arrays_and_its_own_records():
     array = dense(model)
     spikes = bsnn.Spikes.from_dense(array, dt=model.dt)
     loss, labels = SpikeCountLoss(), [0, 1, 2]
-    with SpikingNetwork(model, seed=0, low=-50, high=90, workers=1) as network:
+    with SpikingNetwork(model, **NETWORK) as network:
         gradients = []
         for inputs in (spikes, array, torch.tensor(array).float()):
             network.zero_grad()
@@ -235,7 +237,7 @@ def test_a_network_takes_arrays_and_its_own_records():
 @pytest.mark.cpp
 def test_times_that_are_changed_in_place_change_no_record():
     model = make_model("grid")
-    with SpikingNetwork(model, seed=0, low=-50, high=90, workers=1) as network:
+    with SpikingNetwork(model, **NETWORK) as network:
         hidden = network(dense(model))[0]
         before = hidden.record.arrival.copy()
         with torch.no_grad():
