@@ -5,6 +5,7 @@ from brian2.units import Quantity, ms
 
 from .equations import time_rules
 from .equations.units import positive_seconds
+from .outside import fixed
 from .spikes import Spikes
 
 WHITE = 255  # the largest intensity
@@ -75,11 +76,11 @@ def encode_ttfs(images, model, *, t_max: Quantity = 100 * ms) -> Spikes:
     order = np.lexsort((key, sample.astype(np.min_scalar_type(n_samples))))
     offset = np.searchsorted(lit, np.arange(n_samples + 1) * model.n_inputs)
     return Spikes.known(
-        neuron=neuron[order].astype(np.int32),
-        offset=offset.astype(np.int64),
+        neuron=fixed(neuron[order].astype(np.int32)),
+        offset=fixed(offset.astype(np.int64)),
         n_neurons=model.n_inputs,
         dt=dt,
-        **{"step" if dt > 0 else "time": moments[order]},
+        **{"step" if dt > 0 else "time": fixed(moments[order])},
     )
 
 

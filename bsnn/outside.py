@@ -135,3 +135,10 @@ def seconds(values, name, *, bare=True):
             "the start."
         )
     return array
+
+
+def fixed(array):
+    """Return a view of an array that cannot be written."""
+    view = array.view()
+    view.setflags(write=False)
+    return view

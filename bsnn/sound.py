@@ -3,7 +3,7 @@
 import numpy as np
 
 from .equations import time_rules
-from .outside import MAX_INT32, floats, indices, seconds
+from .outside import MAX_INT32, fixed, floats, indices, seconds
 
 ROUNDING = 2 * time_rules.BIN_SHIFT  # of a time that lies at an edge of its bin
 
@@ -27,7 +27,7 @@ def bins_of(time, dt):
 
 
 def sound_arrays(neuron, offset, step, time, slope, state, *, n_neurons, dt):
-    """Return the arrays of `Spikes` as new ones of the right kind.
+    """Return the arrays of `Spikes` as new ones of the right kind, not to be written.
 
     Raises
     ------
@@ -48,7 +48,9 @@ def sound_arrays(neuron, offset, step, time, slope, state, *, n_neurons, dt):
     offset = _sound_offset(offset, len(arrays["neuron"]))
     when = "time" if dt == 0 else "step"
     _check_order(offset, when, arrays[when], arrays["neuron"])
-    return {**arrays, "offset": offset, "state": state}
+    arrays = {n: a if a is None else fixed(a) for n, a in arrays.items()}
+    state = {name: fixed(values) for name, values in state.items()}
+    return {**arrays, "offset": fixed(offset), "state": state}
 
 
 def check_shapes(arrays):

@@ -8,6 +8,7 @@ import numpy as np
 from .equations import time_rules
 from .equations.units import plain_seconds
 from .outside import (
+    fixed,
     floats,
     indices,
     plain_array,
@@ -70,25 +71,20 @@ class Spikes:
         n_neurons, dt = whole_number(self.n_neurons, "n_neurons", 1), time_step(self.dt)
         arrays = {name: getattr(self, name) for name in ("offset", *PER_SPIKE, "state")}
         sound = sound_arrays(**arrays, n_neurons=n_neurons, dt=dt)
-        known = Spikes.known(n_neurons=n_neurons, dt=dt, **sound)
-        self.__dict__.update(known.__dict__)
+        self.__dict__.update(n_neurons=n_neurons, dt=dt, **sound)
 
     def __reduce__(self):  # arrays of a copy can be written, so it is checked again
         return _made_of, ({f.name: getattr(self, f.name) for f in fields(self)},)
 
     @classmethod
-    def known(cls, *, state=None, **given):
-        """Return `Spikes` of arrays that are in order and that nobody else holds.
+    def known(cls, **given):
+        """Return `Spikes` of arrays that are in order and that nobody else writes.
 
         Nothing is checked or copied: for what bsnn itself has made.
         """
         spikes = object.__new__(cls)
-        named = dict.fromkeys(PER_SPIKE) | given
-        for name in ("offset", *PER_SPIKE):
-            if named[name] is not None:
-                named[name] = _fixed(named[name])
-        named["state"] = {name: _fixed(array) for name, array in (state or {}).items()}
-        spikes.__dict__.update(named)
+        absent = {"step": None, "time": None, "slope": None, "state": {}}
+        spikes.__dict__.update(absent | given)
         return spikes
 
     @classmethod
@@ -229,14 +225,14 @@ class Spikes:
     @functools.cached_property
     def sample(self):
         """Sample each spike belongs to; shape (n_spikes,), int64."""
-        return _fixed(np.repeat(np.arange(self.n_samples), np.diff(self.offset)))
+        return fixed(np.repeat(np.arange(self.n_samples), np.diff(self.offset)))
 
     @functools.cached_property
     def arrival(self):
         """When each spike takes effect; shape (n_spikes,), float64, seconds."""
         if self.step is None:
             return self.time
-        return _fixed(time_rules.delivery_time(self.step, self.dt))
+        return fixed(time_rules.delivery_time(self.step, self.dt))
 
     @functools.cached_property
     def last(self):
@@ -247,13 +243,13 @@ class Spikes:
     @functools.cached_property
     def sample_and_neuron(self):
         """Index of each spike in a flat (n_samples, n_neurons) array; int64."""
-        return _fixed(self.sample * self.n_neurons + self.neuron)
+        return fixed(self.sample * self.n_neurons + self.neuron)
 
     @functools.cached_property
     def _counts(self):
         shape = (self.n_samples, self.n_neurons)
         flat = self.sample_and_neuron
-        return _fixed(np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape))
+        return fixed(np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape))
 
     def counts(self):
         """Return spikes per sample and neuron; (n_samples, n_neurons), int64, fixed."""
@@ -274,7 +270,7 @@ class Spikes:
             )
         first, last = self.offset[start], self.offset[stop]
         chosen = {name: a[first:last] for name, a in self._per_spike().items()}
-        return self._with(self.offset[start : stop + 1] - first, chosen)
+        return self._with(fixed(self.offset[start : stop + 1] - first), chosen)
 
     @staticmethod
     def concatenate(parts):
@@ -295,13 +291,13 @@ class Spikes:
                 f"of arrays, got {len(kinds)} kinds."
             )
         dtypes = {"step": np.int64}
-        joined = {
-            name: np.concatenate([a[name] for a in arrays], dtype=dtypes.get(name))
-            for name in arrays[0]
-        }
+        joined = {}
+        for name in arrays[0]:
+            columns = [a[name] for a in arrays]
+            joined[name] = fixed(np.concatenate(columns, dtype=dtypes.get(name)))
         start = np.cumsum([0] + [part.n_spikes for part in parts])
         offset = [p.offset[1:] + s for p, s in zip(parts, start[:-1], strict=True)]
-        return parts[0]._with(np.concatenate([[0], *offset]), joined)
+        return parts[0]._with(fixed(np.concatenate([[0], *offset])), joined)
 
     def _per_spike(self):
         named = {name: getattr(self, name) for name in PER_SPIKE} | self.state
@@ -316,10 +312,3 @@ class Spikes:
 
 def _made_of(given):
     return Spikes(**given)
-
-
-def _fixed(array):
-    """Return a view of an array that cannot be written."""
-    view = array.view()
-    view.setflags(write=False)
-    return view
