@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from brian2 import ms, mV, second
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bsnn import Spikes
@@ -191,6 +191,7 @@ def test_order_is_by_sample_then_time_then_neuron(given, changes, words):
         Spikes(**{**given, **changes})
 
 
+@settings(deadline=None)
 @given(events(), st.permutations(range(40)))
 def test_spikes_by_hand_are_those_in_order_or_refused(loose, order):
     """Whatever the order of what is given: sorted by `from_events`, else refused."""
