@@ -5,7 +5,7 @@ from bsnn.lazy import lazy_names
 _HOME = {
     "Measurement": ".measurement",
     "accuracy": ".metrics",
-    "as_spikes": ".metrics",
+    "as_spikes": ".recorded",
     "console_table": ".report",
     "dead_labels": ".metrics",
     "first_output_latency": ".latency",

@@ -7,6 +7,7 @@ import numpy as np
 from bsnn.equations.units import as_positive
 
 from . import latency, metrics
+from .recorded import as_layers
 
 
 class Measurement:
@@ -46,7 +47,7 @@ class Measurement:
 
         Parameters
         ----------
-        layers : list of Spikes
+        layers : sequence of Spikes or SpikeMonitor, or one of them
             Spikes of each layer after the input.
         labels : array_like, shape (n_samples,), int
 
@@ -55,6 +56,7 @@ class Measurement:
         ValueError
             If the layers are not those of the model, or `labels` do not fit.
         """
+        layers = as_layers(layers)
         sizes = tuple(layer.n_neurons for layer in layers)
         if sizes != self.model.layer_sizes:
             raise ValueError(
@@ -62,6 +64,11 @@ class Measurement:
                 f"neurons, got {sizes}; leave the input out."
             )
         output, n_samples = layers[-1], layers[-1].n_samples
+        if any(layer.n_samples != n_samples for layer in layers):
+            raise ValueError(
+                "'layers' must be of the same samples, got "
+                f"{[layer.n_samples for layer in layers]}."
+            )
         if n_samples == 0:
             return
         true_spikes, labels = metrics.true_label_spikes(output, labels)

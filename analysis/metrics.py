@@ -14,82 +14,21 @@ one sample.
 t, divided by their target number, averaged over the samples.
 
 Every function takes `Spikes`, or a Brian2 ``SpikeMonitor`` of one sample; a recording
-of several samples goes through `as_spikes` first.
+of several samples and pairs (i, t) go through `as_spikes` first. Where layers are
+wanted, a single one need not be in a list.
 """
 
 import numpy as np
 
 from bsnn.equations import time_rules
-from bsnn.equations.units import (
-    as_positive,
-    in_seconds,
-    positive_seconds,
-    times_in_seconds,
-)
+from bsnn.equations.units import as_positive, times_in_seconds
 from bsnn.labels import checked_labels
 from bsnn.spikes import Spikes
 
+from .recorded import as_layers, as_spikes
+
 # Where time is continuous there are no bins to end; sample every millisecond.
 CONTINUOUS_SAMPLING = 1e-3
-
-
-def as_spikes(recorded, n_samples=1, duration=None):
-    """Return recorded spikes as `Spikes`.
-
-    Parameters
-    ----------
-    recorded : Spikes or SpikeMonitor
-        `Spikes` are returned as they are. A Brian2 monitor must hold the samples one
-        after another, the first starting at time 0.
-    n_samples : int
-        Samples in the monitor.
-    duration : Quantity, optional
-        Length of a sample, rounded up to whole time steps; needed if there are several.
-
-    Returns
-    -------
-    spikes : Spikes
-        Its `step` is the monitor's ``t/dt`` within the sample, so that a spike arrives
-        at the monitor's ``t + dt``.
-
-    Raises
-    ------
-    TypeError
-        If `recorded` is neither.
-    ValueError
-        If `duration` is missing, or the monitor holds spikes after the last sample.
-    """
-    if isinstance(recorded, Spikes):
-        return recorded
-    if not all(hasattr(recorded, name) for name in ("i", "t", "source")):
-        raise TypeError(
-            f"'recorded' must be Spikes or a SpikeMonitor, got {type(recorded)}."
-        )
-    clock = recorded.source.clock
-    dt = in_seconds(clock.dt, "dt")
-    step = np.rint(np.asarray(recorded.t / clock.dt)).astype(np.int64)
-    sample = np.zeros_like(step)
-    if duration is not None:
-        n_steps = time_rules.count_steps(positive_seconds(duration, "duration"), dt)
-        sample, step = np.divmod(step, n_steps)
-    elif n_samples != 1:
-        raise ValueError(
-            f"'duration' must be given to tell {n_samples} samples of one recording "
-            "apart."
-        )
-    if sample.size and sample.max() >= n_samples:
-        raise ValueError(
-            f"'recorded' holds spikes of {sample.max() + 1} samples of {duration!s}, "
-            f"but 'n_samples' is {n_samples}; raise it, or record less."
-        )
-    return Spikes.from_events(
-        sample=sample,
-        neuron=np.asarray(recorded.i),
-        n_samples=n_samples,
-        n_neurons=len(recorded.source),
-        dt=dt,
-        step=step,
-    )
 
 
 def accuracy(output, labels):
@@ -140,7 +79,7 @@ def spikes_per_sample(layers):
 
     Parameters
     ----------
-    layers : sequence of Spikes or SpikeMonitor
+    layers : sequence of Spikes or SpikeMonitor, or one of them
         The layers after the input; the last is the output.
 
     Returns
@@ -148,7 +87,7 @@ def spikes_per_sample(layers):
     spikes : ndarray, shape (n_layers,), float64
         Hidden spikes are the sum of all but the last, total spikes the sum of all.
     """
-    layers = [as_spikes(layer) for layer in layers]
+    layers = as_layers(layers)
     return np.array([layer.n_spikes / layer.n_samples for layer in layers])
 
 
@@ -160,7 +99,8 @@ def has_fired(layer):
 
 def silent_fraction(layers):
     """Return the fraction of neurons, over all `layers`, that fire in no sample."""
-    return float(1 - np.mean(np.concatenate([has_fired(layer) for layer in layers])))
+    fired = [has_fired(layer) for layer in as_layers(layers)]
+    return float(1 - np.mean(np.concatenate(fired)))
 
 
 def dead_labels(output):
@@ -222,7 +162,7 @@ def true_label_spikes(output, labels):
     sample = output.sample
     chosen = output.neuron == labels[sample]
     n_per_sample = np.bincount(sample[chosen], minlength=output.n_samples)
-    spikes = Spikes(
+    spikes = Spikes.known(
         neuron=output.neuron[chosen],
         offset=np.concatenate([[0], np.cumsum(n_per_sample)]),
         n_neurons=output.n_neurons,

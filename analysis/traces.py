@@ -14,6 +14,8 @@ import pandas as pd
 from bsnn.equations import time_rules
 from bsnn.equations.units import rates_in_hertz, times_in_seconds
 
+from .recorded import as_layers, as_spikes
+
 SAMPLING = 2e-4  # seconds between the points of a drawn trace
 
 
@@ -26,7 +28,7 @@ def membrane_trace(modes, weights, inputs, resets, times):
         The neuron's responses.
     weights : array_like, shape (n_pre,)
         Weights onto the neuron. Bare numbers are in Hz.
-    inputs : Spikes
+    inputs : Spikes or SpikeMonitor
         Spikes of the layer before it, of one sample.
     resets : Quantity, shape (n_resets,)
         Times of its own resets.
@@ -49,7 +51,7 @@ def membrane_trace(modes, weights, inputs, resets, times):
 
 
 def _potential(modes, weights, inputs, resets, times):
-    weights = rates_in_hertz(weights, "weights")
+    weights, inputs = rates_in_hertz(weights, "weights"), as_spikes(inputs)
     if inputs.n_samples != 1:
         raise ValueError(
             f"'inputs' must hold one sample, got {inputs.n_samples}; select one."
@@ -71,7 +73,7 @@ def trace_table(model, weights, layers, layer, neurons):
     model : Model
     weights : sequence of ndarray, shapes `model.weight_shapes`
         Weights of each layer in Hz.
-    layers : sequence of Spikes
+    layers : sequence of Spikes or SpikeMonitor
         Spikes of the input and every layer, of one sample.
     layer : int
         Which of the model's layers; 0 is the first after the input, -1 the output.
@@ -83,7 +85,7 @@ def trace_table(model, weights, layers, layer, neurons):
         Columns `neuron`, `time_ms`, `v`, `v_threshold`. Each reset has two rows: v just
         before it and v after it.
     """
-    layer = layer % model.n_layers
+    layer, layers = layer % model.n_layers, as_layers(layers)
     lif, inputs, own = model.neurons[layer], layers[layer], layers[layer + 1]
     grid = np.arange(0, model.duration_seconds + SAMPLING / 2, SAMPLING)
     parts = []
@@ -111,7 +113,7 @@ def raster_table(layers):
 
     Parameters
     ----------
-    layers : sequence of Spikes
+    layers : sequence of Spikes or SpikeMonitor, or one of them
         Spikes of the input and every layer, of one sample.
 
     Returns
@@ -129,7 +131,7 @@ def raster_table(layers):
                 "time_ms": 1e3 * layer.arrival,
             }
         )
-        for index, layer in enumerate(layers)
+        for index, layer in enumerate(as_layers(layers))
     ]
     return pd.concat(parts, ignore_index=True)
 

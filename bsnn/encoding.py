@@ -7,6 +7,7 @@ from brian2.units import Quantity, ms
 
 from .equations import time_rules
 from .equations.units import positive_seconds
+from .outside import fixed
 from .spikes import Spikes
 
 WHITE = 255  # the largest intensity
@@ -64,9 +65,10 @@ def encode_ttfs(images, model, *, t_max: Quantity = 100 * ms) -> Spikes:
 
     def moment(intensity):
         time = latest * (1 - intensity / WHITE)
+        # A time just before the end of the sample may round to it, or into the bin
+        # after it.
         if dt == 0:
-            return time
-        # A time just before the end of the sample may round into the bin after it.
+            return np.minimum(time, np.nextafter(duration, 0))
         last = time_rules.count_steps(duration, dt) - 1
         return np.minimum(time_rules.bin_index(time, dt), last)
 
@@ -85,12 +87,12 @@ def encode_ttfs(images, model, *, t_max: Quantity = 100 * ms) -> Spikes:
     n_samples = len(pixels)
     order = np.lexsort((key, sample.astype(np.min_scalar_type(n_samples))))
     offset = np.searchsorted(lit, np.arange(n_samples + 1) * model.n_inputs)
-    return Spikes(
-        neuron=neuron[order].astype(np.int32),
-        offset=offset.astype(np.int64),
+    return Spikes.known(
+        neuron=fixed(neuron[order].astype(np.int32)),
+        offset=fixed(offset.astype(np.int64)),
         n_neurons=model.n_inputs,
         dt=dt,
-        **{"step" if dt > 0 else "time": moments[order]},
+        **{"step" if dt > 0 else "time": fixed(moments[order])},
     )
 
 

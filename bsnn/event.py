@@ -116,7 +116,7 @@ class EventSimulator(Simulator):
         arrays = (offset, neuron, step, time, slope)
         self._kernel.event_read(result, *(array.ctypes.data for array in arrays))
         dt = self.model.dt_seconds
-        return Spikes(
+        return Spikes.known(
             neuron=neuron,
             offset=offset,
             n_neurons=n_neurons,

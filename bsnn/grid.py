@@ -13,9 +13,6 @@ from .simulator import Simulator, count_workers
 from .spikes import Spikes
 from .supervision import SupervisedProgram
 
-# Steps of a batch are numbered in int32 by Brian2's SpikeGeneratorGroup.
-MAX_STEPS = 2**31 - 1
-
 
 class GridSimulator(Simulator):
     """Simulates a model under the rule "grid" with generated C++ programs.
@@ -122,11 +119,6 @@ class GridSimulator(Simulator):
             if given.__array_interface__["data"] != shared.__array_interface__["data"]:
                 shared[:] = given
         n_samples = inputs.n_samples
-        if n_samples * self.model.n_steps > MAX_STEPS:
-            raise ValueError(
-                f"'inputs' must not hold more than {MAX_STEPS // self.model.n_steps} "
-                f"samples at this time step, got {n_samples}; split the batch."
-            )
         n_programs = len(self._programs)
         bounds = [k * n_samples // n_programs for k in range(n_programs + 1)]
         busy = []

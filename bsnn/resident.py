@@ -210,14 +210,14 @@ class ResidentProgram:
             self._model.layer_sizes, self._model.neurons, strict=True
         ):
             offset = take(np.int64, self._n_samples + 1)
-            if (offset[1:] < offset[:-1]).any():
+            if offset[0] != 0 or (offset[1:] < offset[:-1]).any():
                 raise ValueError("a number of spikes is negative")
             n_spikes = int(offset[-1])
             index, step = take(np.int32, n_spikes), take(np.int32, n_spikes)
             _check_range("neuron index", index, size)
             _check_range("step", step, self._model.n_steps)
             records.append(
-                Spikes(
+                Spikes.known(
                     neuron=index,
                     offset=offset,
                     n_neurons=size,

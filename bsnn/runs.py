@@ -380,7 +380,6 @@ def _check_spikes(layers, labels):
     if not layers or not len(labels) or labels.dtype.kind not in "iu":
         raise ValueError("it must hold a layer, and int labels")
     for layer in layers:
-        layer.check_values()
         if labels.shape != (layer.n_samples,):
             raise ValueError("it must hold one label for each sample")
         if not 0 < 8 * layer.n_samples * layer.n_neurons <= MAX_UNPACKED:  # its counts

@@ -7,6 +7,7 @@ import numpy as np
 from .equations import cuba_lif, time_rules
 from .equations.units import as_int, rates_in_hertz
 from .errors import NumbersError
+from .gate import spikes_for
 from .machine import n_cores
 
 # In Hz. The sum of a billion such spikes is still a number in single precision.
@@ -35,8 +36,11 @@ class Simulator(ABC):
         ----------
         weights : sequence of array_like, shapes `model.weight_shapes`
             Weights of each layer, row = presynaptic neuron. Bare numbers are in Hz.
-        inputs : Spikes
-            Input spikes with ``n_neurons == model.n_inputs`` and the model's dt.
+        inputs : Spikes, array_like or tensor
+            Input spikes with ``n_neurons == model.n_inputs`` and the model's dt, none
+            at or after the sample's end. A spike of the last step arrives at that end
+            and acts on nothing. Or an array of 0 and 1 of shape (n_samples, n_steps,
+            n_inputs).
 
         Returns
         -------
@@ -47,13 +51,13 @@ class Simulator(ABC):
         Raises
         ------
         TypeError
-            If weights are no numbers.
+            If weights are no numbers, or the inputs no spikes.
         ValueError
             If weights or inputs do not fit the model or are not finite.
         ProgramError
             If a simulating program fails three times in a row.
         """
-        self._check_inputs(inputs)
+        inputs = spikes_for(self.model, inputs)
         shapes = self.model.weight_shapes
         if len(weights) != len(shapes):
             raise ValueError(
@@ -66,26 +70,6 @@ class Simulator(ABC):
         ):
             check_weights(weight, shape, f"layer {layer}")
         return self._run(weights, inputs)
-
-    def _check_inputs(self, inputs):
-        model = self.model
-        if inputs.n_neurons != model.n_inputs:
-            raise ValueError(
-                f"'inputs' must have {model.n_inputs} neurons, got {inputs.n_neurons}."
-            )
-        # Generated and native code index with these.
-        if inputs.n_spikes and not (
-            0 <= inputs.neuron.min() and inputs.neuron.max() < model.n_inputs
-        ):
-            raise ValueError(
-                f"'inputs' must name neurons 0..{model.n_inputs - 1}, got "
-                f"{inputs.neuron.min()}..{inputs.neuron.max()}."
-            )
-        if inputs.dt != model.dt_seconds:
-            raise ValueError(
-                f"'inputs' must be encoded at the model's time step of "
-                f"{model.dt_seconds} s, got {inputs.dt} s; encode them again."
-            )
 
     @abstractmethod
     def _run(self, weights, inputs):

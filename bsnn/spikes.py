@@ -1,43 +1,61 @@
 """Spikes of one layer over a batch of samples."""
 
 import functools
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 from .equations import time_rules
-from .equations.units import any_seconds
+from .equations.units import plain_seconds
+from .outside import (
+    fixed,
+    floats,
+    indices,
+    plain_array,
+    seconds,
+    truths,
+    whole_number,
+)
+from .sound import bins_of, check_clock, check_shapes, sound_arrays, time_step
+
+PER_SPIKE = ("neuron", "step", "time", "slope")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Spikes:
     """All spikes of one layer, ordered by sample, then time, then neuron.
 
+    Whatever its rule or device, a simulator reads the same of them: a sample begins at
+    time 0, and a neuron fires at most once in a time step, or at one instant. That no
+    spike comes at or after a sample's end is known where the model is: see
+    `Simulator.run`. The arrays are copies that cannot be written.
+
     Parameters
     ----------
-    neuron : ndarray, shape (n_spikes,), int32
-        Index of the neuron that fired.
-    offset : ndarray, shape (n_samples + 1,), int64
-        Sample m owns the spikes ``offset[m]:offset[m + 1]``.
+    neuron : array_like, shape (n_spikes,), int
+        Index of the neuron that fired; kept as int32.
+    offset : array_like, shape (n_samples + 1,), int
+        Sample m owns the spikes ``offset[m]:offset[m + 1]``; kept as int64.
     n_neurons : int
         Size of the layer.
     dt : float or Quantity
-        Time step, a bare number in seconds; 0 where time is continuous.
-    step : ndarray, shape (n_spikes,), int64, optional
+        Time step in seconds; 0 where time is continuous.
+    step : array_like, shape (n_spikes,), int
         Bin of each spike, counted from the start of its sample; what a
-        ``SpikeMonitor`` calls ``t/dt``. None where time is continuous.
-    time : ndarray, shape (n_spikes,), float64, optional
-        Exact time of each spike in seconds, where the simulator knows it.
-    slope : ndarray, shape (n_spikes,), float64, optional
+        ``SpikeMonitor`` calls ``t/dt``; kept as int64. None where time is continuous.
+    time : array_like, shape (n_spikes,), float or Quantity, optional
+        Exact time of each spike in seconds, where it is known; within its bin.
+    slope : array_like, shape (n_spikes,), float, optional
         dv/dt in Hz at `time`.
-    state : dict of str to ndarray, shape (n_spikes,)
+    state : dict of str to array_like, shape (n_spikes,)
         State variables of the neuron at the end of the bin, before synapses and reset.
 
     Raises
     ------
+    TypeError
+        If an array is of another kind.
     ValueError
-        If the arrays do not fit together.
+        If the arrays do not fit together, are out of order or hold what cannot be.
     """
 
     neuron: np.ndarray
@@ -50,49 +68,24 @@ class Spikes:
     state: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
-        object.__setattr__(self, "dt", any_seconds(self.dt, "dt"))
-        if self.offset.ndim != 1 or self.offset[0] != 0:
-            raise ValueError(
-                "'offset' must be one-dimensional and start at 0, "
-                f"got shape {self.offset.shape}."
-            )
-        if self.offset[-1] != len(self.neuron):
-            raise ValueError(
-                f"'offset' must end at the number of spikes, {len(self.neuron)}, "
-                f"got {self.offset[-1]}."
-            )
-        if self.step is None and self.time is None:
-            raise ValueError("'step' or 'time' must be given, got neither.")
-        shape = self.neuron.shape
-        arrays = (self.step, self.time, self.slope, *self.state.values())
-        if all(array is None or array.shape == shape for array in arrays):
-            return
-        for name, array in self._per_spike().items():
-            if array.shape != shape:
-                raise ValueError(
-                    f"'{name}' must have shape {shape}, got {array.shape}."
-                )
+        n_neurons, dt = whole_number(self.n_neurons, "n_neurons", 1), time_step(self.dt)
+        arrays = {name: getattr(self, name) for name in ("offset", *PER_SPIKE, "state")}
+        sound = sound_arrays(**arrays, n_neurons=n_neurons, dt=dt)
+        self.__dict__.update(n_neurons=n_neurons, dt=dt, **sound)
 
-    def check_values(self):
-        """Raise ValueError unless the values are possible; for spikes from outside."""
-        for name, kind, what in (
-            ("offset", "i", "int"),
-            ("neuron", "i", "int"),
-            ("step", "i", "int"),
-            ("time", "f", "float"),
-        ):
-            array = getattr(self, name)
-            if array is not None and array.dtype.kind != kind:
-                raise ValueError(f"'{name}' must hold {what}, got {array.dtype}.")
-        if not (math.isfinite(self.dt) and self.dt >= 0):
-            raise ValueError(f"'dt' must be finite and not negative, got {self.dt}.")
-        if (self.offset[1:] < self.offset[:-1]).any():
-            raise ValueError("'offset' must not fall.")
-        _check_index("neuron", self.neuron, self.n_neurons)
-        if self.step is not None and np.any(self.step < 0):
-            raise ValueError(f"'step' must not be negative, got {self.step.min()}.")
-        if self.time is not None and not np.isfinite(self.time).all():
-            raise ValueError("'time' must be finite.")
+    def __reduce__(self):  # arrays of a copy can be written, so it is checked again
+        return _made_of, ({f.name: getattr(self, f.name) for f in fields(self)},)
+
+    @classmethod
+    def known(cls, **given):
+        """Return `Spikes` of arrays that are in order and that nobody else writes.
+
+        Nothing is checked or copied: for what bsnn itself has made.
+        """
+        spikes = object.__new__(cls)
+        absent = {"step": None, "time": None, "slope": None, "state": {}}
+        spikes.__dict__.update(absent | given)
+        return spikes
 
     @classmethod
     def from_events(
@@ -105,22 +98,29 @@ class Spikes:
         sample, neuron : array_like, shape (n_spikes,), int
         n_samples, n_neurons : int
         dt : float or Quantity
-            A bare number in seconds; 0 for continuous time.
+            Time step in seconds; 0 for continuous time.
         step : array_like, shape (n_spikes,), int, optional
-        time : array_like, shape (n_spikes,), float, optional
+        time : array_like, shape (n_spikes,), float or Quantity, optional
             Seconds. Given alone with dt > 0, the rule of the grid makes its `step`.
 
         Raises
         ------
+        TypeError
+            If an array is of another kind.
         ValueError
-            If a sample or neuron index is out of range.
+            If the arrays do not fit together, an index is out of range, `step` and
+            `time` contradict each other, or a neuron fires twice in a time step.
         """
-        dt = any_seconds(dt, "dt")
-        sample, neuron = np.asarray(sample, np.int64), np.asarray(neuron, np.int32)
-        _check_index("sample", sample, n_samples)
-        _check_index("neuron", neuron, n_neurons)
-        if step is None and dt > 0:
-            step = time_rules.bin_index(time, dt)
+        n_samples = whole_number(n_samples, "n_samples", 0)
+        n_neurons, dt = whole_number(n_neurons, "n_neurons", 1), time_step(dt)
+        sample = indices(sample, "sample", n_samples)
+        neuron = indices(neuron, "neuron", n_neurons)
+        step = None if step is None else indices(step, "step")
+        time = None if time is None else seconds(time, "time")
+        check_shapes({"neuron": neuron, "sample": sample, "step": step, "time": time})
+        if step is None and time is not None and dt > 0:
+            step = bins_of(time, dt)
+        check_clock(dt, step, time)
         order = np.lexsort((neuron, time if step is None else step, sample))
         n_per_sample = np.bincount(sample, minlength=n_samples)
         return cls(
@@ -128,8 +128,90 @@ class Spikes:
             offset=np.concatenate([[0], np.cumsum(n_per_sample)]).astype(np.int64),
             n_neurons=n_neurons,
             dt=dt,
-            step=None if step is None else np.asarray(step, np.int64)[order],
-            time=None if time is None else np.asarray(time, np.float64)[order],
+            step=None if step is None else step[order],
+            time=None if time is None else time[order],
+        )
+
+    @classmethod
+    def from_dense(cls, spikes, *, dt):
+        """Read an array that has a 1 where a neuron fires.
+
+        Parameters
+        ----------
+        spikes : array_like or tensor, shape (n_samples, n_steps, n_neurons)
+            0 and 1, of any kind of number.
+        dt : float or Quantity
+            Time step in seconds.
+
+        Raises
+        ------
+        TypeError
+            If `spikes` are no numbers.
+        ValueError
+            If the array has another number of axes or other values, or `dt` is 0.
+        """
+        array = plain_array(spikes, "spikes")
+        if array.ndim != 3:
+            raise ValueError(
+                "'spikes' must have shape (n_samples, n_steps, n_neurons), got "
+                f"{array.shape}."
+            )
+        fired = truths(array, "spikes")
+        sample, step, neuron = np.nonzero(fired)
+        n_samples, _, n_neurons = array.shape
+        return cls.from_events(
+            sample=sample,
+            neuron=neuron,
+            step=step,
+            n_samples=n_samples,
+            n_neurons=n_neurons,
+            dt=dt,
+        )
+
+    @classmethod
+    def from_padded(cls, *, time, neuron, n_neurons, dt):
+        """Read a list of events for each sample, all padded to one length.
+
+        Parameters
+        ----------
+        time : array_like or tensor, shape (n_samples, ...), float or Quantity
+            Seconds from the start of the sample; inf where there is no spike.
+        neuron : array_like or tensor, int
+            Broadcast to the shape of `time`: of a table of first spike times, shape
+            (n_samples, n_neurons), it is ``np.arange(n_neurons)``. Where there is no
+            spike it may be any number.
+        n_neurons : int
+        dt : float or Quantity
+            Time step in seconds, whose rule makes the times steps; 0 for continuous
+            time.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `from_events`; if the arrays do not fit together.
+        """
+        time = floats(plain_seconds(time, "time", bare=True), "time")
+        neuron = plain_array(neuron, "neuron")
+        if time.ndim < 2:
+            raise ValueError(
+                f"'time' must have shape (n_samples, ...), got {time.shape}; put a "
+                "single sample in a batch of one."
+            )
+        try:
+            neuron = np.broadcast_to(neuron, time.shape)
+        except ValueError as error:
+            raise ValueError(
+                f"'neuron' must fit the shape of 'time', {time.shape}, got "
+                f"{neuron.shape}."
+            ) from error
+        there = time != np.inf
+        return cls.from_events(
+            sample=np.nonzero(there)[0],
+            neuron=neuron[there],
+            time=time[there],
+            n_samples=len(time),
+            n_neurons=n_neurons,
+            dt=dt,
         )
 
     @property
@@ -143,77 +225,90 @@ class Spikes:
     @functools.cached_property
     def sample(self):
         """Sample each spike belongs to; shape (n_spikes,), int64."""
-        return np.repeat(np.arange(self.n_samples), np.diff(self.offset))
+        return fixed(np.repeat(np.arange(self.n_samples), np.diff(self.offset)))
 
     @functools.cached_property
     def arrival(self):
         """When each spike takes effect; shape (n_spikes,), float64, seconds."""
         if self.step is None:
             return self.time
-        return time_rules.delivery_time(self.step, self.dt)
+        return fixed(time_rules.delivery_time(self.step, self.dt))
+
+    @functools.cached_property
+    def last(self):
+        """Largest `step`, or `time` where that is continuous; -1 of no spikes."""
+        when = self.time if self.step is None else self.step
+        return when.max(initial=-1)
 
     @functools.cached_property
     def sample_and_neuron(self):
         """Index of each spike in a flat (n_samples, n_neurons) array; int64."""
-        return self.sample * self.n_neurons + self.neuron
+        return fixed(self.sample * self.n_neurons + self.neuron)
 
     @functools.cached_property
     def _counts(self):
         shape = (self.n_samples, self.n_neurons)
         flat = self.sample_and_neuron
-        counts = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
-        counts.flags.writeable = False
-        return counts
+        return fixed(np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape))
 
     def counts(self):
         """Return spikes per sample and neuron; (n_samples, n_neurons), int64, fixed."""
         return self._counts
 
     def select(self, start, stop):
-        """Return the spikes of samples ``start:stop``."""
+        """Return the spikes of samples ``start:stop``.
+
+        Raises
+        ------
+        ValueError
+            If they are not in 0..n_samples, or `stop` comes before `start`.
+        """
+        if not 0 <= start <= stop <= self.n_samples:
+            raise ValueError(
+                f"'start' and 'stop' must rise within 0..{self.n_samples}, the number "
+                f"of samples, got {start} and {stop}."
+            )
         first, last = self.offset[start], self.offset[stop]
         chosen = {name: a[first:last] for name, a in self._per_spike().items()}
-        return self._with(self.offset[start : stop + 1] - first, chosen)
+        return self._with(fixed(self.offset[start : stop + 1] - first), chosen)
 
     @staticmethod
     def concatenate(parts):
         """Return the samples of several `Spikes` of one layer, one after another.
 
         The arrays are new ones, also where there is one part.
+
+        Raises
+        ------
+        ValueError
+            If there is no part, or they are not of one layer.
         """
         arrays = [part._per_spike() for part in parts]
+        kinds = {(p.n_neurons, p.dt, *a) for p, a in zip(parts, arrays, strict=True)}
+        if len(kinds) != 1:
+            raise ValueError(
+                "'parts' must be of one layer, with equal 'n_neurons', 'dt' and kinds "
+                f"of arrays, got {len(kinds)} kinds."
+            )
         dtypes = {"step": np.int64}
-        joined = {
-            name: np.concatenate([a[name] for a in arrays], dtype=dtypes.get(name))
-            for name in arrays[0]
-        }
+        joined = {}
+        for name in arrays[0]:
+            columns = [a[name] for a in arrays]
+            joined[name] = fixed(np.concatenate(columns, dtype=dtypes.get(name)))
         start = np.cumsum([0] + [part.n_spikes for part in parts])
         offset = [p.offset[1:] + s for p, s in zip(parts, start[:-1], strict=True)]
-        return parts[0]._with(np.concatenate([[0], *offset]), joined)
+        return parts[0]._with(fixed(np.concatenate([[0], *offset])), joined)
 
     def _per_spike(self):
-        named = {
-            "neuron": self.neuron,
-            "step": self.step,
-            "time": self.time,
-            "slope": self.slope,
-            **self.state,
-        }
+        named = {name: getattr(self, name) for name in PER_SPIKE} | self.state
         return {name: array for name, array in named.items() if array is not None}
 
     def _with(self, offset, arrays):
         state = {name: arrays.pop(name) for name in self.state}
-        return Spikes(
-            offset=offset,
-            n_neurons=self.n_neurons,
-            dt=self.dt,
-            state=state,
-            **arrays,
+        return Spikes.known(
+            offset=offset, n_neurons=self.n_neurons, dt=self.dt, state=state, **arrays
         )
 
 
-def _check_index(name, index, stop):
-    if index.size and not (0 <= index.min() and index.max() < stop):
-        raise ValueError(
-            f"'{name}' must lie in 0..{stop - 1}, got {index.min()}..{index.max()}."
-        )
+def _made_of(given):
+    return Spikes(**given)

@@ -13,6 +13,8 @@ from multiprocessing import get_context
 
 import numpy as np
 
+from .equations import time_rules
+from .gate import spikes_for
 from .model import Model
 from .spikes import Spikes
 
@@ -50,6 +52,7 @@ def run_stock(model, weights, inputs, *, precision="double", repeats=5):
     weights : sequence of ndarray
         Weights of each layer in Hz, row = presynaptic neuron.
     inputs : Spikes
+        As for `Simulator.run`.
     precision : {"double", "single"}
     repeats : int
         Calls that are timed, after one that is not.
@@ -57,7 +60,15 @@ def run_stock(model, weights, inputs, *, precision="double", repeats=5):
     Returns
     -------
     StockRun
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the model has another rule, or the inputs do not fit it.
     """
+    if model.rule != time_rules.GRID:
+        raise ValueError(f"'rule' must be 'grid' here, got {model.rule!r}.")
+    inputs = spikes_for(model, inputs)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
         arguments = (model.to_dict(), weights, inputs, precision, repeats)
         return child.submit(_run, *arguments).result()

@@ -11,8 +11,13 @@ from collections.abc import Iterable, Mapping, Set
 from decimal import Decimal
 
 import numpy as np
+from brian2.core.variables import VariableView
 from brian2.units import hertz, second
-from brian2.units.fundamentalunits import Quantity, have_same_dimensions
+from brian2.units.fundamentalunits import (
+    DimensionMismatchError,
+    Quantity,
+    have_same_dimensions,
+)
 
 
 def in_seconds(quantity, name):
@@ -61,6 +66,42 @@ def positive_seconds(quantity, name):
     if seconds <= 0:
         raise ValueError(f"'{name}' must be positive, got {quantity!s}.")
     return seconds
+
+
+def plain_seconds(values, name, *, bare):
+    """Return times without their unit, in seconds.
+
+    Parameters
+    ----------
+    values : Quantity, list of Quantity, variable of a Brian2 object, or array_like
+    name : str
+        The argument's name, for the error message.
+    bare : bool
+        Whether they may also be numbers without a unit, which are returned as they are.
+
+    Raises
+    ------
+    TypeError
+        If `values` have another dimension than time, or none and must have one.
+    """
+    if isinstance(values, VariableView):
+        values = values[:]
+    if isinstance(values, (list, tuple)) and any(
+        isinstance(value, Quantity) for value in values
+    ):
+        try:
+            values = Quantity(values)
+        except (DimensionMismatchError, TypeError) as error:
+            raise TypeError(f"'{name}' must be all of one unit ({error}).") from error
+    if bare and not isinstance(values, Quantity):
+        return values
+    if not isinstance(values, Quantity) or not have_same_dimensions(values, second):
+        got = values.dim if isinstance(values, Quantity) else type(values).__name__
+        raise TypeError(
+            f"'{name}' must have the dimension of time, got {got}; "
+            f"write for example {name}=[10, 20]*ms."
+        )
+    return values / second
 
 
 def any_seconds(time, name):

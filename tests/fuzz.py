@@ -1,4 +1,4 @@
-"""Read 100,000 damaged files; any error but the documented ones is a failure.
+"""Read 120,000 damaged inputs; any error but the documented ones is a failure.
 
     python -m tests.fuzz [--scale 1] [--seed 0] [--keep fuzz] [READER ...]
 
@@ -29,6 +29,7 @@ else:
         enable_loader_override=False,
     )
 with contextlib.redirect_stderr(io.StringIO()), guide:  # it names each module
+    from . import outside
     from .untrusted import make_readers, make_rng
 
 # Damaged inputs of each reader: fewer where reading takes milliseconds.
@@ -45,6 +46,7 @@ INPUTS = {
     "confidence.csv": 2_000,
     "evaluations.csv": 2_000,
     "checkpoint": 8_000,
+    outside.NAME: 10_000,
 }
 MEMORY = 1 << 30  # bytes that reading may take beyond what the process has
 SECONDS = 30  # after which a file counts as never read
@@ -82,7 +84,10 @@ class Campaign:
 
 def fuzz(name, n_inputs, seed, folder, keep):
     """Damage files of one reader; this process ends with 0 unless one fails."""
-    reader = make_readers(folder)[name]
+    if name == outside.NAME:
+        reader = outside.make_reader(folder, outside.make_simulators())
+    else:
+        reader = make_readers(folder)[name]
     assert reader.accepts(reader.valid), name
     used = int(Path("/proc/self/statm").read_text().split()[0])
     limit = used * resource.getpagesize() + MEMORY

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bsnn import Model, encode_ttfs, load_dataset
+from bsnn import Model, Spikes, encode_ttfs, load_dataset
+from bsnn.gate import spikes_for
 
 DT_MS = [0, 0.1, 0.5, 1, 2, 3, 7, 8]
 PIXELS = 12
@@ -160,6 +161,20 @@ def test_the_faintest_light_stays_in_its_sample():
     images[0, 0], images[1, 1] = 1e-9 * 255, 255
     spikes = encode_ttfs(images, model, t_max=200 * ms)
     assert spikes.step.tolist() == [model.n_steps - 1, 0]
+
+
+@pytest.mark.parametrize("dt_ms", [0, 1, 7])
+def test_light_of_any_intensity_passes_the_gate(dt_ms):
+    """Also one so faint that its time rounds to the end of the sample itself."""
+    model = make_model(dt_ms)
+    images = np.full((1, PIXELS), 255.0)
+    images[0, 3], images[0, 7] = 1e-20, 1e-9
+    spikes = encode_ttfs(images, model, t_max=200 * ms)
+    assert spikes_for(model, spikes).n_spikes == PIXELS
+    # In order, each once: as those given by hand have to be.
+    when = {"time": spikes.time} if dt_ms == 0 else {"step": spikes.step}
+    fields = {name: getattr(spikes, name) for name in ("neuron", "offset", "n_neurons")}
+    Spikes(**fields, **when, dt=spikes.dt)
 
 
 def test_t_max_scales_the_times():

@@ -300,3 +300,17 @@ def test_only_quadratic_neurons_have_a_native_crossing():
     for tau_mem, expected in ((260, True), (200, False)):
         neuron = CubaLIF(tau_mem=tau_mem * ms, tau_syn=130 * ms, v_threshold=0.2)
         assert kernel.can_recover(record, neuron) == expected
+
+
+def test_more_spikes_than_the_kernel_can_number_are_refused(monkeypatch):
+    monkeypatch.setattr(kernel, "MAX_SPIKES", 2)
+    neuron = CubaLIF(tau_mem=260 * ms, tau_syn=130 * ms, v_threshold=0.2)
+    record = one_spike_each(np.ones(3), np.ones(3), 1e-3, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="at most 2 spikes .*, got 3; split the batch"):
+        kernel.PreparedGradient(
+            arrivals_of([[]]),
+            kernel.bin_states(record, neuron),
+            torch.ones(1, 3, dtype=torch.float64),
+            neuron.modes,
+            slope_min=SLOPE_MIN,
+        )

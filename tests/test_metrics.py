@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from brian2 import (
     Network,
     SpikeGeneratorGroup,
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 import bsnn
 from bsnn.analysis import Measurement, metrics
 from bsnn.spikes import Spikes
+from bsnn.training.spiking_network import LayerSpikes
 
 TARGET = 4
 
@@ -160,8 +162,101 @@ def test_recordings_that_do_not_fit_are_refused(recording):
         metrics.as_spikes(recording[0], n_samples=2, duration=5 * ms)
     with pytest.raises(ValueError, match="'duration' must be given"):
         metrics.as_spikes(recording[0], n_samples=3)
-    with pytest.raises(TypeError, match="must be Spikes or a SpikeMonitor"):
-        metrics.as_spikes([1, 2])
+    for other in ([1, 2, 3], None, {0: [1] * ms}):
+        with pytest.raises(TypeError, match="Spikes, a SpikeMonitor or a pair .*, got"):
+            metrics.as_spikes(other)
+    with pytest.raises(ValueError, match=r"'n_neurons' and 'dt' are for a pair"):
+        metrics.as_spikes(recording[0], n_neurons=6)
+
+
+def run_in_numpy(*objects, times):
+    """Run Brian2 objects in this process, at each of the time steps in ms in turn."""
+    target = prefs.codegen.target
+    prefs.codegen.target = "numpy"
+    network = Network(objects)
+    try:
+        for dt_ms, duration_ms in times:
+            objects[0].clock.dt = dt_ms * ms
+            network.run(duration_ms * ms, namespace={})
+    finally:
+        prefs.codegen.target = target
+
+
+def test_a_monitor_that_counts_alone_is_refused_with_the_remedy():
+    source = SpikeGeneratorGroup(2, [0], [1] * ms, dt=1 * ms, name="counted_source")
+    monitor = SpikeMonitor(source, record=False, name="counting_monitor")
+    run_in_numpy(source, monitor, times=[(1, 3)])
+    assert monitor.count[0] == 1
+    with pytest.raises(ValueError, match="counts alone; make it without record=False"):
+        metrics.as_spikes(monitor)
+    with pytest.raises(ValueError, match="counts alone; make it without record=False"):
+        metrics.silent_fraction(monitor)
+
+
+def test_a_monitor_of_two_time_steps_is_refused():
+    source = SpikeGeneratorGroup(2, [0, 1], [1, 3.5] * ms, name="two_steps_source")
+    monitor = SpikeMonitor(source, name="two_steps_monitor")
+    run_in_numpy(source, monitor, times=[(1, 3), (0.5, 1), (1, 1)])
+    as_pair = metrics.as_spikes((monitor.i, monitor.t), n_neurons=2)
+    np.testing.assert_allclose(as_pair.time, [1e-3, 3.5e-3], rtol=1e-12)
+    with pytest.raises(ValueError, match="'recorded' must be of one time step, 0.0"):
+        metrics.as_spikes(monitor)
+
+
+def test_a_pair_of_neurons_and_times_is_the_recording(recording):
+    monitor, _ = recording
+    expected = metrics.as_spikes(monitor, n_samples=3, duration=5 * ms)
+    for pair in ((monitor.i, monitor.t), (monitor.i[:], monitor.t[:]), monitor.it):
+        found = metrics.as_spikes(
+            pair, n_samples=3, duration=5 * ms, n_neurons=6, dt=1 * ms
+        )
+        for name in ("neuron", "step", "offset"):
+            assert getattr(found, name).tolist() == getattr(expected, name).tolist()
+    exact = metrics.as_spikes(
+        (monitor.i, monitor.t), n_samples=3, duration=5 * ms, n_neurons=6
+    )
+    assert exact.offset.tolist() == expected.offset.tolist()
+    np.testing.assert_allclose(exact.time, expected.step * 1e-3, atol=1e-12)
+
+
+def test_pairs_that_do_not_fit_are_refused():
+    pair = [0, 1], [1, 2] * ms
+    for changes, error, words in (
+        ({"n_neurons": None}, ValueError, r"'n_neurons' must be given for a pair"),
+        ({"n_neurons": 1}, ValueError, r"'i' must lie in 0\.\.0, got 0\.\.1"),
+        ({"dt": 1.0}, TypeError, "'dt' must be a Brian2 quantity"),
+    ):
+        with pytest.raises(error, match=words):
+            metrics.as_spikes(pair, **{"n_neurons": 2, **changes})
+    with pytest.raises(TypeError, match="'t' must have the dimension of time, got"):
+        metrics.as_spikes(([0, 1], [1, 2]), n_neurons=2)
+    with pytest.raises(ValueError, match=r"'t' must have shape \(2,\), got \(1,\)"):
+        metrics.as_spikes(([0, 1], [1] * ms), n_neurons=2)
+
+
+def test_one_layer_needs_no_list(recording, output):
+    monitor = recording[0]
+    for layer in (monitor, output):
+        assert metrics.silent_fraction(layer) == metrics.silent_fraction([layer])
+        alone = metrics.spikes_per_sample(layer)
+        assert alone.tolist() == metrics.spikes_per_sample([layer]).tolist()
+    measured = [Measurement(model([3, 6], 1, 15), target=TARGET) for _ in range(2)]
+    measured[0].add(monitor, [2])
+    measured[1].add([metrics.as_spikes(monitor)], [2])
+    assert measured[0].summary() == measured[1].summary()
+    assert measured[0].summary()["accuracy"] == 1.0
+
+
+def test_what_a_network_returns_is_measured(output):
+    layer = LayerSpikes(record=output, time=torch.zeros(5))
+    assert metrics.as_spikes(layer) is output
+    assert metrics.silent_fraction(layer) == metrics.silent_fraction(output)
+
+
+def test_layers_of_other_samples_are_refused(output):
+    hidden = spikes([], n_samples=2, n_neurons=3)
+    with pytest.raises(ValueError, match=r"must be of the same samples, got \[2, 3\]"):
+        Measurement(model([1, 3, 4], 1), target=TARGET).add([hidden, output], [0, 0, 0])
 
 
 def model(sizes, dt_ms, duration_ms=10):

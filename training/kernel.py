@@ -5,6 +5,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from bsnn.builds import load_kernel
@@ -14,6 +15,7 @@ from .gradient import LayerGradient, check_layer, check_results
 
 SOURCE = Path(__file__).parent / "native" / "gradient.cpp"
 MAX_MODES = 8  # max_modes in SOURCE
+MAX_SPIKES = 2**31 - 1  # of a batch: they are numbered in int32 there
 _BAD_INDEX, _OUT_OF_MEMORY = 1, 2  # Status in SOURCE
 
 _COUNTS = "n_samples n_pre n_post n_modes n_arrivals n_spikes".split()
@@ -71,6 +73,17 @@ class BinStates:
     v_threshold: float
 
 
+def as_tensor(array):
+    """Return an array of `Spikes` as a tensor, which is not to be written."""
+    if array.flags.writeable:
+        return torch.from_numpy(array)
+    # torch warns of an array that cannot be written; what it is a view of can be.
+    whole = array.base
+    if isinstance(whole, np.ndarray) and whole.shape == array.shape:
+        return torch.from_numpy(whole)
+    return torch.tensor(array)
+
+
 def can_recover(record, neuron):
     """Return whether `bin_states` knows the neuron's closed form."""
     p = neuron.parameters
@@ -86,8 +99,7 @@ def bin_states(record, neuron):
     arrays = {"offset": record.offset, "neuron": record.neuron, "step": record.step}
     return BinStates(
         **{
-            name: torch.from_numpy(array)
-            for name, array in {**arrays, **record.state}.items()
+            name: as_tensor(array) for name, array in {**arrays, **record.state}.items()
         },
         dt=record.dt,
         **{name: neuron.parameters[name] for name in ("tau_mem", "v_threshold")},
@@ -129,6 +141,12 @@ class PreparedGradient:
                 f"the native gradient takes CPU tensors and 1 to {MAX_MODES} modes, "
                 f"got {weight.device.type} and {len(modes.tau)}; "
                 "use bsnn.training.gradient.layer_gradient."
+            )
+        n_spikes = max(len(pre.time), len(post.neuron))
+        if n_spikes > MAX_SPIKES:
+            raise ValueError(
+                f"the native gradient takes at most {MAX_SPIKES} spikes of a layer, "
+                f"got {n_spikes}; split the batch."
             )
         self._post, self._weight = post, weight
         tensors = {

@@ -7,6 +7,8 @@ from torch import nn
 from bsnn.equations.units import as_number, positive_seconds
 from bsnn.labels import checked_labels
 
+from .kernel import as_tensor
+
 
 class SpikeCountLoss(nn.Module):
     r"""Half the squared distance of the spike counts from their targets.
@@ -129,7 +131,7 @@ class FirstSpikeLoss(nn.Module):
         record = output.record
         shape = (record.n_samples, record.n_neurons)
         label = torch.from_numpy(checked_labels(labels, *shape))
-        flat = torch.from_numpy(record.sample_and_neuron)
+        flat = as_tensor(record.sample_and_neuron)
         first = torch.full((shape[0] * shape[1],), self.duration, dtype=torch.float64)
         first = first.scatter_reduce(0, flat, output.time, "amin").reshape(shape)
         return nn.functional.cross_entropy(-first / self.tau, label)

@@ -10,6 +10,7 @@ from bsnn.choose import make_simulator
 from bsnn.equations import time_rules
 from bsnn.equations.units import as_int, in_hertz, per_layer
 from bsnn.errors import BackendUnavailable
+from bsnn.gate import spikes_for
 from bsnn.machine import n_cores
 from bsnn.spikes import Spikes
 
@@ -138,14 +139,15 @@ class SpikingNetwork(nn.Module):
 
         Parameters
         ----------
-        inputs : Spikes
-            Encoded at the model's time step.
+        inputs : Spikes, array_like or tensor
+            As for `Simulator.run`.
 
         Returns
         -------
         layers : tuple of LayerSpikes
             Every layer after the input; the last is the output.
         """
+        inputs = spikes_for(self.model, inputs)
         records = self.simulate(inputs)
         gradients = []
         if torch.is_grad_enabled():
@@ -213,7 +215,8 @@ class _SpikeTimes(torch.autograd.Function):
         ctx.network, ctx.gradients, ctx.records = network, gradients, records
         ctx.save_for_backward(*weights)
         ctx.set_materialize_grads(False)
-        return tuple(torch.from_numpy(record.arrival) for record in records)
+        # Copies: the records stay as they are whatever becomes of their times.
+        return tuple(torch.tensor(record.arrival) for record in records)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -246,9 +249,9 @@ def _sum_of(one, other, record):
 def arrivals(spikes):
     """Return what a layer's gradient needs of its presynaptic `Spikes`."""
     return Arrivals(
-        offset=torch.from_numpy(spikes.offset),
-        neuron=torch.from_numpy(spikes.neuron),
-        time=torch.from_numpy(spikes.arrival),
+        offset=kernel.as_tensor(spikes.offset),
+        neuron=kernel.as_tensor(spikes.neuron),
+        time=kernel.as_tensor(spikes.arrival),
     )
 
 
@@ -261,7 +264,7 @@ def crossings(record, neuron, device="cpu"):
     """
 
     def there(array):
-        return torch.from_numpy(array).to(device)
+        return kernel.as_tensor(array).to(device)
 
     sent = there(record.arrival)
     if record.time is None:

@@ -72,6 +72,7 @@ class Layer {
 
   void simulate(int64_t n_deliveries, const int32_t* source, const double* arrival) {
     clear();
+    const size_t n_of_others = spikes_.all.size();
     for (int64_t first = 0, last; first < n_deliveries; first = last) {
       const double t_start = arrival[first];
       if (!drives(t_start)) break;
@@ -88,6 +89,8 @@ class Layer {
           fire(block * kBlock + __builtin_ctzll(bits), interval);
       sort_from(n_before);
     }
+    // One interval may end, by rounding, with a spike at the instant of the next one's.
+    sort_from(n_of_others);
     spikes_.offset.push_back(spikes_.all.size());
   }
 
@@ -197,7 +200,8 @@ class Layer {
       if (s.step != other.step) return s.step < other.step;
       return s.neuron < other.neuron;
     };
-    std::sort(spikes_.all.begin() + first, spikes_.all.end(), earlier);
+    const auto begin = spikes_.all.begin() + first, end = spikes_.all.end();
+    if (!std::is_sorted(begin, end, earlier)) std::sort(begin, end, earlier);
   }
 
   const Parameters& p_;
