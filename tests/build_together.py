@@ -18,7 +18,9 @@ def run_once():
     with GridSimulator(model, workers=1) as simulator:
         records = simulator.run(weights, inputs)
         output = records[-1]
-        print(simulator.folder, output.n_spikes, hash(output.step.tobytes()))
+        spikes = f"{output.n_spikes} {hash(output.step.tobytes())}"
+        # In one piece also where Python does not buffer: others write, too.
+        sys.stdout.write(f"{simulator.folder} {spikes}\n")
 
 
 if __name__ == "__main__":

@@ -62,7 +62,6 @@ def test_the_same_number_is_taken_whatever_holds_it(value, number):
         SpikeCountLoss(true=value).true,
         Settings.reference("digits", true=value).true,
         in_hertz(value, "low"),
-        in_hertz(value * Hz, "low"),
     ):
         assert type(taken) is float
         assert taken == number
@@ -234,7 +233,7 @@ NO_RATE = "must be in Hz, got"
             "v_threshold",
             np.ones((2, 1)),
             TypeError,
-            "one-dimensional array, got",
+            NO_LIST,
         ),
         (model, "v_threshold", {0.2, 1.3}, TypeError, NO_LIST),
         (model, "v_threshold", {0: 1, 1: 2}, TypeError, NO_LIST),
