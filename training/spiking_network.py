@@ -213,15 +213,16 @@ class _SpikeTimes(torch.autograd.Function):
     @staticmethod
     def forward(ctx, network, gradients, records, *weights):
         ctx.network, ctx.gradients, ctx.records = network, gradients, records
-        ctx.save_for_backward(*weights)
+        times = tuple(kernel.as_tensor(record.arrival) for record in records)
+        # The times, too: they share the memory of the records.
+        ctx.save_for_backward(*weights, *times)
         ctx.set_materialize_grads(False)
-        # Copies: the records stay as they are whatever becomes of their times.
-        return tuple(torch.tensor(record.arrival) for record in records)
+        return times
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, *grad_times):
-        _ = ctx.saved_tensors  # raises if a weight has changed since
+        _ = ctx.saved_tensors  # raises if a weight or a time has changed since
         grad_weights = []
         grad_sent = None  # of the spikes that the layer above received
         for layer_gradient, grad_time, record in zip(
