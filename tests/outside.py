@@ -8,8 +8,8 @@ import numpy as np
 from brian2 import ms
 
 from bsnn import Spikes
+from bsnn.choose import make_simulator
 from bsnn.gate import spikes_for
-from bsnn.simulator import make_simulator
 
 from . import oracles
 from .test_grid import make_model as make_grid_model

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import bsnn
 from bsnn import gate
-from bsnn.equations import time_rules
 from bsnn.choose import make_simulator
+from bsnn.equations import time_rules
 from bsnn.simulator import Simulator
 from bsnn.stock import run_stock
 from bsnn.training import SpikeCountLoss, SpikingNetwork
