@@ -9,6 +9,7 @@ import pytest
 
 from bsnn.analysis import figures, report, tables
 from bsnn.errors import RunFolderError
+from bsnn.presets import PRESETS
 from bsnn.runs import RunFolder
 from bsnn.training.settings import Settings
 
@@ -224,7 +225,7 @@ def test_report_is_one_page_that_needs_nothing_else(sweep, tmp_path):
     assert len(page.sources) == len(ALL)
     assert (
         "bsnn sweep digits --dt-ms 0 0.5 1 8 --rules grid quantised-event "
-        "--seeds 0 1 --epochs 2 --batch-size 20 --detect end"
+        "--seeds 0 1 --preset published --epochs 2 --batch-size 20 --detect end"
     ) in text
     assert "<td>2.9.0</td>" in text
     assert "run digits_grid_dt4_seed0: not finished" in text
@@ -261,12 +262,15 @@ def test_crossing_detection_is_a_rule_of_its_own(tmp_path):
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist", "emnist", "digits"])
 def test_the_defaults_of_a_training_add_nothing_to_its_rule(dataset):
-    assert tables.rule_name(Settings.reference(dataset).config()) == "grid"
+    for preset in PRESETS:
+        config = Settings.reference(dataset, preset=preset).config()
+        assert tables.rule_name(config) == "grid"
 
 
 def test_another_loss_start_or_slope_is_a_series_of_its_own(tmp_path):
     other = [{"spike_penalty": 0.01}, {"true": 8, "false": 2}, {"spike_penalty": 0}]
     other += [{"initial_mean": [0.0, 0.1]}, {"slope_min": 5.0}]
+    other += [{"relative_slope_min": 2.0, "slope_min": None, "preset": "published"}]
     for config in other:
         sweep_folders.write_run(tmp_path, dt_ms=4.0, **config)
     sweep = tables.read_sweep(tmp_path)
@@ -274,6 +278,7 @@ def test_another_loss_start_or_slope_is_a_series_of_its_own(tmp_path):
         "grid",
         "grid, mean 0/0.1",
         "grid, penalty 0.01",
+        "grid, relative slope 2",
         "grid, slope 5",
         "grid, targets 8/2",
     ]
@@ -286,8 +291,9 @@ def test_another_loss_start_or_slope_is_a_series_of_its_own(tmp_path):
     lines = report.command_lines(sweep)
     assert any(line.endswith("--spike-penalty 0.01") for line in lines)
     assert any(line.endswith("--true 8 --false 2") for line in lines)
-    assert any(line.endswith("--initial-mean 0.0 0.1") for line in lines)
-    assert any(line.endswith("--slope-min 5.0") for line in lines)
+    assert any("--initial-mean 0.0 0.1 " in line for line in lines)
+    assert any("--slope-min 5.0 " in line for line in lines)
+    assert any("--relative-slope-min 2.0" in line for line in lines)
 
 
 def test_markdown_report_has_its_figures_and_numbers_beside_it(sweep, tmp_path):

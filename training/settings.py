@@ -7,26 +7,32 @@ import types
 import typing
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from brian2.units import ms
 
 from bsnn.datasets import is_name
+from bsnn.encoding import encode_ttfs
 from bsnn.equations import time_rules
 from bsnn.model import Model, per_layer
+from bsnn.presets import ALTERNATIVES, preset_values
 from bsnn.simulator import DEVICES
 
 from .losses import SpikeCountLoss
-from .spiking_network import SpikingNetwork
+from .spiking_network import SpikingNetwork, mean_weights, relative_slopes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that determines a run; saved with its results.
 
-    Times carry their unit in the name, because people type and read them here.
+    Times carry their unit in the name, because people type and read them here. Of
+    `initial_mean` and `initial_drive`, and of `slope_min` and `relative_slope_min`,
+    there is one each: in Hz, or relative to the model.
     """
 
     dataset: str
+    preset: str
     layers: tuple[int, ...]
     v_threshold: tuple[float, ...]
     batch_size: int
@@ -44,10 +50,13 @@ class Settings:
     false: float = 3.0
     spike_penalty: float = 0.0
     initial_mean: tuple[float, ...] | None = None
-    slope_min: float = 0.1
+    initial_drive: float | None = None
+    slope_min: float | None = None
+    relative_slope_min: float | None = None
     tau_mem_ms: float = 260.0
     tau_syn_ms: float = 130.0
     duration_ms: float = 200.0
+    t_max_ms: float = 100.0
     n_train: int | None = None
     n_test: int | None = None
     precision: str = "single"
@@ -75,14 +84,31 @@ class Settings:
                 raise ValueError(f"'{name}' must be 1 or more, {self._came(name)}.")
         if self.seed < 0:
             raise ValueError(f"'seed' must not be negative, {self._came('seed')}.")
-        for name in ("learning_rate", "slope_min"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"'{name}' must be positive, {self._came(name)}.")
-        for mean in self.initial_means():
-            if not math.isfinite(mean):
+        preset_values(self.preset, ())  # raises unless there is one
+        for in_hz, relative in ALTERNATIVES:
+            if (getattr(self, in_hz) is None) == (getattr(self, relative) is None):
                 raise ValueError(
-                    f"'initial_mean' must be finite, {self._came('initial_mean')}."
+                    f"one of '{in_hz}' and '{relative}' must be given, {in_hz}="
+                    f"{getattr(self, in_hz)!r} and {relative}="
+                    f"{getattr(self, relative)!r} were; set the other to None."
                 )
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(
+                    f"'{name}' must be positive and finite, {self._came(name)}."
+                )
+        for name in ("initial_mean", "initial_drive", "learning_rate_floor"):
+            values = np.atleast_1d(0.0 if (v := getattr(self, name)) is None else v)
+            if not np.isfinite(values).all():
+                raise ValueError(f"'{name}' must be finite, {self._came(name)}.")
+        if self.initial_mean is not None:
+            per_layer(self.initial_mean, len(self.layers) - 1, "initial_mean")
+        if self.t_max_ms > self.duration_ms:
+            raise ValueError(
+                f"'t_max_ms' must not exceed 'duration_ms', {self._came('t_max_ms')} "
+                f"and {self.duration_ms!r}; change one of them."
+            )
         if self.device not in DEVICES:
             raise ValueError(
                 f"'device' must be one of {', '.join(DEVICES)}, {self._came('device')}."
@@ -95,13 +121,14 @@ class Settings:
     def reference(cls, dataset, **changes):
         """Return the reference settings of a data set with some changes.
 
-        Those of MNIST, EMNIST and Fashion-MNIST are of Bacho & Chu 2023,
-        doi:10.1162/neco_a_01609, and the study of the time step built on it.
+        The networks and rates of MNIST, EMNIST and Fashion-MNIST are of Bacho & Chu
+        2023, doi:10.1162/neco_a_01609; ``preset="published"`` is all as they, and the
+        study of the time step built on it, had it.
 
         Raises
         ------
         ValueError
-            If there is no such data set.
+            If there is no such data set or preset, or a value is not possible.
         """
         if dataset not in _REFERENCE:
             raise ValueError(
@@ -110,7 +137,9 @@ class Settings:
         given = {k: v for k, v in changes.items() if v is not None}
         if given.get("dt_ms") == 0:
             given.setdefault("rule", "continuous")
-        return cls(**{"dataset": dataset, **_REFERENCE[dataset], **given})
+        preset = given.setdefault("preset", "default")
+        usual = {**_REFERENCE[dataset], **preset_values(preset, given)}
+        return cls(**{"dataset": dataset, **usual, **given})
 
     @classmethod
     def from_dict(cls, values):
@@ -141,10 +170,21 @@ class Settings:
             max_spikes=self.max_spikes,
         )
 
-    def initial_means(self):
+    def encode(self, images, model):
+        """Return the input `Spikes` of images."""
+        return encode_ttfs(images, model, t_max=self.t_max_ms * ms)
+
+    def initial_means(self, model):
         """Return the mean of each layer's initial weights, in Hz."""
-        mean = 0.0 if self.initial_mean is None else self.initial_mean
-        return per_layer(mean, len(self.layers) - 1, "initial_mean")
+        if self.initial_mean is None:
+            return mean_weights(model, self.initial_drive)
+        return per_layer(self.initial_mean, model.n_layers, "initial_mean")
+
+    def slopes_min(self, model):
+        """Return the least slope of each layer in the gradient, in Hz."""
+        if self.slope_min is None:
+            return relative_slopes(model, self.relative_slope_min)
+        return per_layer(self.slope_min, model.n_layers, "slope_min")
 
     def config(self):
         """Return what a run folder's config.json holds: settings and their model."""
@@ -182,7 +222,7 @@ class Settings:
 def make_network(settings, model):
     """Return the untrained network that `settings` describe."""
     options = {"workers": settings.workers, "device": settings.device}
-    means = settings.initial_means()
+    means = settings.initial_means(model)
     options |= {"low": [m - 1 for m in means], "high": [m + 1 for m in means]}
     if model.rule == time_rules.GRID:
         options["projection"] = settings.projection
@@ -194,7 +234,7 @@ def make_network(settings, model):
         model,
         seed=settings.seed,
         precision=settings.precision,
-        slope_min=settings.slope_min,
+        slope_min=settings.slopes_min(model),
         **options,
     )
 
@@ -213,6 +253,16 @@ def _is_a(value, kind):
     return isinstance(value, kind)
 
 
+_POSITIVE = (
+    "learning_rate",
+    "learning_rate_factor",
+    "slope_min",
+    "relative_slope_min",
+    "tau_mem_ms",
+    "tau_syn_ms",
+    "duration_ms",
+    "t_max_ms",
+)
 _REFERENCE = {
     "mnist": {
         "layers": (784, 800, 10),

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 
 import filelock
+import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -18,6 +19,7 @@ from bsnn.brian2_files import remove_brian2_files
 from bsnn.builds import compiler
 from bsnn.equations import time_rules
 from bsnn.errors import RunFolderError
+from bsnn.presets import SHORT, departures
 from bsnn.runs import RunFolder
 from bsnn.simulator import check_model, n_cores
 from bsnn.workers import Task, run_tasks
@@ -40,10 +42,8 @@ def cell_name(settings):
         series += f"_targets{settings.true:g}-{settings.false:g}"
     if settings.spike_penalty:
         series += f"_penalty{settings.spike_penalty:g}"
-    if any(settings.initial_means()):
-        series += "_mean" + "-".join(f"{mean:g}" for mean in settings.initial_mean)
-    if settings.slope_min != Settings.slope_min:
-        series += f"_slope{settings.slope_min:g}"
+    for name, value in departures(settings.to_dict()).items():
+        series += f"_{SHORT[name]}" + "-".join(f"{v:g}" for v in np.atleast_1d(value))
     return f"{settings.dataset}_{rule}_dt{settings.dt_ms:g}{series}_seed{settings.seed}"
 
 
@@ -109,6 +109,11 @@ def make_cells(base, *, dt_ms, rules, seeds, spike_penalties=(0.0,)):
     return cells
 
 
+def is_done(settings, folder):
+    """Return whether a cell's folder holds all its epochs."""
+    return folder.finished and folder.config()["epochs"] == settings.epochs
+
+
 def train_cell(settings, folder, load, measurement, report):
     """Be a process that trains one cell, or goes on with it.
 
@@ -117,7 +122,7 @@ def train_cell(settings, folder, load, measurement, report):
     remove_brian2_files()
     from .loop import train
 
-    if folder.finished:
+    if is_done(settings, folder):
         return
     train(
         settings,
@@ -135,7 +140,8 @@ def run_sweep(
 ):
     """Run all unfinished cells, several at a time.
 
-    It may be killed at any moment: started again, it goes on from the last epochs.
+    It may be killed at any moment: started again, it goes on from the last epochs, as
+    it does with more epochs than before.
 
     Parameters
     ----------
@@ -186,7 +192,7 @@ def run_sweep(
         tasks = [
             _task(name, settings, out, load, measurement)
             for name, settings in cells.items()
-            if not RunFolder(out / name).finished
+            if not is_done(settings, RunFolder(out / name))
         ]
         show = sys.stderr.isatty() if progress is None else progress
         with _Display(cells, tasks, show) as display:
@@ -213,7 +219,7 @@ def check_cells(cells, out):
     ------
     RunFolderError
         If a cell, or its repetition with another seed, has a folder that is damaged or
-        of another configuration.
+        of another configuration. The cells themselves may go on for more epochs.
     """
     for name, settings in cells.items():
         stem = name.removesuffix(str(settings.seed))
@@ -222,7 +228,11 @@ def check_cells(cells, out):
             if not seed.isdecimal():
                 continue
             folder = RunFolder(path)
-            folder.check_free(replace(settings, seed=int(seed)).config(), resume=True)
+            folder.check_free(
+                replace(settings, seed=int(seed)).config(),
+                resume=True,
+                more_epochs=path.name in cells,
+            )
             if folder.finished:
                 folder.summary()
 
