@@ -98,9 +98,20 @@ class Settings:
                 raise ValueError(
                     f"'{name}' must be positive and finite, {self._came(name)}."
                 )
-        for name in ("initial_mean", "initial_drive", "learning_rate_floor"):
-            values = np.atleast_1d(0.0 if (v := getattr(self, name)) is None else v)
-            if not np.isfinite(values).all():
+        if not self.learning_rate_factor <= 1:
+            raise ValueError(
+                "'learning_rate_factor' must not exceed 1, "
+                f"{self._came('learning_rate_factor')}."
+            )
+        if not 0 <= self.learning_rate_floor <= self.learning_rate:
+            raise ValueError(
+                "'learning_rate_floor' must lie in 0..learning_rate, "
+                f"{self._came('learning_rate_floor')} and {self.learning_rate!r}; "
+                "change one of them."
+            )
+        for name in ("initial_mean", "initial_drive"):
+            value = getattr(self, name)
+            if value is not None and not np.isfinite(value).all():
                 raise ValueError(f"'{name}' must be finite, {self._came(name)}.")
         if self.initial_mean is not None:
             per_layer(self.initial_mean, len(self.layers) - 1, "initial_mean")
