@@ -86,11 +86,18 @@ def read_sweep(folder, dataset=None):
     ------
     RunFolderError
         If there is no finished run, a run folder is damaged, runs are on several data
-        sets, or two runs of one cell have the same seed or different settings.
+        sets or have several presets, or two runs of one cell have the same seed or
+        different settings.
     """
     folder = Path(folder)
     configs = {path: _read_config(path) for path in _run_folders(folder)}
     configs = _of_one_dataset(folder, configs, dataset)
+    presets = sorted({config["preset"] for config in configs.values()})
+    if len(presets) > 1:
+        raise RunFolderError(
+            f"'{folder}': its runs have several presets ({', '.join(presets)}), which "
+            "tables and figures do not name; move those of one into another folder."
+        )
     finished = [path for path in configs if RunFolder(path).finished]
     unfinished = tuple(path.name for path in configs if path not in finished)
     if not finished:

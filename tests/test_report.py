@@ -267,6 +267,13 @@ def test_the_defaults_of_a_training_add_nothing_to_its_rule(dataset):
         assert tables.rule_name(config) == "grid"
 
 
+def test_runs_of_two_presets_are_not_drawn_together(tmp_path):
+    sweep_folders.write_run(tmp_path, dt_ms=4.0, preset="published")
+    sweep_folders.write_run(tmp_path, dt_ms=8.0, preset="default")
+    with pytest.raises(RunFolderError, match=r"several presets \(default, published\)"):
+        tables.read_sweep(tmp_path)
+
+
 def test_another_loss_start_or_slope_is_a_series_of_its_own(tmp_path):
     other = [{"spike_penalty": 0.01}, {"true": 8, "false": 2}, {"spike_penalty": 0}]
     other += [{"initial_mean": [0.0, 0.1]}, {"slope_min": 5.0}]

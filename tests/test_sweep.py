@@ -184,6 +184,12 @@ def test_a_cell_or_its_other_seed_with_other_settings_is_refused(tmp_path):
     words = r"another configuration \(preset default, not published\)"
     with pytest.raises(RunFolderError, match=words):
         check_cells(published, tmp_path)
+    published = make_cells(
+        published[cell_name(cell)], dt_ms=[8], rules=["grid"], seeds=[1]
+    )
+    words = r"seed0 holds a run of the preset 'default', not published: tables"
+    with pytest.raises(RunFolderError, match=words):
+        check_cells(published, tmp_path)
 
 
 def test_cells_may_go_on_for_more_epochs_but_not_beside_seeds_that_do_not(tmp_path):

@@ -20,7 +20,7 @@ from bsnn.builds import compiler
 from bsnn.equations import time_rules
 from bsnn.errors import RunFolderError
 from bsnn.presets import SHORT, departures
-from bsnn.runs import RunFolder
+from bsnn.runs import CONFIG, RunFolder
 from bsnn.simulator import check_model, n_cores
 from bsnn.workers import Task, run_tasks
 
@@ -219,7 +219,8 @@ def check_cells(cells, out):
     ------
     RunFolderError
         If a cell, or its repetition with another seed, has a folder that is damaged or
-        of another configuration. The cells themselves may go on for more epochs.
+        of another configuration, or any run there has another preset. The cells
+        themselves may go on for more epochs.
     """
     for name, settings in cells.items():
         stem = name.removesuffix(str(settings.seed))
@@ -235,6 +236,15 @@ def check_cells(cells, out):
             )
             if folder.finished:
                 folder.summary()
+    presets = {settings.preset for settings in cells.values()}
+    for path in sorted(out.glob(f"[!.]*/{CONFIG}")):
+        preset = RunFolder(path.parent).config()["preset"]
+        if {preset} != presets:
+            raise RunFolderError(
+                f"{path.parent} holds a run of the preset {preset!r}, not "
+                f"{', '.join(sorted(presets))}: tables and figures would not tell them "
+                f"apart. Choose another folder, or take 'preset' {preset!r}."
+            )
 
 
 def _task(name, settings, out, load, measurement):
