@@ -30,7 +30,8 @@ ROOT = Path(__file__).parents[1]
 SIZE = "--epochs 2 --n-train 120 --n-test 60".split()
 SWEEP = ["sweep", "digits", *SIZE, "--dt-ms", "0", "4"]
 SWEEP += ["--rules", "grid", "quantised-event"]
-BASE = Settings.reference("digits", epochs=2, n_train=120, n_test=60)
+SMALLER = {"n_train": 120, "n_test": 60}
+BASE = Settings.reference("digits", epochs=2, **SMALLER)
 
 
 @pytest.fixture(autouse=True)
@@ -178,18 +179,14 @@ def test_a_cell_or_its_other_seed_with_other_settings_is_refused(tmp_path):
         with pytest.raises(RunFolderError, match=words):
             check_cells(cells, tmp_path)
         folder.create(replace(cell, seed=seed).config())
-    published = make_cells(
-        replace(BASE, preset="published"), dt_ms=[4], rules=["grid"], seeds=[1]
-    )
-    words = r"another configuration \(preset default, not published\)"
-    with pytest.raises(RunFolderError, match=words):
-        check_cells(published, tmp_path)
-    published = make_cells(
-        published[cell_name(cell)], dt_ms=[8], rules=["grid"], seeds=[1]
-    )
-    words = r"seed0 holds a run of the preset 'default', not published: tables"
-    with pytest.raises(RunFolderError, match=words):
-        check_cells(published, tmp_path)
+    base = Settings.reference("digits", preset="published", epochs=2, **SMALLER)
+    for dt_ms, words in (
+        (4, r"another configuration \(.*preset default, not published"),
+        (8, "seed0 holds a run of the preset 'default', not published: tables"),
+    ):
+        published = make_cells(base, dt_ms=[dt_ms], rules=["grid"], seeds=[1])
+        with pytest.raises(RunFolderError, match=words):
+            check_cells(published, tmp_path)
 
 
 def test_cells_may_go_on_for_more_epochs_but_not_beside_seeds_that_do_not(tmp_path):
