@@ -23,6 +23,8 @@ from bsnn.errors import RunFolderError
 from bsnn.presets import PRESETS
 from bsnn.training import SpikeCountLoss, SpikingNetwork
 from bsnn.training.checkpoint import load_checkpoint
+from bsnn.training.evaluation import evaluate_run
+from bsnn.training.loop import train
 from bsnn.training.settings import Settings, make_network
 from bsnn.training.spiking_network import crossings
 
@@ -140,6 +142,8 @@ def test_impossible_options_are_refused(option, words):
         ("slope_min", 0.0),
         ("relative_slope_min", float("inf")),
         ("learning_rate_factor", 0.0),
+        ("learning_rate_factor", 1.5),
+        ("learning_rate_floor", 0.011),
         ("learning_rate_epochs", 0),
         ("learning_rate_floor", float("nan")),
         ("tau_syn_ms", -130.0),
@@ -265,11 +269,23 @@ def test_every_setting_of_the_experiment_has_an_option():
     assert names <= set(options)
 
 
-def test_the_latest_input_spike_is_a_setting(network, digits):
-    settings = Settings.reference("digits", dt_ms=2.0, t_max_ms=50.0)
-    spikes = settings.encode(digits.train_images[:20], network.model)
+def test_the_latest_input_spike_is_a_setting(digits, tmp_path, monkeypatch):
+    latest, simulate = [], SpikingNetwork.simulate
+
+    def watched(network, inputs):
+        latest.append(inputs.step.max())
+        return simulate(network, inputs)
+
+    monkeypatch.setattr(SpikingNetwork, "simulate", watched)
+    settings = Settings.reference("digits", dt_ms=2.0, epochs=1, t_max_ms=50.0)
+    folder, few = runs.RunFolder(tmp_path / "run"), digits.head(60, 60)
+    train(replace(settings, workers=1), few, folder, measurement=Measurement)
+    n_trained = len(latest)
+    evaluate_run(folder, load=lambda name: few, measurement=Measurement)
     # The darkest grey there is, 16 of 255, comes at 50 (1 - 16/255) = 46.9 ms.
-    assert spikes.step.max() == 23
+    assert set(latest) == {23}
+    # Three batches, the test and the samples that are kept; the test.
+    assert (n_trained, len(latest)) == (5, 6)
 
 
 def test_each_layer_starts_with_weights_about_its_mean():
