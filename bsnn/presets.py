@@ -9,6 +9,8 @@ PRESETS = {
     "default": {"initial_drive": 4.0, "relative_slope_min": 6.0},
     "published": {"initial_drive": 0.0, "slope_min": 0.1},
 }
+# Two thirds of the hidden neurons of yin-yang never fire.
+_OF_DATASET = {("default", "yin-yang"): {"initial_drive": 8.0}}
 # In Hz, or relative to the model: a training has one of each two.
 ALTERNATIVES = (("initial_mean", "initial_drive"), ("slope_min", "relative_slope_min"))
 SHORT = {  # in names of runs
@@ -19,7 +21,7 @@ SHORT = {  # in names of runs
 }
 
 
-def preset_values(preset, given):
+def preset_values(preset, dataset, given=()):
     """Return what a preset sets where neither that is given nor its alternative.
 
     Raises
@@ -31,8 +33,9 @@ def preset_values(preset, given):
         raise ValueError(
             f"'preset' must be one of {', '.join(PRESETS)}, got {preset!r}."
         )
+    values = PRESETS[preset] | _OF_DATASET.get((preset, dataset), {})
     other = {name for pair in ALTERNATIVES if set(pair) & set(given) for name in pair}
-    return {name: v for name, v in PRESETS[preset].items() if name not in other}
+    return {name: value for name, value in values.items() if name not in other}
 
 
 def departures(values):
@@ -42,7 +45,7 @@ def departures(values):
     -------
     departures : dict of str to float or list of float
     """
-    usual = PRESETS[values["preset"]]
+    usual = preset_values(values["preset"], values["dataset"])
     return {
         name: values[name]
         for name in SHORT
@@ -58,6 +61,6 @@ def with_preset(config):
     if "preset" in config:
         return config
     given = {name for name, value in config.items() if value is not None}
-    usual = preset_values("published", given)
+    usual = preset_values("published", None, given)
     before = {"preset": "published", "t_max_ms": 100.0, **dict.fromkeys(SHORT)}
     return {**before, **config, **usual}

@@ -260,7 +260,9 @@ def test_crossing_detection_is_a_rule_of_its_own(tmp_path):
     assert "--rules grid " in line and "--detect crossing " in line
 
 
-@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist", "emnist", "digits"])
+@pytest.mark.parametrize(
+    "dataset", ["mnist", "fashion-mnist", "emnist", "digits", "yin-yang"]
+)
 def test_the_defaults_of_a_training_add_nothing_to_its_rule(dataset):
     for preset in PRESETS:
         config = Settings.reference(dataset, preset=preset).config()

@@ -84,7 +84,7 @@ class Settings:
                 raise ValueError(f"'{name}' must be 1 or more, {self._came(name)}.")
         if self.seed < 0:
             raise ValueError(f"'seed' must not be negative, {self._came('seed')}.")
-        preset_values(self.preset, ())  # raises unless there is one
+        preset_values(self.preset, self.dataset)  # raises unless there is one
         for in_hz, relative in ALTERNATIVES:
             if (getattr(self, in_hz) is None) == (getattr(self, relative) is None):
                 raise ValueError(
@@ -149,7 +149,7 @@ class Settings:
         if given.get("dt_ms") == 0:
             given.setdefault("rule", "continuous")
         preset = given.setdefault("preset", "default")
-        usual = {**_REFERENCE[dataset], **preset_values(preset, given)}
+        usual = {**_REFERENCE[dataset], **preset_values(preset, dataset, given)}
         return cls(**{"dataset": dataset, **usual, **given})
 
     @classmethod
