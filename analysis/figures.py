@@ -111,8 +111,9 @@ def draw_pareto_losses(sweep):
     figure, table, caption = _draw_pareto(sweep, runs)
     names = (
         " Penalty: price of a hidden spike. Targets: spikes asked of the label and of "
-        "the others. Mean: of each layer's initial weights, in Hz. Slope: the least in "
-        "the gradient, in Hz."
+        "the others. Mean: of each layer's initial weights, in Hz. Drive: of outputs "
+        "before training, in thresholds. Slope: the least in the gradient, in Hz; "
+        "relative slope: in v_threshold/tau_mem."
     )
     return figure, table, caption + names
 

@@ -13,6 +13,7 @@ from . import figures, pages, pareto, plots, published, tables
 
 # Settings in config.json that 'bsnn sweep' takes as an option of the same name.
 _OPTIONS = (
+    "preset",
     "epochs",
     "batch_size",
     "learning_rate",
@@ -24,7 +25,16 @@ _OPTIONS = (
     "false",
     "spike_penalty",
     "initial_mean",
+    "initial_drive",
     "slope_min",
+    "relative_slope_min",
+    "learning_rate_factor",
+    "learning_rate_epochs",
+    "learning_rate_floor",
+    "tau_mem_ms",
+    "tau_syn_ms",
+    "duration_ms",
+    "t_max_ms",
     "n_train",
     "n_test",
     "precision",

@@ -3,8 +3,8 @@
 Columns are the same everywhere: `source` ("bsnn" or "published"), `dataset`, `rule`,
 `dt_ms`, `seed`, then the values. Accuracies and fractions lie in 0..1, spikes are per
 sample, and `rule` names the detection, the loss, the initial weights and the least
-slope too where they are not the default ("grid + crossing", "grid, targets 8/2",
-"grid, penalty 0.01", "grid, mean 0/0/0.1", "grid, slope 5").
+slope too where they are not those of the run's preset ("grid + crossing", "grid,
+targets 8/2", "grid, penalty 0.01", "grid, mean 0/0/0.1", "grid, slope 5").
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from bsnn.datasets import is_name
 from bsnn.equations import time_rules
 from bsnn.errors import RunFolderError
 from bsnn.model import Model
+from bsnn.presets import PRESETS, SHORT, departures
 from bsnn.runs import CONFIDENCE, CONFIG, EVALUATIONS, SUMMARY, RunFolder
 
 RUN = ["source", "dataset", "rule", "dt_ms", "seed"]
@@ -24,7 +25,6 @@ CELL = ["source", "dataset", "rule", "dt_ms"]
 SPIKES = ("hidden_spikes", "output_spikes")
 
 TARGETS = 15.0, 3.0  # spikes asked of the label and of the others, in the study
-SLOPE_MIN = 0.1  # Hz
 
 _CONFIG = ("dataset", "rule", "detect", "dt_ms", "seed", "epochs")
 _POINT = ("epoch", "accuracy", *SPIKES)
@@ -86,11 +86,18 @@ def read_sweep(folder, dataset=None):
     ------
     RunFolderError
         If there is no finished run, a run folder is damaged, runs are on several data
-        sets, or two runs of one cell have the same seed or different settings.
+        sets or have several presets, or two runs of one cell have the same seed or
+        different settings.
     """
     folder = Path(folder)
     configs = {path: _read_config(path) for path in _run_folders(folder)}
     configs = _of_one_dataset(folder, configs, dataset)
+    presets = sorted({config["preset"] for config in configs.values()})
+    if len(presets) > 1:
+        raise RunFolderError(
+            f"'{folder}': its runs have several presets ({', '.join(presets)}), which "
+            "tables and figures do not name; move those of one into another folder."
+        )
     finished = [path for path in configs if RunFolder(path).finished]
     unfinished = tuple(path.name for path in configs if path not in finished)
     if not finished:
@@ -194,10 +201,9 @@ def rule_name(config):
         name += ", targets {:g}/{:g}".format(*targets)
     if config.get("spike_penalty"):
         name += f", penalty {config['spike_penalty']:g}"
-    if any(config.get("initial_mean") or ()):
-        name += ", mean " + "/".join(f"{mean:g}" for mean in config["initial_mean"])
-    if config.get("slope_min", SLOPE_MIN) != SLOPE_MIN:
-        name += f", slope {config['slope_min']:g}"
+    for setting, value in departures(config).items():
+        numbers = "/".join(f"{number:g}" for number in np.atleast_1d(value))
+        name += f", {SHORT[setting].replace('-', ' ')} {numbers}"
     return name
 
 
@@ -226,9 +232,21 @@ def _read_config(folder):
             raise _damaged(folder, CONFIG, f"has {name} = {value!r}")
     if not is_name(config["dataset"]):
         raise _damaged(folder, CONFIG, f"has dataset = {config['dataset']!r}")
-    for name, known in (("rule", time_rules.RULES), ("detect", time_rules.DETECT)):
+    for name, known in (
+        ("rule", time_rules.RULES),
+        ("detect", time_rules.DETECT),
+        ("preset", tuple(PRESETS)),
+    ):
         if config[name] not in known:
             raise _damaged(folder, CONFIG, f"has the unknown {name} {config[name]!r}")
+    for name in SHORT:
+        value = config.get(name)
+        numbers = (
+            value if isinstance(value, list) else [0.0 if value is None else value]
+        )
+        for number in numbers:
+            if not isinstance(number, (int, float)) or not abs(number) < 2**63:
+                raise _damaged(folder, CONFIG, f"has {name} = {value!r}")
     if "model" in config:
         try:
             Model.from_dict(config["model"])

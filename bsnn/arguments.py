@@ -31,7 +31,9 @@ def make_parser():
     train.add_argument("--seed", type=int, help="of weights and data order")
     train.add_argument("--out", type=Path, help="run folder (default: runs/<name>)")
     train.add_argument(
-        "--resume", action="store_true", help="go on with the run in --out"
+        "--resume",
+        action="store_true",
+        help="go on with the run in --out, also for more epochs than it had",
     )
     train.add_argument(
         "--checkpoint-seconds",
@@ -179,15 +181,32 @@ def _command(commands, name, summary, example):
 
 # Options that are settings of the same name; without them the reference settings hold.
 SETTINGS = {
+    "--preset": {
+        "help": "published: weights and gradient as in the studies by Bacho & Chu "
+        "(2023) and of the time step (default: default, the best known)"
+    },
     "--epochs": {"type": int, "help": "(default: 10)"},
     "--batch-size": {"type": int, "help": "samples an update"},
     "--learning-rate": {"type": float, "help": "of Adam"},
+    "--learning-rate-factor": {
+        "type": float,
+        "help": "times which it falls (1; emnist and fashion-mnist: 0.5)",
+    },
+    "--learning-rate-epochs": {"type": int, "help": "epochs between two falls (10)"},
+    "--learning-rate-floor": {
+        "type": float,
+        "help": "below which it does not fall (0; emnist: 0.0001)",
+    },
     "--layers": {
         "type": int,
         "nargs": "+",
         "help": "inputs, then neurons of each layer",
     },
     "--v-threshold": {"type": float, "nargs": "+", "help": "of each layer"},
+    "--tau-mem-ms": {"type": float, "help": "membrane time constant in ms (260)"},
+    "--tau-syn-ms": {"type": float, "help": "synaptic time constant in ms (130)"},
+    "--duration-ms": {"type": float, "help": "length of a sample in ms (200)"},
+    "--t-max-ms": {"type": float, "help": "latest input spike in ms (100)"},
     "--detect": {"help": "end or crossing, under the rule grid"},
     "--max-spikes": {"type": int, "nargs": "+", "help": "of each layer, event rules"},
     "--true": {"type": float, "help": "target spikes of the label (15)"},
@@ -196,9 +215,21 @@ SETTINGS = {
     "--initial-mean": {
         "type": float,
         "nargs": "+",
-        "help": "of each layer's initial weights, in Hz (0)",
+        "help": "of each layer's initial weights, in Hz, in place of --initial-drive",
     },
-    "--slope-min": {"type": float, "help": "least slope in the gradient, in Hz (0.1)"},
+    "--initial-drive": {
+        "type": float,
+        "help": "to how many thresholds one spike of each neuron below lifts an output "
+        "before training, in the mean (4; published: 0)",
+    },
+    "--slope-min": {
+        "type": float,
+        "help": "least slope in the gradient, in Hz (published: 0.1)",
+    },
+    "--relative-slope-min": {
+        "type": float,
+        "help": "the same in v_threshold/tau_mem of each layer (6)",
+    },
     "--n-train": {"type": int, "help": "use the first N training samples"},
     "--n-test": {"type": int, "help": "use the first N test samples"},
     "--precision": {"help": "single or double (default: single)"},

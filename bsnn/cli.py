@@ -214,7 +214,7 @@ def _bench(arguments):
         "dt_ms batch_size precision workers seed layers v_threshold device cuda_arch"
     ).split()
     given = {name: getattr(arguments, name) for name in names}
-    settings = Settings.reference("mnist", **given)
+    settings = Settings.reference("mnist", preset="published", **given)
     if arguments.replicas and (settings.device != "cuda" or arguments.scale):
         raise ValueError("'replicas' needs the device 'cuda', and no 'scale'.")
     _check_device(settings)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from .errors import RunFolderError
+from .presets import with_preset
 from .spikes import Spikes
 
 CONFIG, SUMMARY, METRICS = "config.json", "summary.json", "metrics.csv"
@@ -106,8 +107,17 @@ class RunFolder:
     def __init__(self, path):
         self.path = Path(path)
 
-    def check_free(self, config, *, resume=False):
+    def check_free(self, config, *, resume=False, more_epochs=True):
         """Refuse a path where a new run would overwrite or mix with something.
+
+        Parameters
+        ----------
+        config : dict
+            Of the new run.
+        resume : bool
+            Whether it may go on with the run there.
+        more_epochs : bool
+            Whether it may do so for more epochs than that run has.
 
         Raises
         ------
@@ -130,7 +140,7 @@ class RunFolder:
                 f"'out' must be a new or empty folder, {path} holds another run; "
                 "choose another name, or go on with that run with --resume."
             )
-        different = self._differences(config)
+        different = self._differences(config, more_epochs)
         if different:
             raise RunFolderError(
                 f"{path} holds a run of another configuration ({different}); go on "
@@ -165,7 +175,8 @@ class RunFolder:
     def create(self, config):
         """Make the folder, unless it is there, and write its configuration.
 
-        Temporary files go: whoever wrote them was killed.
+        Temporary files go: whoever wrote them was killed. So does first, where a run
+        goes on for more epochs, what says that it has finished.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -173,7 +184,16 @@ class RunFolder:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise _unwritable(self.path, error) from error
+        if self.finished and self._differences(config):
+            self.remove(SUMMARY)
         self.write_json(CONFIG, config)
+
+    def remove(self, name):
+        """Remove a file, if it is there."""
+        try:
+            (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritable(self.path / name, error) from error
 
     def _leftovers(self):
         return [path for name in FILES for path in self.path.glob(f".{name}.*")]
@@ -181,8 +201,10 @@ class RunFolder:
     def _harmless(self):
         return {*self._leftovers(), self.path / LOCK}
 
-    def _differences(self, config):
+    def _differences(self, config, more_epochs=False):
         there, asked = self.config(), json.loads(json.dumps(config))
+        if more_epochs and _is_less(there.get("epochs"), asked.get("epochs")):
+            there["epochs"] = asked["epochs"]
         names = sorted(
             (there.keys() | asked.keys()) - {"workers"}
         )  # it changes nothing
@@ -196,7 +218,7 @@ class RunFolder:
 
     def config(self):
         """Return what `create` was given."""
-        return self._read_json(CONFIG)
+        return with_preset(self._read_json(CONFIG))
 
     def summary(self):
         """Return the summary of a finished run."""
@@ -300,6 +322,10 @@ class RunFolder:
         return RunFolderError(
             f"{path} is damaged ({why}); delete its folder and train again."
         )
+
+
+def _is_less(there, asked):
+    return type(there) is type(asked) is int and there < asked
 
 
 def _copy_epochs(path, new, header, end):

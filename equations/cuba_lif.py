@@ -149,6 +149,17 @@ class CubaLIF:
             reset=(-p["delta_v"], 0.0),
         )
 
+    @functools.cached_property
+    def leak(self):
+        """-dv/dt in Hz of a neuron at threshold without input; the scale of slopes."""
+        return self.v_threshold / self.parameters["tau_mem"]
+
+    @functools.cached_property
+    def peak_response(self):
+        """The largest v, in seconds, after one spike of unit weight."""
+        taus = {name: self.parameters[name] for name in ("tau_mem", "tau_syn")}
+        return float(solution(peak_time(0.0, 1.0, **taus), 0.0, 1.0, **taus)[0])
+
     def crossing(self, v, i_syn, dt, *, xp=np):
         """Return where in its bin a spike crossed threshold; see `crossing`."""
         p = self.parameters

@@ -122,7 +122,7 @@ def speed():
     from bsnn.training.bench.workload import load_workload
     from bsnn.training.settings import Settings
 
-    settings = Settings.reference("mnist", device="cuda")
+    settings = Settings.reference("mnist", preset="published", device="cuda")
     workload = load_workload("mnist", n_inputs=784, seed=0)
     peers = [name for name in ("snntorch", "spikingjelly") if is_installed(name)]
     report = run_gpu_bench(settings, workload, repeats=5, peers=peers)

@@ -13,13 +13,13 @@ first 1,000 test samples and the last hidden layer.
 import numpy as np
 import run_table
 
-from bsnn.encoding import encode_ttfs
+from bsnn.presets import PRESETS
 from bsnn.training.experiments.checkpoint import load_checkpoint, restore_weights
-from bsnn.training.settings import Settings, make_network
+from bsnn.training.settings import make_network
 from bsnn.training.spiking_network import crossings
 
 N_SAMPLES = 1000
-FLOORS = Settings.slope_min, 5.0  # Hz; the first is the default
+FLOORS = PRESETS["published"]["slope_min"], 5.0  # Hz
 
 
 def saturation(folder):
@@ -28,7 +28,7 @@ def saturation(folder):
     labels = dataset.test_labels[:N_SAMPLES].astype(int)
     with make_network(settings, settings.model()) as network:
         restore_weights(network, load_checkpoint(folder))
-        inputs = encode_ttfs(dataset.test_images[:N_SAMPLES], network.model)
+        inputs = settings.encode(dataset.test_images[:N_SAMPLES], network.model)
         *_, hidden, output = network.simulate(inputs)
         slope = crossings(hidden, network.model.neurons[-2]).slope.numpy()
         n_steps = network.model.n_steps

@@ -10,7 +10,6 @@ its test samples; the network before training is made again from the run's setti
 import numpy as np
 import run_table
 
-from bsnn.encoding import encode_ttfs
 from bsnn.training.settings import make_network
 
 BATCH_SIZE = 1000
@@ -23,7 +22,8 @@ def silent_outputs(folder):
     fired = np.zeros(settings.layers[-1], bool)
     with make_network(settings, settings.model()) as network:
         for start in range(0, len(images), BATCH_SIZE):
-            inputs = encode_ttfs(images[start : start + BATCH_SIZE], network.model)
+            chosen = images[start : start + BATCH_SIZE]
+            inputs = settings.encode(chosen, network.model)
             fired[network.simulate(inputs)[-1].neuron] = True
     return {
         "run": folder.path.name,

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The study of docs/results.md: every run, table and figure in it.
+# The study of docs/results.md: every run, table and figure in it but for those of the
+# defaults. Settings are those published, but for what the options say.
 #
 #   examples/study.sh FOLDER RESULTS         hours on two cores; may be stopped, and goes
 #                                            on where it stood when called again
@@ -12,7 +13,9 @@ here=$(dirname "$0") folder=$1 results=$2 mode=${3:-full}
 rules="grid quantised-event"
 set --  # from here on the runs on a grid as published
 
-sweep() { (set -x; bsnn sweep $dataset "$@" $smaller --out "$folder/$page"); }
+sweep() {
+    (set -x; bsnn sweep $dataset --preset published "$@" $smaller --out "$folder/$page")
+}
 
 for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
     smaller="" page=$dataset

@@ -40,6 +40,7 @@ INPUTS = {
     "labels.gz": 10_000,
     "spikes": 15_000,
     "settings": 15_000,
+    "options": 10_000,
     "config.json": 4_000,
     "summary.json": 2_000,
     "metrics.csv": 2_000,

@@ -153,6 +153,27 @@ def alter_a_bit(path, where):
     path.write_bytes(content)
 
 
+def kill_going_on(path):
+    """Let a finished run go on for more epochs, killed as it begins."""
+
+    def have_fewer_epochs():
+        global EPOCHS
+        EPOCHS -= 1
+
+    _, status = os.waitpid(start(path, have_fewer_epochs), 0)
+    if status or not runs.RunFolder(path).finished:
+        sys.exit(f"a child did not finish, it ended with {status}")
+    for prepare, *arguments in (
+        (die_writing, runs.CONFIG),
+        (die_at, 1, False),
+        (die_at, 1, True),
+    ):
+        expect_killed(start(path, prepare, *arguments))
+        if runs.RunFolder(path).finished:
+            sys.exit("a run counts as finished that is not")
+    train_digits(path)
+
+
 def main(path):
     rng = random.Random(5)
     for _ in range(N_IN_BUILD):
@@ -172,4 +193,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    (kill_going_on if "going-on" in sys.argv else main)(sys.argv[1])

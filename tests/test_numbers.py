@@ -104,7 +104,7 @@ def test_one_unsound_weight_is_found(value, kind):
 
 def test_silent_outputs_and_layers_are_told_once(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="bsnn"):
-        train_digits(tmp_path, v_threshold=(0.1, 1e6))
+        train_digits(tmp_path, v_threshold=(0.1, 1e6), initial_drive=0.0)
     said = [record.getMessage() for record in caplog.records]
     assert [text.split(";")[0] for text in said] == [
         "epoch 1: 10 outputs fire for no test sample: their labels are lost",

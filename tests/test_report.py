@@ -11,6 +11,7 @@ import pytest
 
 from bsnn.analysis import figures, report, tables
 from bsnn.errors import RunFolderError
+from bsnn.presets import PRESETS
 from bsnn.runs import RunFolder
 from bsnn.training.settings import Settings
 
@@ -226,7 +227,7 @@ def test_report_is_one_page_that_needs_nothing_else(sweep, tmp_path):
     assert len(page.sources) == len(ALL)
     assert (
         "bsnn sweep digits --dt-ms 0 0.5 1 8 --rules grid quantised-event "
-        "--seeds 0 1 --epochs 2 --batch-size 20 --detect end"
+        "--seeds 0 1 --preset published --epochs 2 --batch-size 20 --detect end"
     ) in text
     assert "<td>2.9.0</td>" in text
     assert "run digits_grid_dt4_seed0: not finished" in text
@@ -258,17 +259,29 @@ def test_crossing_detection_is_a_rule_of_its_own(tmp_path):
     sweep = tables.read_sweep(tmp_path)
     assert sweep.runs.rule.tolist() == ["grid + crossing"]
     (line,) = report.command_lines(sweep)
-    assert "--rules grid " in line and line.endswith("--detect crossing")
+    assert "--rules grid " in line and "--detect crossing " in line
 
 
-@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist", "emnist", "digits"])
+@pytest.mark.parametrize(
+    "dataset", ["mnist", "fashion-mnist", "emnist", "digits", "yin-yang"]
+)
 def test_the_defaults_of_a_training_add_nothing_to_its_rule(dataset):
-    assert tables.rule_name(Settings.reference(dataset).config()) == "grid"
+    for preset in PRESETS:
+        config = Settings.reference(dataset, preset=preset).config()
+        assert tables.rule_name(config) == "grid"
+
+
+def test_runs_of_two_presets_are_not_drawn_together(tmp_path):
+    sweep_folders.write_run(tmp_path, dt_ms=4.0, preset="published")
+    sweep_folders.write_run(tmp_path, dt_ms=8.0, preset="default")
+    with pytest.raises(RunFolderError, match=r"several presets \(default, published\)"):
+        tables.read_sweep(tmp_path)
 
 
 def test_another_loss_start_or_slope_is_a_series_of_its_own(tmp_path):
     other = [{"spike_penalty": 0.01}, {"true": 8, "false": 2}, {"spike_penalty": 0}]
     other += [{"initial_mean": [0.0, 0.1]}, {"slope_min": 5.0}]
+    other += [{"relative_slope_min": 2.0, "slope_min": None, "preset": "published"}]
     for config in other:
         sweep_folders.write_run(tmp_path, dt_ms=4.0, **config)
     sweep = tables.read_sweep(tmp_path)
@@ -276,6 +289,7 @@ def test_another_loss_start_or_slope_is_a_series_of_its_own(tmp_path):
         "grid",
         "grid, mean 0/0.1",
         "grid, penalty 0.01",
+        "grid, relative slope 2",
         "grid, slope 5",
         "grid, targets 8/2",
     ]
@@ -286,10 +300,11 @@ def test_another_loss_start_or_slope_is_a_series_of_its_own(tmp_path):
     assert set(drawn["accuracy_over_dt"].rule) == {"grid"}
     assert set(drawn["confidence"].rule) == set(rules[:2])  # two panels at most
     lines = report.command_lines(sweep)
-    assert any(line.endswith("--spike-penalty 0.01") for line in lines)
-    assert any(line.endswith("--true 8 --false 2") for line in lines)
-    assert any(line.endswith("--initial-mean 0.0 0.1") for line in lines)
-    assert any(line.endswith("--slope-min 5.0") for line in lines)
+    assert any("--spike-penalty 0.01 " in line for line in lines)
+    assert any("--true 8 --false 2 " in line for line in lines)
+    assert any("--initial-mean 0.0 0.1 " in line for line in lines)
+    assert any("--slope-min 5.0 " in line for line in lines)
+    assert any("--relative-slope-min 2.0" in line for line in lines)
 
 
 def test_markdown_report_has_its_figures_and_numbers_beside_it(sweep, tmp_path):

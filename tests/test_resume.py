@@ -52,6 +52,15 @@ def test_kills_change_nothing(unbroken, tmp_path):
     assert_same_end(runs.RunFolder(tmp_path / "run"), unbroken)
 
 
+def test_kills_of_a_run_that_goes_on_for_more_epochs_change_nothing(unbroken, tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "tests.kill_training", tmp_path / "run", "going-on"],
+        check=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert_same_end(runs.RunFolder(tmp_path / "run"), unbroken)
+
+
 def assert_same_end(found, expected):
     """Compare all that two trainings left, but how long they took."""
     one, other = load_checkpoint(found), load_checkpoint(expected)

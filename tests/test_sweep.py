@@ -21,7 +21,13 @@ from bsnn.errors import RunFolderError
 from bsnn.runs import RunFolder
 from bsnn.training.experiments import cluster
 from bsnn.training.experiments.checkpoint import load_checkpoint
-from bsnn.training.experiments.sweep import LOCK, cell_name, check_cells, make_cells
+from bsnn.training.experiments.sweep import (
+    LOCK,
+    cell_name,
+    check_cells,
+    is_done,
+    make_cells,
+)
 from bsnn.training.settings import Settings
 
 from .processes import assert_none_left
@@ -30,7 +36,8 @@ ROOT = Path(__file__).parents[1]
 SIZE = "--epochs 2 --n-train 120 --n-test 60".split()
 SWEEP = ["sweep", "digits", *SIZE, "--dt-ms", "0", "4"]
 SWEEP += ["--rules", "grid", "quantised-event"]
-BASE = Settings.reference("digits", epochs=2, n_train=120, n_test=60)
+SMALLER = {"n_train": 120, "n_test": 60}
+BASE = Settings.reference("digits", epochs=2, **SMALLER)
 
 
 @pytest.fixture(autouse=True)
@@ -87,16 +94,20 @@ def test_cells_of_another_loss_have_names_of_their_own():
 def test_cells_that_start_or_descend_otherwise_have_names_of_their_own():
     others = (
         {},
-        {"initial_mean": (0.0, 0.0), "slope_min": 0.1},
+        {"preset": "published"},
+        {"preset": "published", "initial_drive": 0.0, "slope_min": 0.1},
         {"initial_mean": (0.0, 0.1)},
-        {"initial_mean": (0.0, -0.1), "slope_min": 5.0},
+        {"preset": "published", "initial_mean": (0.0, -0.1), "slope_min": 5.0},
+        {"initial_drive": 2.0, "relative_slope_min": 3.0},
     )
-    names = [cell_name(replace(BASE, spike_penalty=0.01, **o)) for o in others]
-    assert names == [
+    cells = [Settings.reference("digits", spike_penalty=0.01, **o) for o in others]
+    assert [cell_name(cell) for cell in cells] == [
+        "digits_grid_dt1_penalty0.01_seed0",
         "digits_grid_dt1_penalty0.01_seed0",
         "digits_grid_dt1_penalty0.01_seed0",
         "digits_grid_dt1_penalty0.01_mean0-0.1_seed0",
         "digits_grid_dt1_penalty0.01_mean0--0.1_slope5_seed0",
+        "digits_grid_dt1_penalty0.01_drive2_relative-slope3_seed0",
     ]
 
 
@@ -174,6 +185,30 @@ def test_a_cell_or_its_other_seed_with_other_settings_is_refused(tmp_path):
         with pytest.raises(RunFolderError, match=words):
             check_cells(cells, tmp_path)
         folder.create(replace(cell, seed=seed).config())
+    base = Settings.reference("digits", preset="published", epochs=2, **SMALLER)
+    for dt_ms, words in (
+        (4, r"another configuration \(.*preset default, not published"),
+        (8, "seed0 holds a run of the preset 'default', not published: tables"),
+    ):
+        published = make_cells(base, dt_ms=[dt_ms], rules=["grid"], seeds=[1])
+        with pytest.raises(RunFolderError, match=words):
+            check_cells(published, tmp_path)
+
+
+def test_cells_may_go_on_for_more_epochs_but_not_beside_seeds_that_do_not(tmp_path):
+    both = make_cells(BASE, dt_ms=[4], rules=["grid"], seeds=[0, 1])
+    for cell in both.values():
+        make_folder(tmp_path, cell)
+        assert is_done(cell, RunFolder(tmp_path / cell_name(cell)))
+    base = replace(BASE, epochs=3)
+    more = make_cells(base, dt_ms=[4], rules=["grid"], seeds=[0, 1])
+    check_cells(more, tmp_path)
+    for name, cell in more.items():
+        assert not is_done(cell, RunFolder(tmp_path / name))
+    alone = make_cells(base, dt_ms=[4], rules=["grid"], seeds=[0])
+    words = r"seed1 holds a run of another configuration \(epochs 2, not 3\)"
+    with pytest.raises(RunFolderError, match=words):
+        check_cells(alone, tmp_path)
 
 
 @pytest.mark.parametrize("damaged", [runs.CONFIG, runs.SUMMARY])
@@ -300,6 +335,18 @@ def test_a_finished_sweep_does_nothing_again(unbroken, capsys):
     assert main([*SWEEP, "--out", str(out)]) == 0
     assert capsys.readouterr().out == stdout
     assert {path: path.stat().st_mtime_ns for path in out.glob("*/*")} == before
+
+
+@pytest.mark.cpp
+@pytest.mark.slow
+def test_a_sweep_with_more_epochs_goes_on_with_each_cell(unbroken, tmp_path):
+    expected, stdout, _ = unbroken
+    code, _, stderr = run_command(tmp_path, "--epochs", "1")
+    assert code == 0, stderr
+    code, table, stderr = run_command(tmp_path)
+    assert code == 0, stderr
+    assert table == stdout
+    assert len(assert_same_runs(tmp_path, expected)) == 3
 
 
 @pytest.mark.cpp

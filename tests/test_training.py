@@ -1,5 +1,6 @@
 """Training: the network as a torch module, run folders, resuming, the command line."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -17,12 +18,18 @@ import torch
 import bsnn
 from bsnn import runs
 from bsnn.analysis import Measurement
-from bsnn.cli import main
+from bsnn.arguments import make_parser
+from bsnn.cli import _settings_of, main
 from bsnn.errors import RunFolderError
+from bsnn.presets import PRESETS
 from bsnn.training import SpikeCountLoss, SpikingNetwork
 from bsnn.training.experiments.checkpoint import load_checkpoint
 from bsnn.training.experiments.evaluation import evaluate_run
+from bsnn.training.experiments.loop import train
 from bsnn.training.settings import Settings, make_network
+from bsnn.training.spiking_network import crossings
+
+from . import oracles
 
 pytestmark = pytest.mark.cpp
 
@@ -115,8 +122,11 @@ def test_a_network_with_nan_weights_stops(network, batch):
         ({"precision": "half"}, "'precision' must be one of single, double"),
         ({"gradient": "surrogate"}, "'gradient' must be one of native, torch"),
         ({"slope_min": 0}, "'slope_min' must be positive"),
+        ({"slope_min": [1, float("inf")]}, "'slope_min' must be finite"),
+        ({"slope_min": [1, 1, 1]}, "'slope_min' must have one value for each of the 2"),
         ({"low": [-1, -1, -1]}, "'low' must have one value for each of the 2 layers"),
         ({"high": float("nan")}, "'high' must be finite, got nan"),
+        ({"low": 2.0}, "'low' must not exceed 'high', got 2.0 and"),
     ],
 )
 def test_impossible_options_are_refused(option, words):
@@ -126,16 +136,162 @@ def test_impossible_options_are_refused(option, words):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("initial_mean", (0.5,)), ("initial_mean", (0, float("inf"))), ("slope_min", 0.0)],
+    [
+        ("initial_mean", (0.5,)),
+        ("initial_mean", (0, float("inf"))),
+        ("initial_drive", float("nan")),
+        ("slope_min", 0.0),
+        ("relative_slope_min", float("inf")),
+        ("learning_rate_factor", 0.0),
+        ("learning_rate_factor", 1.5),
+        ("learning_rate_floor", 0.011),
+        ("learning_rate_epochs", 0),
+        ("learning_rate_floor", float("nan")),
+        ("tau_syn_ms", -130.0),
+        ("duration_ms", 80.0),
+        ("t_max_ms", 201.0),
+        ("preset", "best"),
+    ],
 )
 def test_impossible_settings_are_refused(name, value):
-    with pytest.raises(ValueError, match=f"'{name}' must"):
+    named = "t_max_ms" if name == "duration_ms" else name
+    with pytest.raises(ValueError, match=f"'{named}' must"):
         Settings.reference("digits", **{name: value})
 
 
+def test_defaults_are_in_units_of_the_model():
+    """Floors in leaks at threshold, the mean drive of an output in thresholds."""
+    settings = Settings.reference("fashion-mnist", tau_mem_ms=52.0, tau_syn_ms=26.0)
+    model = settings.model()
+    usual = PRESETS["default"]
+    # v/tau holds a neuron at threshold: with 1 + c times that it rises with c v/tau.
+    slopes = [usual["relative_slope_min"] * v / 0.052 for v in (0.13, 0.45, 0.7)]
+    assert settings.slopes_min(model) == pytest.approx(slopes, rel=1e-12)
+    # v after a spike of unit weight, by the matrix exponential, is largest at 36 ms.
+    times = np.linspace(0.03, 0.045, 301)
+    peak = max(oracles.propagate(t, 0.0, 1.0, 0.052, 0.026)[0] for t in times)
+    *hidden, last = settings.initial_means(model)
+    assert hidden == [0, 0]
+    assert 400 * last * peak == pytest.approx(usual["initial_drive"] * 0.7, rel=1e-5)
+
+
+def test_a_network_in_python_has_the_defaults_of_the_command_line():
+    settings = Settings.reference("digits", dt_ms=2.0, seed=3, workers=1)
+    model = settings.model()
+    with make_network(settings, model) as one:
+        with SpikingNetwork(model, seed=3, workers=1) as other:
+            assert one.slope_min == other.slope_min
+            for weight, same in zip(one.weights, other.weights, strict=True):
+                assert torch.equal(weight, same)
+
+
+def test_published_settings_are_those_of_the_studies():
+    settings = Settings.reference("digits", preset="published", seed=3, workers=1)
+    assert settings.config()["preset"] == "published"
+    rng = np.random.default_rng(3)
+    with make_network(settings, settings.model()) as network:
+        assert network.slope_min == (0.1, 0.1)
+        for weight in network.weights:
+            drawn = rng.uniform(-1, 1, tuple(weight.shape)).astype(np.float32)
+            np.testing.assert_array_equal(weight.detach(), drawn)
+
+
+def test_a_value_in_hz_takes_the_place_of_that_of_the_preset():
+    for given, other in (
+        ({"slope_min": 5.0}, "relative_slope_min"),
+        ({"initial_mean": (0.0, 0.1)}, "initial_drive"),
+        ({"preset": "published", "relative_slope_min": 2.0}, "slope_min"),
+        ({"preset": "published", "initial_drive": 2.0}, "initial_mean"),
+    ):
+        settings = Settings.reference("digits", **given)
+        assert getattr(settings, other) is None
+    model = Settings.reference("digits").model()
+    settings = Settings.reference("digits", slope_min=5.0, initial_mean=(0.0, 0.1))
+    assert settings.slopes_min(model) == [5.0, 5.0]
+    assert settings.initial_means(model) == [0.0, 0.1]
+    with pytest.raises(ValueError, match="one of 'slope_min' and 'relative_slope_min'"):
+        replace(Settings.reference("digits"), slope_min=5.0)
+    with pytest.raises(ValueError, match="one of 'initial_mean' and 'initial_drive'"):
+        Settings.reference("digits", initial_mean=(0.0, 0.1), initial_drive=1.0)
+
+
+def test_each_layer_has_a_slope_of_its_own(network, batch):
+    inputs, labels = batch
+    given, grads, n_clamped = network.slope_min, {}, {}
+    for slopes in ((60.0, 30.0), (60.0, 60.0), (30.0, 30.0)):
+        network.slope_min, before = slopes, network.n_clamped
+        network.zero_grad()
+        layers = network(inputs)
+        SpikeCountLoss()(layers, labels).backward()
+        grads[slopes] = [weight.grad.clone() for weight in network.weights]
+        n_clamped[slopes] = network.n_clamped - before
+    network.slope_min = given
+    assert torch.equal(grads[60.0, 30.0][1], grads[30.0, 30.0][1])
+    for same in (30.0, 60.0):
+        assert not torch.equal(grads[60.0, 30.0][0], grads[same, same][0])
+    neurons = network.model.neurons
+    found = [
+        crossings(layer.record, neuron).slope
+        for layer, neuron in zip(layers, neurons, strict=True)
+    ]
+    below = [int((s < m).sum()) for s, m in zip(found, (60.0, 30.0), strict=True)]
+    assert n_clamped[60.0, 30.0] == sum(below)
+    assert min(below) > 0
+
+
+def settings_of(*options):
+    return _settings_of(
+        make_parser().parse_args(["train", "digits", *options]), "dt_ms"
+    )
+
+
+def test_every_setting_of_the_experiment_has_an_option():
+    given = {
+        "tau_mem_ms": 40.0,
+        "tau_syn_ms": 20.0,
+        "duration_ms": 150.0,
+        "t_max_ms": 50.0,
+        "learning_rate_factor": 0.5,
+        "learning_rate_epochs": 3,
+        "learning_rate_floor": 1e-5,
+        "relative_slope_min": 2.0,
+        "initial_drive": 1.5,
+        "preset": "published",
+    }
+    options = []
+    for name, value in given.items():
+        options += [f"--{name.replace('_', '-')}", str(value)]
+    settings = settings_of(*options, "--dt-ms", "2")
+    assert {name: getattr(settings, name) for name in given} == given
+    assert settings.model().neurons[0].parameters["tau_mem"] == pytest.approx(0.04)
+    assert settings.model().n_steps == 75
+    names = {field.name for field in dataclasses.fields(Settings)} - {"dataset"}
+    options = vars(make_parser().parse_args(["train", "digits"]))
+    assert names <= set(options)
+
+
+def test_the_latest_input_spike_is_a_setting(digits, tmp_path, monkeypatch):
+    latest, simulate = [], SpikingNetwork.simulate
+
+    def watched(network, inputs):
+        latest.append(inputs.step.max())
+        return simulate(network, inputs)
+
+    monkeypatch.setattr(SpikingNetwork, "simulate", watched)
+    settings = Settings.reference("digits", dt_ms=2.0, epochs=1, t_max_ms=50.0)
+    folder, few = runs.RunFolder(tmp_path / "run"), digits.head(60, 60)
+    train(replace(settings, workers=1), few, folder, measurement=Measurement)
+    n_trained = len(latest)
+    evaluate_run(folder, load=lambda name: few, measurement=Measurement)
+    # The darkest grey there is, 16 of 255, comes at 50 (1 - 16/255) = 46.9 ms.
+    assert set(latest) == {23}
+    # Three batches, the test and the samples that are kept; the test.
+    assert (n_trained, len(latest)) == (5, 6)
+
+
 def test_each_layer_starts_with_weights_about_its_mean():
-    plain = Settings.reference("digits", dt_ms=2.0, workers=1)
-    shifted = replace(plain, initial_mean=(0.0, 0.4))
+    plain = Settings.reference("digits", dt_ms=2.0, workers=1, preset="published")
+    shifted = replace(plain, initial_mean=(0.0, 0.4), initial_drive=None)
     weights = []
     for settings in (plain, shifted):
         with make_network(settings, settings.model()) as network:
@@ -187,7 +343,8 @@ def test_silent_outputs_are_counted_before_and_after_training(finished, tmp_path
     """Outputs that only inhibition reaches are silent; those of the run are not."""
     inhibited = tmp_path / "inhibited"
     shutil.copytree(finished.path, inhibited)
-    config = {**finished.config(), "initial_mean": [0.0, -1.0]}
+    config = finished.config()
+    config |= {"initial_mean": [0.0, -1.0], "initial_drive": None}
     (inhibited / runs.CONFIG).write_text(json.dumps(config))
     script = Path(__file__).parents[1] / "examples" / "silent_outputs.py"
     out = tmp_path / "silent.csv"
@@ -273,6 +430,61 @@ def test_a_killed_training_resumes_to_the_same_end(finished, tmp_path):
     columns = [c for c in runs.METRICS_COLUMNS if c != "seconds"]
     left, right = runs.RunFolder(out).metrics(), finished.metrics()
     assert left[columns].equals(right[columns])
+
+
+def test_more_epochs_end_as_if_asked_for_at_once(finished, tmp_path, capsys):
+    out, fewer = tmp_path / "run", [*TINY, "--epochs", "1"]
+    assert main(["train", *fewer, "--out", str(out)]) == 0
+    assert main(["evaluate", str(out), "--dt-ms", "4"]) == 0  # of weights that will go
+    folder = runs.RunFolder(out)
+    assert (folder.config()["epochs"], folder.summary()["epochs"]) == (1, 1)
+    assert main(["train", *TINY, "--out", str(out), "--resume"]) == 0
+    assert folder.config() == finished.config() | {"workers": None}
+    assert not (out / runs.EVALUATIONS).exists()
+    one, other = folder.summary(), finished.summary()
+    assert one | {"seconds_per_epoch": 0} == other | {"seconds_per_epoch": 0}
+    one, other = load_checkpoint(folder), load_checkpoint(finished)
+    for a, b in zip(one["weights"], other["weights"], strict=True):
+        assert torch.equal(a, b)
+    left, right = folder.metrics(), finished.metrics()
+    assert left.drop(columns="seconds").equals(right.drop(columns="seconds"))
+    assert folder.confidence().equals(finished.confidence())
+
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    capsys.readouterr()
+    assert main(["train", *fewer, "--out", str(out), "--resume"]) == 1
+    assert "another configuration (epochs 2, not 1)" in capsys.readouterr().err
+    more = [*TINY, "--epochs", "3", "--learning-rate", "0.1"]
+    assert main(["train", *more, "--out", str(out), "--resume"]) == 1
+    said = capsys.readouterr().err
+    assert "another configuration (learning_rate 0.01, not 0.1)" in said
+    (out / runs.CHECKPOINT).write_bytes(b"garbage")
+    (out / runs.PREVIOUS).write_bytes(b"garbage")
+    more = [*TINY, "--epochs", "3"]
+    assert main(["train", *more, "--out", str(out), "--resume"]) == 1
+    assert "is damaged" in capsys.readouterr().err
+    for name in (runs.CONFIG, runs.SUMMARY, runs.METRICS):
+        assert (out / name).read_bytes() == before[out / name]
+
+
+def test_a_run_from_before_there_were_presets_means_what_it_meant(tmp_path):
+    published = Settings.reference("digits", preset="published").config()
+    old = {name: v for name, v in published.items() if name not in NEW_SETTINGS}
+    folder = runs.RunFolder(tmp_path)
+    for given, expected in (
+        ({}, {}),
+        ({"slope_min": 5.0}, {"slope_min": 5.0}),
+        ({"initial_mean": [0, 0.1]}, {"initial_mean": (0, 0.1), "initial_drive": None}),
+    ):
+        folder.write_json(runs.CONFIG, {**old, "slope_min": 0.1, **given})
+        settings = Settings.from_config(folder.config())
+        assert settings == replace(Settings.from_config(published), **expected)
+        folder.check_free(settings.config(), resume=True)
+    with pytest.raises(ValueError, match="a setting is missing .*'preset'"):
+        Settings.from_config(old)
+
+
+NEW_SETTINGS = ("preset", "initial_drive", "relative_slope_min", "t_max_ms")
 
 
 def test_evaluate_tests_at_other_time_steps(finished, capsys):

@@ -32,6 +32,7 @@ READERS = (
     "labels.gz",
     "spikes",
     "settings",
+    "options",
     "config.json",
     "summary.json",
     "metrics.csv",

@@ -1,8 +1,10 @@
 """Every reader of files, a valid file for each, and damage done to it."""
 
+import contextlib
 import gzip
 import io
 import json
+import math
 import random
 import warnings
 import zipfile
@@ -18,8 +20,11 @@ import bsnn
 from bsnn import runs
 from bsnn.analysis import Measurement, console_table, read_sweep
 from bsnn.analysis.traces import raster_table
-from bsnn.errors import DataError, RunFolderError
+from bsnn.arguments import SETTINGS, make_parser
+from bsnn.cli import _settings_of
+from bsnn.errors import BackendUnavailable, DataError, RunFolderError
 from bsnn.idx import read_idx
+from bsnn.simulator import check_model
 from bsnn.training.experiments.checkpoint import (
     load_checkpoint,
     restore_training,
@@ -107,6 +112,16 @@ def make_readers(folder):
     path = _write_run(folder / "settings").path / runs.CONFIG
     refuses = (ValueError, RunFolderError)
     add("settings", path, _reader_of_settings(path), refuses, damage_json)
+    path = folder / "settings" / "options"
+    words = "digits --dt-ms 2 --rule grid --seed 3 --true 8 --layers 64 9 10"
+    add(
+        "options",
+        path,
+        _reader_of_options(path),
+        (ValueError, BackendUnavailable),
+        damage_words,
+        valid="\n".join(words.split()).encode(),
+    )
     for name, damage in (
         (runs.CONFIG, damage_json),
         (runs.SUMMARY, damage_json),
@@ -164,6 +179,25 @@ def _reader_of_settings(path):
         config = runs.RunFolder(path.parent).config()
         Settings.from_config(config).model()
         bsnn.Model.from_dict(config.get("model"))
+
+    return read
+
+
+def _reader_of_options(path):
+    # As the command reads them, one word a line.
+    def read():
+        words = path.read_bytes().decode(errors="surrogateescape").split("\n")
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                arguments = make_parser().parse_args(["train", *words])
+        except SystemExit as usage:
+            raise ValueError(said.getvalue()) from usage
+        settings = _settings_of(arguments, "dt_ms", "rule", "seed", "workers")
+        check_model(settings.model())
+        settings.loss()
+        assert 0 < settings.learning_rate_at(settings.epochs) < math.inf
+        assert Settings.from_config(settings.config()) == settings
 
     return read
 
@@ -334,6 +368,15 @@ def damage_json(data, rng):
     text = json.dumps(_damage_nodes(json.loads(data), rng))
     text = text.replace(f'"{DEEP}"', "[" * 100_000 + "]" * 100_000)
     return text.replace(rng.choice(("Infinity", "\0")), "1e999").encode()
+
+
+def damage_words(data, rng):
+    """Leave a word out, or put another in its place or before it."""
+    words = data.decode().split("\n")
+    at, kind = rng.randrange(len(words)), rng.randrange(3)
+    word = str(rng.choice((*SETTINGS, *VALUES)))
+    words[at : at + (kind > 0)] = [word] if kind < 2 else []
+    return "\n".join(words).encode(errors="surrogatepass")
 
 
 def damage_state(data, rng):

@@ -147,11 +147,11 @@ def layer_gradient(
     synaptic, tau = weight.new_tensor(modes.synaptic), weight.new_tensor(modes.tau)
     for arrivals, spikes in _chunks(pre, post, len(tau) * weight.shape[1]):
         trace, row = sweep.traces(arrivals, spikes), pre.neuron[arrivals].long()
-        grad_weight.index_add_(0, row, torch.einsum("ikj,k->ij", trace, synaptic))
+        # einsum would round a product more or less, by the number of torch's threads.
+        grad_weight.index_add_(0, row, (trace * synaptic[:, None]).sum(1))
         if need_pre:
-            grad_arrival[arrivals] = torch.einsum(
-                "ikj,k,ij->i", trace, synaptic / tau, weight[row]
-            ).double()
+            pull = (trace * (synaptic / tau)[:, None]).sum(1) * weight[row]
+            grad_arrival[arrivals] = pull.sum(1).double()
     n_clamped = int((post.slope < slope_min).sum())
     return LayerGradient(grad_weight, grad_arrival, n_clamped)
 

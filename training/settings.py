@@ -10,22 +10,27 @@ from brian2.units import ms
 
 from bsnn.choose import DEVICES
 from bsnn.datasets import is_name
+from bsnn.encoding import encode_ttfs
 from bsnn.equations import time_rules
 from bsnn.equations.units import as_int, as_list, as_number, per_layer
 from bsnn.model import Model
+from bsnn.presets import ALTERNATIVES, preset_values
 
 from .losses import SpikeCountLoss
-from .spiking_network import SpikingNetwork
+from .spiking_network import SpikingNetwork, mean_weights, relative_slopes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that determines a run; saved with its results.
 
-    Times carry their unit in the name, because people type and read them here.
+    Times carry their unit in the name, because people type and read them here. Of
+    `initial_mean` and `initial_drive`, and of `slope_min` and `relative_slope_min`,
+    there is one each: in Hz, or relative to the model.
     """
 
     dataset: str
+    preset: str
     layers: tuple[int, ...]
     v_threshold: tuple[float, ...]
     batch_size: int
@@ -43,10 +48,13 @@ class Settings:
     false: float = 3.0
     spike_penalty: float = 0.0
     initial_mean: tuple[float, ...] | None = None
-    slope_min: float = 0.1
+    initial_drive: float | None = None
+    slope_min: float | None = None
+    relative_slope_min: float | None = None
     tau_mem_ms: float = 260.0
     tau_syn_ms: float = 130.0
     duration_ms: float = 200.0
+    t_max_ms: float = 100.0
     n_train: int | None = None
     n_test: int | None = None
     precision: str = "single"
@@ -76,10 +84,36 @@ class Settings:
                 raise ValueError(f"'{name}' must be 1 or more, {self._came(name)}.")
         if self.seed < 0:
             raise ValueError(f"'seed' must not be negative, {self._came('seed')}.")
-        for name in ("learning_rate", "slope_min"):
-            if not getattr(self, name) > 0:
+        preset_values(self.preset, self.dataset)  # raises unless there is one
+        for in_hz, relative in ALTERNATIVES:
+            if (getattr(self, in_hz) is None) == (getattr(self, relative) is None):
+                raise ValueError(
+                    f"one of '{in_hz}' and '{relative}' must be given, {in_hz}="
+                    f"{getattr(self, in_hz)!r} and {relative}="
+                    f"{getattr(self, relative)!r} were; set the other to None."
+                )
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if value is not None and value <= 0:
                 raise ValueError(f"'{name}' must be positive, {self._came(name)}.")
-        self.initial_means()  # raises unless there is one for each layer
+        if self.learning_rate_factor > 1:
+            raise ValueError(
+                "'learning_rate_factor' must not exceed 1, "
+                f"{self._came('learning_rate_factor')}."
+            )
+        if not 0 <= self.learning_rate_floor <= self.learning_rate:
+            raise ValueError(
+                "'learning_rate_floor' must lie in 0..learning_rate, "
+                f"{self._came('learning_rate_floor')} and {self.learning_rate!r}; "
+                "change one of them."
+            )
+        if self.initial_mean is not None:
+            per_layer(self.initial_mean, len(self.layers) - 1, "initial_mean")
+        if self.t_max_ms > self.duration_ms:
+            raise ValueError(
+                f"'t_max_ms' must not exceed 'duration_ms', {self._came('t_max_ms')} "
+                f"and {self.duration_ms!r}; change one of them."
+            )
         if self.device not in DEVICES:
             raise ValueError(
                 f"'device' must be one of {', '.join(DEVICES)}, {self._came('device')}."
@@ -92,14 +126,15 @@ class Settings:
     def reference(cls, dataset, **changes):
         """Return the reference settings of a data set with some changes.
 
-        Those of MNIST, EMNIST and Fashion-MNIST are of Bacho & Chu 2023,
-        doi:10.1162/neco_a_01609, and the study of the time step built on it.
+        The networks and rates of MNIST, EMNIST and Fashion-MNIST are of Bacho & Chu
+        2023, doi:10.1162/neco_a_01609; ``preset="published"`` is all as they, and the
+        study of the time step built on it, had it.
 
         Raises
         ------
         ValueError
-            If there are none for the data set, and `changes` leave one out that has no
-            default.
+            If there is no such preset, there are no settings for the data set and
+            `changes` leave one out that has no default, or a value is not possible.
         """
         reference = _REFERENCE.get(dataset, {}) if is_name(dataset) else {}
         given = {k: v for k, v in changes.items() if v is not None}
@@ -111,7 +146,9 @@ class Settings:
                 f"'dataset' must be one of {', '.join(_REFERENCE)}, got {dataset!r}; "
                 f"for a data set of your own give {', '.join(missing)}, too."
             )
-        return cls(**{"dataset": dataset, **reference, **given})
+        preset = given.setdefault("preset", "default")
+        usual = {**reference, **preset_values(preset, dataset, given)}
+        return cls(**{"dataset": dataset, **usual, **given})
 
     @classmethod
     def from_dict(cls, values):
@@ -152,10 +189,21 @@ class Settings:
         other = {"max_spikes": None} if rule == time_rules.GRID else {"detect": "end"}
         return dataclasses.replace(self, dt_ms=dt_ms, rule=rule, **other)
 
-    def initial_means(self):
+    def encode(self, images, model):
+        """Return the input `Spikes` of images."""
+        return encode_ttfs(images, model, t_max=self.t_max_ms * ms)
+
+    def initial_means(self, model):
         """Return the mean of each layer's initial weights, in Hz."""
-        mean = 0.0 if self.initial_mean is None else self.initial_mean
-        return per_layer(mean, len(self.layers) - 1, "initial_mean")
+        if self.initial_mean is None:
+            return mean_weights(model, self.initial_drive)
+        return per_layer(self.initial_mean, model.n_layers, "initial_mean")
+
+    def slopes_min(self, model):
+        """Return the least slope of each layer in the gradient, in Hz."""
+        if self.slope_min is None:
+            return relative_slopes(model, self.relative_slope_min)
+        return per_layer(self.slope_min, model.n_layers, "slope_min")
 
     def config(self):
         """Return what a run folder's config.json holds: settings and their model."""
@@ -193,7 +241,7 @@ class Settings:
 def make_network(settings, model):
     """Return the untrained network that `settings` describe."""
     options = {"workers": settings.workers, "device": settings.device}
-    means = settings.initial_means()
+    means = settings.initial_means(model)
     options |= {"low": [m - 1 for m in means], "high": [m + 1 for m in means]}
     if model.rule == time_rules.GRID:
         options["projection"] = settings.projection
@@ -205,7 +253,7 @@ def make_network(settings, model):
         model,
         seed=settings.seed,
         precision=settings.precision,
-        slope_min=settings.slope_min,
+        slope_min=settings.slopes_min(model),
         **options,
     )
 
@@ -228,6 +276,16 @@ def _converted(value, kind, name):
     return value
 
 
+_POSITIVE = (
+    "learning_rate",
+    "learning_rate_factor",
+    "slope_min",
+    "relative_slope_min",
+    "tau_mem_ms",
+    "tau_syn_ms",
+    "duration_ms",
+    "t_max_ms",
+)
 _REFERENCE = {
     "mnist": {
         "layers": (784, 800, 10),

@@ -12,6 +12,7 @@ from bsnn.equations.units import as_int, in_hertz, per_layer
 from bsnn.errors import BackendUnavailable
 from bsnn.gate import spikes_for
 from bsnn.machine import n_cores
+from bsnn.presets import PRESETS
 from bsnn.spikes import Spikes
 
 from . import gradient, kernel
@@ -53,13 +54,15 @@ class SpikingNetwork(nn.Module):
     model : Model
     seed : int
         Of the initial weights.
-    low, high : float or Quantity, or sequence of one for each layer
-        The initial weights are uniform between them. Bare numbers are in Hz.
+    low, high : float or Quantity, or sequence of one for each layer, optional
+        The initial weights are uniform between them. Bare numbers are in Hz. Unless
+        given, 1 Hz below and above `mean_weights` of the model.
     precision : {"single", "double"}
         Of weights and simulation.
-    slope_min : float or Quantity
+    slope_min : float or Quantity, or sequence of one for each layer, optional
         Slopes of v at a crossing count as at least this many Hz in the gradient, which
-        grows without bound where v only grazes the threshold.
+        grows without bound where v only grazes the threshold: in all layers, or in
+        each. Unless given, `relative_slopes` of the model.
     gradient : {"native", "torch", "cuda"}
         Compiled kernel, or pure torch on the CPU or GPU; they agree to rounding. On the
         CPU sums are taken in a fixed order, so that the same seed gives the same bits;
@@ -76,6 +79,8 @@ class SpikingNetwork(nn.Module):
         One (n_pre, n_post) matrix for each layer, in Hz.
     gradient : str
         Which implementation of the gradient runs.
+    slope_min : tuple of float
+        Of each layer, in Hz.
     n_clamped : int
         Slopes below `slope_min` that the backward passes have met so far.
     """
@@ -85,10 +90,10 @@ class SpikingNetwork(nn.Module):
         model,
         *,
         seed=0,
-        low=-1.0,
-        high=1.0,
+        low=None,
+        high=None,
         precision="single",
-        slope_min=0.1,
+        slope_min=None,
         gradient="native",
         n_threads=None,
         **simulator,
@@ -98,9 +103,11 @@ class SpikingNetwork(nn.Module):
             raise ValueError(
                 f"'precision' must be one of {', '.join(PRECISION)}, got {precision!r}."
             )
-        slope_min = in_hertz(slope_min, "slope_min")
-        if slope_min <= 0:
-            raise ValueError(f"'slope_min' must be positive, got {slope_min} Hz.")
+        if slope_min is None:
+            slope_min = relative_slopes(model)
+        slopes = per_layer(slope_min, model.n_layers, "slope_min", in_hertz)
+        if min(slopes) <= 0:
+            raise ValueError(f"'slope_min' must be positive, got {slope_min}.")
         seed = as_int(seed, "seed", least=0)
         if n_threads is None:
             n_threads = n_cores()
@@ -113,13 +120,16 @@ class SpikingNetwork(nn.Module):
                 "'gradient' is 'cuda' but this torch finds no GPU; "
                 "install a torch with CUDA, or take 'native'."
             )
+        means = mean_weights(model)
+        low = [mean - 1 for mean in means] if low is None else low
+        high = [mean + 1 for mean in means] if high is None else high
         bounds = [
             per_layer(bound, model.n_layers, name, in_hertz)
             for name, bound in (("low", low), ("high", high))
         ]
-        if any(least > most for least, most in zip(*bounds, strict=True)):
+        if np.greater(*bounds).any():
             raise ValueError(f"'low' must not exceed 'high', got {low} and {high}.")
-        self.model, self.slope_min, self.n_clamped = model, slope_min, 0
+        self.model, self.slope_min, self.n_clamped = model, tuple(slopes), 0
         self.gradient = gradient
         self._n_threads = as_int(n_threads, "n_threads", least=1)
         if model.rule == time_rules.GRID:
@@ -178,7 +188,7 @@ class SpikingNetwork(nn.Module):
                 records[layer],
                 self.weights[layer].detach(),
                 self.model.neurons[layer],
-                slope_min=self.slope_min,
+                slope_min=self.slope_min[layer],
                 need_pre=layer > 0,
             )
             for layer in range(len(records))
@@ -245,6 +255,27 @@ def _sum_of(one, other, record):
     if one is None or other is None:
         return one if other is None else other
     return one + other
+
+
+def relative_slopes(model, relative=PRESETS["default"]["relative_slope_min"]):
+    """Return a slope of v for each layer, in Hz, of one relative to the leak there.
+
+    At threshold v rises with this slope where the synaptic current is ``relative + 1``
+    times the current that would hold it there.
+    """
+    return [relative * neuron.leak for neuron in model.neurons]
+
+
+def mean_weights(model, drive=PRESETS["default"]["initial_drive"]):
+    """Return the mean of each layer's initial weights, in Hz.
+
+    It is zero but in the last: there one spike of each neuron below lifts an output, in
+    the mean, to `drive` thresholds. An output that never fires has no spike time, hence
+    no gradient, and its label may be lost.
+    """
+    n_pre, neuron = model.weight_shapes[-1][0], model.neurons[-1]
+    last = drive * neuron.v_threshold / (n_pre * neuron.peak_response)
+    return [0.0] * (model.n_layers - 1) + [last]
 
 
 def arrivals(spikes):

@@ -1,6 +1,7 @@
 """One pass over the samples: training, and testing."""
 
 import contextlib
+import functools
 import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ def train_epoch(
     *,
     measured,
     advance,
+    encode=encode_ttfs,
     within=None,
     after_batch=None,
 ):
@@ -45,6 +47,8 @@ def train_epoch(
         Its ``add(records, labels)`` is called for each batch.
     advance : callable
         Called with the number of samples after each batch.
+    encode : callable
+        ``encode(images, model)`` returns the input spikes.
     within : dict, optional
         Where to go on in the epoch, as `after_batch` was told.
     after_batch : callable, optional
@@ -90,7 +94,8 @@ def train_epoch(
                 "measured": measured.state(),
             }
 
-        encoded = _encoded(images, batches[first:], network.model, beside)
+        encode_there = functools.partial(encode, model=network.model)
+        encoded = _encoded(images, batches[first:], encode_there, beside)
         for number, inputs in enumerate(encoded, start=first):
             batch = batches[number]
             with numbers_named(f"batch {number + 1}: "):
@@ -117,7 +122,7 @@ def train_epoch(
     }
 
 
-def _encoded(images, batches, model, beside):
+def _encoded(images, batches, encode_there, beside):
     """Yield the input spikes of each batch, encoded beside what is done with others."""
     if not batches:
         return
@@ -127,7 +132,7 @@ def _encoded(images, batches, model, beside):
     ]
 
     def encode(group):
-        return encode_ttfs(images[np.concatenate(group)], model)
+        return encode_there(images[np.concatenate(group)])
 
     pending = [beside.submit(encode, groups[0])]
     for group, following in itertools.zip_longest(groups, groups[1:]):
@@ -168,7 +173,7 @@ def _check_gradients(network):
             check_finite(weight.grad.numpy(), f"the gradient of layer {layer}")
 
 
-def evaluate(network, images, labels, *, measured, loss=None):
+def evaluate(network, images, labels, *, measured, loss=None, encode=encode_ttfs):
     """Simulate all samples without learning.
 
     Returns
@@ -182,7 +187,7 @@ def evaluate(network, images, labels, *, measured, loss=None):
     for at in range(0, len(labels), EVALUATION_BATCH):
         chosen = slice(at, at + EVALUATION_BATCH)
         with torch.no_grad():
-            layers = network(encode_ttfs(images[chosen], network.model))
+            layers = network(encode(images[chosen], network.model))
             if loss is not None:
                 total += loss(layers, labels[chosen]).item() * len(labels[chosen])
         measured.add([layer.record for layer in layers], labels[chosen])

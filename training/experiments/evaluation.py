@@ -58,6 +58,7 @@ def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=No
                 dataset.test_images,
                 dataset.test_labels,
                 measured=measurement(network.model, settings.true),
+                encode=settings.encode,
             )
         rows.append(
             {"rule": settings.rule, "dt_ms": settings.dt_ms}

@@ -9,7 +9,6 @@ import torch
 from tqdm import tqdm
 
 from bsnn import runs
-from bsnn.encoding import encode_ttfs
 from bsnn.errors import RunFolderError
 from bsnn.training.settings import make_network
 
@@ -49,7 +48,8 @@ def train(
         ``measurement(model, target)`` returns an object with `add`, `summary` and
         `confidence`, such as `bsnn.analysis.Measurement`.
     resume : bool
-        Go on from the checkpoint of the run that the folder holds.
+        Go on from the checkpoint of the run that the folder holds, also for more
+        epochs than it had.
     progress : bool, optional
         Show a progress bar; by default, if stderr is a terminal.
     after_epoch : callable, optional
@@ -81,6 +81,7 @@ def train(
     loss = settings.loss()
     with make_network(settings, model) as network, folder.locked():
         folder.check_free(config, resume=resume)  # another may have begun since
+        state = _state_of(folder, settings)  # nothing is altered where it is damaged
         folder.create(config)
         optimizer = torch.optim.Adam(
             network.parameters(), lr=settings.learning_rate, fused=True
@@ -108,18 +109,15 @@ def train(
                 dataset.test_labels,
                 loss=loss,
                 measured=measurement(model, settings.true),
+                encode=settings.encode,
             )
 
-        if any((folder.path / n).is_file() for n in (runs.CHECKPOINT, runs.PREVIOUS)):
-            state = load_checkpoint(folder, mend=True)
+        if state is not None:
             restore_training(network, optimizer, state)
             done, rows, within = state["epoch"], state["rows"], state["within"]
-            if done > settings.epochs:
-                raise RunFolderError(
-                    f"{folder.path} has a checkpoint of epoch {done}, but "
-                    f"{settings.epochs} epochs; delete the folder and train again."
-                )
             log.info("resuming %s after epoch %d", folder.path, done)
+        if done < settings.epochs:
+            folder.remove(runs.EVALUATIONS)  # of weights that are not the last
         for epoch in range(done + 1, settings.epochs + 1):
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate_at(epoch)
@@ -150,6 +148,7 @@ def train(
                         batches,
                         measured=measured,
                         advance=bar.update,
+                        encode=settings.encode,
                         within=within,
                         after_batch=save_if_due,
                     )
@@ -169,14 +168,26 @@ def train(
                 after_epoch(epoch)
         if done == settings.epochs:
             tested, _ = test()
-        _record_spikes(network, dataset, folder)
+        _record_spikes(network, dataset, folder, settings.encode)
     summary = make_summary(settings, rows, tested, network)
     folder.write_json(runs.SUMMARY, summary)
     return summary
 
 
-def _record_spikes(network, dataset, folder):
-    inputs = encode_ttfs(dataset.test_images[:N_RECORDED], network.model)
+def _state_of(folder, settings):
+    if not any((folder.path / n).is_file() for n in (runs.CHECKPOINT, runs.PREVIOUS)):
+        return None
+    state = load_checkpoint(folder, mend=True)
+    if state["epoch"] > settings.epochs:
+        raise RunFolderError(
+            f"{folder.path} has a checkpoint of epoch {state['epoch']}, but "
+            f"{settings.epochs} epochs; delete the folder and train again."
+        )
+    return state
+
+
+def _record_spikes(network, dataset, folder, encode):
+    inputs = encode(dataset.test_images[:N_RECORDED], network.model)
     layers = [inputs, *network.simulate(inputs)]
     runs.save_spikes(
         folder.path / runs.SPIKES, layers, dataset.test_labels[:N_RECORDED]

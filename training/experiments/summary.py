@@ -76,7 +76,7 @@ def make_summary(settings, rows, tested, network):
 def warn_of_silence(epoch, tested, warned):
     """Say, once each, that output neurons or whole layers do not fire."""
     remedy = (
-        "another 'seed', a larger 'initial_mean', a lower 'v_threshold' or another "
+        "another 'seed', a larger 'initial_drive', a lower 'v_threshold' or another "
         "'learning_rate' may wake them"
     )
     for name, what in (

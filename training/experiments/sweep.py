@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 
 import filelock
+import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -19,7 +20,8 @@ from bsnn.builds import compiler
 from bsnn.equations.units import as_int
 from bsnn.errors import RunFolderError
 from bsnn.machine import n_cores
-from bsnn.runs import RunFolder
+from bsnn.presets import SHORT, departures
+from bsnn.runs import CONFIG, RunFolder
 from bsnn.simulator import check_model
 from bsnn.training.settings import Settings
 
@@ -41,10 +43,8 @@ def cell_name(settings):
         series += f"_targets{settings.true:g}-{settings.false:g}"
     if settings.spike_penalty:
         series += f"_penalty{settings.spike_penalty:g}"
-    if any(settings.initial_means()):
-        series += "_mean" + "-".join(f"{mean:g}" for mean in settings.initial_mean)
-    if settings.slope_min != Settings.slope_min:
-        series += f"_slope{settings.slope_min:g}"
+    for name, value in departures(settings.to_dict()).items():
+        series += f"_{SHORT[name]}" + "-".join(f"{v:g}" for v in np.atleast_1d(value))
     return f"{settings.dataset}_{rule}_dt{settings.dt_ms:g}{series}_seed{settings.seed}"
 
 
@@ -99,6 +99,11 @@ def make_cells(base, *, dt_ms, rules, seeds, spike_penalties=(0.0,)):
     return cells
 
 
+def is_done(settings, folder):
+    """Return whether a cell's folder holds all its epochs."""
+    return folder.finished and folder.config()["epochs"] == settings.epochs
+
+
 def train_cell(settings, folder, load, measurement, report):
     """Be a process that trains one cell, or goes on with it.
 
@@ -107,7 +112,7 @@ def train_cell(settings, folder, load, measurement, report):
     remove_brian2_files()
     from .loop import train
 
-    if folder.finished:
+    if is_done(settings, folder):
         return
     train(
         settings,
@@ -125,7 +130,8 @@ def run_sweep(
 ):
     """Run all unfinished cells, several at a time.
 
-    It may be killed at any moment: started again, it goes on from the last epochs.
+    It may be killed at any moment: started again, it goes on from the last epochs, as
+    it does with more epochs than before.
 
     Parameters
     ----------
@@ -176,7 +182,7 @@ def run_sweep(
         tasks = [
             _task(name, settings, out, load, measurement)
             for name, settings in cells.items()
-            if not RunFolder(out / name).finished
+            if not is_done(settings, RunFolder(out / name))
         ]
         show = sys.stderr.isatty() if progress is None else progress
         with _Display(cells, tasks, show) as display:
@@ -203,7 +209,8 @@ def check_cells(cells, out):
     ------
     RunFolderError
         If a cell, or its repetition with another seed, has a folder that is damaged or
-        of another configuration.
+        of another configuration, or any run there has another preset. The cells
+        themselves may go on for more epochs.
     """
     for name, settings in cells.items():
         stem = name.removesuffix(str(settings.seed))
@@ -212,9 +219,22 @@ def check_cells(cells, out):
             if not seed.isdecimal():
                 continue
             folder = RunFolder(path)
-            folder.check_free(replace(settings, seed=int(seed)).config(), resume=True)
+            folder.check_free(
+                replace(settings, seed=int(seed)).config(),
+                resume=True,
+                more_epochs=path.name in cells,
+            )
             if folder.finished:
                 folder.summary()
+    presets = {settings.preset for settings in cells.values()}
+    for path in sorted(out.glob(f"[!.]*/{CONFIG}")):
+        preset = RunFolder(path.parent).config()["preset"]
+        if {preset} != presets:
+            raise RunFolderError(
+                f"{path.parent} holds a run of the preset {preset!r}, not "
+                f"{', '.join(sorted(presets))}: tables and figures would not tell them "
+                f"apart. Choose another folder, or take 'preset' {preset!r}."
+            )
 
 
 def _task(name, settings, out, load, measurement):
