@@ -108,3 +108,6 @@ def test_bad_arguments_are_named():
         latency.first_spike_latency(spikes([]), float("nan"))
     with pytest.raises(ValueError, match="'target' must be a positive"):
         latency.sample_latency(spikes([]), [0], 0, 0.5)
+    for level in (0, -0.5, float("nan")):
+        with pytest.raises(ValueError, match="'level' must be positive, got"):
+            latency.sample_latency(spikes([]), [0], 3, level)
