@@ -63,9 +63,10 @@ def test_the_time_left_follows_from_the_epochs_done(monkeypatch, caplog):
 @pytest.mark.parametrize("rule", ["grid", "quantised-event", "continuous"])
 @pytest.mark.parametrize("neuron", [-1, 20])
 def test_inputs_beyond_the_layer_are_refused(rule, neuron):
-    model = test_grid.make_model()
-    if rule != "grid":
-        model = model.with_dt(1 * ms if rule == "quantised-event" else 0 * ms, rule)
+    if rule == "grid":
+        model = test_grid.make_model()
+    else:
+        model = test_event.make_model([20, 3], 1 if rule == "quantised-event" else 0)
     weights = [np.zeros(shape) for shape in model.weight_shapes]
     with bsnn.make_simulator(model, workers=1) as simulator:
         with pytest.raises(ValueError, match=rf"'\w+' must .* 0\.\.19.*{neuron}"):
