@@ -3,6 +3,7 @@
 # make study: the runs, tables and figures of docs/results.md; takes hours, can be resumed.
 # make study-quick: a ten-minute version of it.
 # make fuzz: read 120,000 damaged files and spikes, guided by coverage where atheris installs.
+# make sanitize: spikes, events and gradients with compiled code that checks itself.
 # make soak: train for SOAK_SECONDS (3600) and watch memory and file descriptors: soak.csv.
 # All set up .venv by themselves.
 
@@ -15,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # The study's run folders, outside the repository; it reads the data sets in BSNN_DATA.
 STUDY ?= ../bsnn-study
 
-.PHONY: demo test study study-quick fuzz soak clean
+.PHONY: demo test study study-quick fuzz sanitize soak clean
 
 $(VENV)/ready: setup.cfg constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +41,9 @@ study-quick: $(VENV)/ready
 fuzz: $(VENV)/ready
 	-$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
 	$(BIN)/python -m tests.fuzz
+
+sanitize: $(VENV)/ready
+	$(BIN)/python -m tests.sanitize
 
 soak: $(VENV)/ready
 	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) --out soak.csv

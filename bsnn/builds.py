@@ -24,6 +24,13 @@ SPACE_NEEDED = 200e6  # bytes of the cache; some ten compiled programs
 KERNEL_FLAGS = (
     "-std=c++17 -O3 -march=native -fno-math-errno -fno-trapping-math -fPIC -shared"
 ).split()
+# Code that ends at its first access out of bounds or undefined operation. -O1, since
+# the checks make optimising it slow.
+SANITIZE_FLAGS = (
+    "-O1 -g1 -fsanitize=address,undefined,float-cast-overflow "
+    "-fno-sanitize-recover=all -DBSNN_SANITIZE "
+    "-D_GLIBCXX_ASSERTIONS -D_GLIBCXX_SANITIZE_VECTOR"
+).split()
 # Leads a group of processes, and kills it when its input ends, as it does when the
 # process that started it does, however that ends.
 _WATCH = ("sh", "-c", "read -r _; kill -9 0")
@@ -55,14 +62,21 @@ def compiler():
     return command
 
 
+def sanitize_flags():
+    """Return SANITIZE_FLAGS if BSNN_SANITIZE is set, and not to 0; else nothing."""
+    wanted = os.environ.get("BSNN_SANITIZE") not in (None, "", "0")
+    return SANITIZE_FLAGS if wanted else []
+
+
 def fingerprint(*parts):
-    """Return a hex key of `parts`, the compiler and the processor.
+    """Return a hex key of `parts`, the compiler with its flags, and the processor.
 
     Programs are compiled for the processor at hand (-march=native), so a cache on a
     shared disk must keep those of different machines apart.
     """
     digest = hashlib.sha256()
-    for part in (*parts, _compiler_version(tuple(compiler())), _processor()):
+    command = (*compiler(), *sanitize_flags())
+    for part in (*parts, *command, _compiler_version(command), _processor()):
         data = part if isinstance(part, bytes) else str(part).encode()
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()[:32]
@@ -198,9 +212,15 @@ def load_kernel(source):
     name = f"{source.stem}.so"
 
     def make(folder):
-        command = [*compiler(), *KERNEL_FLAGS, str(source.absolute()), "-o", name]
+        command = [*compiler(), *KERNEL_FLAGS, *sanitize_flags()]
+        command += [str(source.absolute()), "-o", name]
         run_tool(command, f"compiling {source.name} failed.", folder)
 
+    if sanitize_flags() and not hasattr(ctypes.CDLL(None), "__asan_init"):
+        raise BackendUnavailable(
+            "BSNN_SANITIZE is set, and then Python must be started with the library of "
+            "the sanitizers in LD_PRELOAD, as `python -m tests.sanitize` does."
+        )
     key = fingerprint(source.name, *(f.read_bytes() for f in files), *KERNEL_FLAGS)
     folder = build_once("kernels", key, make)
     return ctypes.CDLL(str(folder / name))

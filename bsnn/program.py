@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from .builds import build_once, compiler, fingerprint, run_tool
+from .builds import build_once, compiler, fingerprint, run_tool, sanitize_flags
 from .equations.cuba_lif import texts_of
 from .model import Model
 
@@ -77,11 +77,12 @@ def build_program(model, *, precision="double", projection="dense"):
             folder,
         )
         failure = "compiling the simulation program failed."
-        precompile = [*COMPILE_FLAGS, "-I.", "-x", "c++-header", PRELUDE]
-        run_tool([*compiler(), *precompile, "-o", f"{PRELUDE}.gch"], failure, folder)
+        command = [*compiler(), *COMPILE_FLAGS, *sanitize_flags(), "-I."]
+        command += ["-x", "c++-header", PRELUDE, "-o", f"{PRELUDE}.gch"]
+        run_tool(command, failure, folder)
         # Nothing will be edited here, so no dependencies need to be found out.
         (folder / "make.deps").touch()
-        command = " ".join([*compiler(), "-include", PRELUDE])
+        command = " ".join([*compiler(), *sanitize_flags(), "-include", PRELUDE])
         run_tool(["make", "-j2", f"CXX={command}"], failure, folder)
         for leftover in (*folder.rglob("*.o"), *folder.glob("*.gch")):
             leftover.unlink()
@@ -136,7 +137,8 @@ def _generate(specification, folder):
     model, options = read_specification(specification)
     single = options["precision"] == "single"
     prefs.core.default_float_dtype = np.float32 if single else np.float64
-    prefs.codegen.cpp.extra_compile_args_gcc = COMPILE_FLAGS
+    flags = [*COMPILE_FLAGS, *sanitize_flags()]
+    prefs.codegen.cpp.extra_compile_args_gcc = flags
     for header in (PRELUDE, "protocol.h", "resident.h"):
         shutil.copy(NATIVE / header, folder)
     set_device("cpp_standalone", build_on_run=False, directory=folder)

@@ -25,8 +25,8 @@ STDERR_KEPT = 1 << 16  # bytes of a program's last words
 
 
 def aligned(n_bytes):
-    """Return `n_bytes` rounded up to whole cache lines, where blocks begin."""
-    return -(-n_bytes // ALIGNMENT) * ALIGNMENT
+    """Return the room of a block of `n_bytes`: whole cache lines, a gap at the end."""
+    return (n_bytes // ALIGNMENT + 1) * ALIGNMENT
 
 
 class Segment:

@@ -3,8 +3,13 @@
 import os
 import signal
 
+import hypothesis
 import numpy as np
 import pytest
+
+# How long an example takes depends on who else shares the machine.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session", autouse=True)

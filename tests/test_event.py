@@ -335,7 +335,7 @@ def spike_trains(n_neurons):
 SEEDS, DT_MS = st.integers(0, 2**32 - 1), st.sampled_from([0, 0.5, 2, 7])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(spike_trains(5), SEEDS, DT_MS)
 def test_permuting_neurons_permutes_the_spikes(train, seed, dt_ms):
     rng = np.random.default_rng(seed)
@@ -357,7 +357,7 @@ def test_permuting_neurons_permutes_the_spikes(train, seed, dt_ms):
     np.testing.assert_array_equal(permuted.slope[order], plain.slope)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(spike_trains(5), SEEDS, st.sampled_from([0.5, 2, 7]), st.integers(1, 13))
 def test_shifting_the_input_by_whole_bins_shifts_the_output(train, seed, dt_ms, shift):
     rng = np.random.default_rng(seed)
@@ -374,7 +374,7 @@ def test_shifting_the_input_by_whole_bins_shifts_the_output(train, seed, dt_ms, 
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(spike_trains(5), SEEDS, DT_MS)
 def test_spikes_are_ordered_and_at_most_one_a_bin(train, seed, dt_ms):
     rng = np.random.default_rng(seed)

@@ -83,6 +83,25 @@ def test_torch_in_single_precision_is_as_exact():
     assert_equal(single, expected, rtol=5e-6)
 
 
+@pytest.mark.parametrize(("n_samples", "n_in"), [(200, 100), (333, 60)])
+def test_threads_of_torch_do_not_change_a_bit(n_samples, n_in):
+    """Sizes at which products of matrices do, with three and with four threads."""
+    pre, post, grad, weight = random_case(10, n_samples=n_samples, n_in=n_in, n_out=50)
+    before, results = torch.get_num_threads(), []
+    try:
+        for n_threads in (1, 2, 3, 4, 5):
+            torch.set_num_threads(n_threads)
+            results.append(
+                gradient.layer_gradient(
+                    pre, post, grad, weight.float(), TWO_MODES, slope_min=SLOPE_MIN
+                )
+            )
+    finally:
+        torch.set_num_threads(before)
+    for result in results[1:]:
+        assert_same_bits(result, results[0])
+
+
 def test_columns_of_padding_do_not_leak():
     # Weights that would spoil the sum if a row were read past its end.
     pre, post, grad, weight = random_case(10)

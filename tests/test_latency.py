@@ -109,3 +109,6 @@ def test_bad_arguments_are_named():
         latency.first_spike_latency(spikes([]), float("nan") * ms)
     with pytest.raises(ValueError, match="'target' must be positive"):
         latency.sample_latency(spikes([]), [0], 0, 0.5)
+    for level in (0, -0.5, float("nan")):
+        with pytest.raises(ValueError, match="'level' must be positive, got"):
+            latency.sample_latency(spikes([]), [0], 3, level)

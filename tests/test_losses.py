@@ -38,6 +38,14 @@ def test_count_loss_by_hand():
     np.testing.assert_array_equal(layers[0].time.grad, np.array([2, 0, 2]) / 2)
 
 
+def test_one_sample_alone_has_its_full_loss_and_gradient():
+    layers = output([0, 0, 0], [0, 0, 2], [3, 9, 5], n_samples=1)
+    loss = SpikeCountLoss(true=4, false=1)(layers, [0])
+    assert loss.item() == 0.5 * ((2 - 4) ** 2 + (0 - 1) ** 2 + (1 - 1) ** 2)
+    loss.backward()
+    np.testing.assert_array_equal(layers[0].time.grad, [2, 0, 2])
+
+
 def test_count_loss_gradient_scales_with_what_flows_back():
     layers = output([0], [1], [3])
     (3 * SpikeCountLoss(true=15, false=3)(layers, [1, 0])).backward()

@@ -61,3 +61,27 @@ def test_two_continuous_layers_equal_central_differences(seed):
             np.testing.assert_allclose(
                 found, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max()
             )
+
+
+def test_a_weight_changed_between_forward_and_backward_is_an_error():
+    model = bsnn.Model.dense(
+        [2, 2],
+        v_threshold=0.2,
+        tau_syn=130 * ms,
+        tau_mem=260 * ms,
+        dt=0 * ms,
+        duration=200 * ms,
+    )
+    inputs = bsnn.Spikes.from_events(
+        sample=[0, 0], neuron=[0, 1], time=[0.0, 0.0], n_samples=1, n_neurons=2, dt=0
+    )
+    with SpikingNetwork(model, low=5, high=6) as network:
+        (layer,) = network(inputs)
+        assert layer.record.n_spikes > 0
+        with torch.no_grad():
+            network.weights[0].mul_(0.5)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            layer.time.sum().backward()
+        # What was changed before is the weight itself.
+        network(inputs)[0].time.sum().backward()
+        assert network.weights[0].grad.abs().min() > 0

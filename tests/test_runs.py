@@ -52,3 +52,21 @@ def test_lost_epochs_are_told_of_and_lose_no_more(tmp_path, how):
             folder.write_epoch(runs.CONFIDENCE, epoch, curve_of(epoch))
     expected = pd.concat(map(curve_of, [*kept, 4, 5]), ignore_index=True)
     assert_frame_equal(folder.confidence(), expected, check_exact=True)
+
+
+def test_an_evaluation_done_again_replaces_its_row(tmp_path):
+    folder = runs.RunFolder(tmp_path)
+
+    def row(rule, dt_ms, accuracy):
+        rest = dict.fromkeys(runs.EVALUATION_COLUMNS[3:], 0.0)
+        return {"rule": rule, "dt_ms": dt_ms, "accuracy": accuracy, **rest}
+
+    folder.add_evaluations([row("grid", 1.0, 0.1), row("grid", 2.0, 0.2)])
+    folder.add_evaluations([row("quantised-event", 1.0, 0.3), row("grid", 1.0, 0.4)])
+    table = pd.read_csv(tmp_path / runs.EVALUATIONS)
+    found = table[["rule", "dt_ms", "accuracy"]].values.tolist()
+    assert sorted(found) == [
+        ["grid", 1.0, 0.4],
+        ["grid", 2.0, 0.2],
+        ["quantised-event", 1.0, 0.3],
+    ]

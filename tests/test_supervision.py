@@ -98,6 +98,10 @@ def _short(program, *answer):
     return ANSWER.pack(*answer)[:7]
 
 
+def _nothing(program, *answer):
+    return b""
+
+
 def _twice(program, *answer):
     return 2 * ANSWER.pack(*answer)
 
@@ -134,10 +138,11 @@ def _damage(position, value):
         (_records_outside, "damaged records"),
         (_records_before, "damaged records"),
         (_short, "an answer of 7 bytes"),
+        (_nothing, "worker 1: the simulation program died"),
         (_twice, f"an answer of {ANSWER.size + 1} bytes"),
         (_damage("count", 2**40), "damaged records"),
         (_damage("count", 2**62), "damaged records"),
-        (_damage("count", -3), "damaged records"),
+        (_damage("count", -3), "a number of spikes is negative"),
         (_damage("first", -1), "damaged records"),
         (_damage("middle", 2**50), "damaged records"),
         (_damage("neuron", -1), "neuron index is out of range"),

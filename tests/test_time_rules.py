@@ -2,7 +2,15 @@
 
 import numpy as np
 import pytest
-from brian2 import Hz, Network, NeuronGroup, SpikeMonitor, prefs, second
+from brian2 import (
+    Hz,
+    Network,
+    NeuronGroup,
+    SpikeGeneratorGroup,
+    SpikeMonitor,
+    prefs,
+    second,
+)
 
 from bsnn.equations import CubaLIF, cuba_lif, time_rules
 
@@ -150,3 +158,23 @@ def test_time_written_as_a_multiple_of_dt_falls_into_its_bin(dt):
     np.testing.assert_array_equal(time_rules.bin_index((steps + 0.9) * dt, dt), steps)
     delivered = time_rules.delivery_time(steps, dt)
     assert np.all(delivered > (steps + 0.9) * dt)
+
+
+@pytest.mark.parametrize("dt", [0.0001, 0.001, 0.007])
+def test_time_just_before_a_bin_falls_into_it_as_in_brian2(dt):
+    """Closer to its start than a thousandth of a bin, whatever the rounding."""
+    # In bins; other distances than the shift itself, where rounding decides.
+    before = np.array([0, 0.0009, 0.00099, 0.00101, 0.0011, 0.4, 0.998])
+    time = (5 - before) * dt
+    expected = [5, 5, 5, 4, 4, 4, 4]
+    assert time_rules.bin_index(time, dt).tolist() == expected
+    # Brian2 takes at most one spike of a neuron in a bin.
+    source = SpikeGeneratorGroup(
+        len(time), range(len(time)), time * second, dt=dt * second
+    )
+    monitor = SpikeMonitor(source)
+    Network(source, monitor).run(7 * dt * second, namespace={})
+    order = np.argsort(monitor.i)
+    np.testing.assert_allclose(
+        np.asarray(monitor.t / second)[order], np.multiply(expected, dt), rtol=1e-9
+    )

@@ -55,7 +55,7 @@ def test_what_is_not_damaged_is_read(readers, name):
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(rng=st.randoms(use_true_random=False))
 def test_what_is_damaged_is_read_or_refused(readers, name, rng):
     readers[name].accepts(readers[name].damaged(readers[name].valid, rng))

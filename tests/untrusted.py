@@ -210,7 +210,7 @@ def _reader_of_run(run):
     return read
 
 
-def _make_network():
+def make_network():
     """Return what checkpoints need of a network, without a program, and its Adam."""
     model = sweep_folders.model("grid", 1.0)
     rng = torch.Generator().manual_seed(3)
@@ -230,7 +230,7 @@ def _step(network, optimizer):
 
 def write_checkpoint(run):
     """Write a checkpoint within the second epoch to a run folder; return its path."""
-    network, optimizer = _make_network()
+    network, optimizer = make_network()
     _step(network, optimizer)
     layers, labels = run.spikes()
     measured = Measurement(network.model, 15)
@@ -256,7 +256,7 @@ def write_checkpoint(run):
 def _reader_of_checkpoint(run):
     def read():
         state = load_checkpoint(run)
-        network, optimizer = _make_network()
+        network, optimizer = make_network()
         restore_training(network, optimizer, state)
         if state["within"] is not None:
             try:

@@ -147,13 +147,17 @@ def layer_gradient(
     synaptic, tau = weight.new_tensor(modes.synaptic), weight.new_tensor(modes.tau)
     for arrivals, spikes in _chunks(pre, post, len(tau) * weight.shape[1]):
         trace, row = sweep.traces(arrivals, spikes), pre.neuron[arrivals].long()
-        # einsum would round a product more or less, by the number of torch's threads.
-        grad_weight.index_add_(0, row, (trace * synaptic[:, None]).sum(1))
+        grad_weight.index_add_(0, row, _over_modes(trace, synaptic))
         if need_pre:
-            pull = (trace * (synaptic / tau)[:, None]).sum(1) * weight[row]
-            grad_arrival[arrivals] = pull.sum(1).double()
+            by_arrival = _over_modes(trace, synaptic / tau) * weight[row]
+            grad_arrival[arrivals] = by_arrival.sum(1).double()
     n_clamped = int((post.slope < slope_min).sum())
     return LayerGradient(grad_weight, grad_arrival, n_clamped)
+
+
+def _over_modes(trace, amplitude):
+    # One after another: how a matrix product rounds depends on the number of threads.
+    return sum(trace[:, k] * factor for k, factor in enumerate(amplitude))
 
 
 def layer_gradient_on(device, pre, post, grad_sent, weight, modes, **options):
@@ -257,7 +261,7 @@ def crossing_sensitivity(post, crossing, grad_sent, modes, slope_min, *, n_post)
     )
     carried = waiting * torch.cat([state[1:, :, 0], state[:1, :, 0]])
     sensitivity = torch.empty_like(time)
-    sensitivity[order] = -(grad + carried @ rate) / slope
+    sensitivity[order] = -(grad + (carried * rate).sum(1)) / slope
     return sensitivity
 
 

@@ -19,6 +19,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef BSNN_SANITIZE
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace bsnn {
 
@@ -43,6 +46,22 @@ inline void fail(const char* what) {
   _exit(3);
 }
 
+// Blocks in a segment begin on cache lines, with a gap of at least one byte between
+// them; the Python side counts the same way.
+inline size_t aligned(size_t bytes) { return (bytes + 64) & ~size_t(63); }
+
+// No allocator watches over a segment: tell the sanitizer what nobody may touch there.
+inline void forbid(const char* from, size_t bytes) {
+#ifdef BSNN_SANITIZE
+  __asan_poison_memory_region(from, bytes);
+#endif
+}
+inline void allow(const char* from, size_t bytes) {
+#ifdef BSNN_SANITIZE
+  __asan_unpoison_memory_region(from, bytes);
+#endif
+}
+
 class Segment {
   int fd_, access_;
   char* base_ = nullptr;
@@ -51,13 +70,17 @@ class Segment {
  public:
   Segment(int fd, int access) : fd_(fd), access_(access) {}
 
+  // Blocks that were asked for before are gone.
   void map(size_t bytes) {
-    if (bytes == bytes_) return;
-    if (base_) munmap(base_, bytes_);
-    void* base = mmap(nullptr, bytes, access_, MAP_SHARED, fd_, 0);
-    if (base == MAP_FAILED) fail("mapping shared memory");
-    base_ = static_cast<char*>(base);
-    bytes_ = bytes;
+    if (bytes != bytes_) {
+      allow(base_, bytes_);
+      if (base_) munmap(base_, bytes_);
+      void* base = mmap(nullptr, bytes, access_, MAP_SHARED, fd_, 0);
+      if (base == MAP_FAILED) fail("mapping shared memory");
+      base_ = static_cast<char*>(base);
+      bytes_ = bytes;
+    }
+    forbid(base_, bytes_);
   }
   void map_all() {
     struct stat status;
@@ -71,11 +94,16 @@ class Segment {
     map(bytes);
   }
   char* at(size_t offset) const { return base_ + offset; }
+  // The n values that begin at byte `offset`, which moves on to the next block.
+  template <class T>
+  T* block(size_t& offset, size_t n) const {
+    char* const first = at(offset);
+    allow(first, n * sizeof(T));
+    offset += aligned(n * sizeof(T));
+    return reinterpret_cast<T*>(first);
+  }
   size_t bytes() const { return bytes_; }
 };
-
-// Blocks in a segment begin on cache lines; the Python side counts the same way.
-inline size_t aligned(size_t bytes) { return (bytes + 63) & ~size_t(63); }
 
 inline bool receive(int fd, Request& request) {
   size_t done = 0;

@@ -13,14 +13,12 @@ namespace bsnn {
 // A weight array that lives in the shared segment...
 template <class Real>
 void bind_weights(Segment& segment, size_t& at, Real*& array, size_t size) {
-  array = reinterpret_cast<Real*>(segment.at(at));
-  at += aligned(size * sizeof(Real));
+  array = segment.block<Real>(at, size);
 }
 // ...or, for Synapses, that is copied from it.
 template <class Real>
 void bind_weights(Segment& segment, size_t& at, std::vector<Real>& array, size_t size) {
-  std::memcpy(array.data(), segment.at(at), size * sizeof(Real));
-  at += aligned(size * sizeof(Real));
+  std::memcpy(array.data(), segment.block<Real>(at, size), size * sizeof(Real));
 }
 
 // What a monitor recorded of one layer, and the layer's state.
@@ -49,22 +47,17 @@ struct Layer {
     return aligned(offset.size() * 8) + 2 * aligned(n * 4) +
            recorded.size() * aligned(n * sizeof(Real));
   }
-  char* store(char* to, double dt, int64_t n_steps) const {
+  // Writes the records from byte `at` on, which moves on behind them.
+  void store(const Segment& to, size_t& at, double dt, int64_t n_steps) const {
     const size_t n = neuron.size();
-    std::memcpy(to, offset.data(), offset.size() * 8);
-    to += aligned(offset.size() * 8);
-    if (n) std::memcpy(to, neuron.data(), n * 4);
-    to += aligned(n * 4);
-    int32_t* step = reinterpret_cast<int32_t*>(to);
+    std::copy(offset.begin(), offset.end(), to.block<int64_t>(at, offset.size()));
+    std::copy(neuron.begin(), neuron.end(), to.block<int32_t>(at, n));
+    int32_t* step = to.block<int32_t>(at, n);
     for (size_t m = 0; m + 1 < offset.size(); m++)
       for (int64_t k = offset[m]; k < offset[m + 1]; k++)
         step[k] = int32_t(int64_t(time[k] / dt + 0.5) - int64_t(m) * n_steps);
-    to += aligned(n * 4);
-    for (auto* values : recorded) {
-      if (n) std::memcpy(to, values->data(), n * sizeof(Real));
-      to += aligned(n * sizeof(Real));
-    }
-    return to;
+    for (auto* values : recorded)
+      std::copy(values->begin(), values->end(), to.block<Real>(at, n));
   }
 };
 
@@ -84,8 +77,9 @@ void serve(Network& network, Clock& clock, std::vector<int32_t>& input_step,
     exchange.map(request.exchange_bytes);
     bind(weights);
     const int64_t n_inputs = request.n_inputs, n_steps = request.n_steps;
-    const int32_t* steps = reinterpret_cast<int32_t*>(exchange.at(0));
-    const int32_t* neurons = reinterpret_cast<int32_t*>(exchange.at(aligned(n_inputs * 4)));
+    size_t at = 0;
+    const int32_t* steps = exchange.block<int32_t>(at, n_inputs);
+    const int32_t* neurons = exchange.block<int32_t>(at, n_inputs);
     input_step.assign(steps, steps + n_inputs);
     input_neuron.assign(neurons, neurons + n_inputs);
     last_input = 0;
@@ -105,12 +99,11 @@ void serve(Network& network, Clock& clock, std::vector<int32_t>& input_step,
     }
     const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
 
-    const size_t records_at = 2 * aligned(n_inputs * 4);
+    const size_t records_at = at;
     size_t end = records_at;
     for (const auto& layer : layers) end += layer.bytes();
     exchange.grow(end);
-    char* to = exchange.at(records_at);
-    for (const auto& layer : layers) to = layer.store(to, request.dt, n_steps);
+    for (const auto& layer : layers) layer.store(exchange, at, request.dt, n_steps);
     const Answer answer = {MAGIC, int64_t(exchange.bytes()), int64_t(records_at),
                            spent.count()};
     if (send(socket, &answer, sizeof answer, MSG_NOSIGNAL) != sizeof answer) break;

@@ -1,0 +1,261 @@
+"""Refusals and bounds that concern no one module alone."""
+
+import dataclasses
+import itertools
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from brian2 import ms
+
+import bsnn
+from bsnn import cuda_program, event, grid
+from bsnn.cuda_program import build_cuda_program
+from bsnn.equations.units import in_seconds
+from bsnn.errors import BackendUnavailable, RunFolderError
+from bsnn.machine import n_cores
+from bsnn.resident import Segment
+from bsnn.training import SpikingNetwork, checkpoint, epoch, kernel, sweep
+from bsnn.training.settings import Settings
+
+from . import test_event, test_grid
+from .test_gradient import TWO_MODES
+from .test_gradient_kernel import random_case
+from .untrusted import make_network
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_cores_are_those_that_this_process_may_use(n, monkeypatch):
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) < n:
+        pytest.skip(f"needs {n} cores")
+    monkeypatch.delenv("BSNN_THREADS", raising=False)
+    os.sched_setaffinity(0, sorted(allowed)[-n:])
+    try:
+        assert n_cores() == n
+    finally:
+        os.sched_setaffinity(0, allowed)
+    monkeypatch.setenv("BSNN_THREADS", "3")
+    assert n_cores() == 3
+
+
+def test_the_time_left_follows_from_the_epochs_done(monkeypatch, caplog):
+    """A quarter after ten seconds: thirty are left."""
+    clock = itertools.chain([100.0], itertools.repeat(110.0))
+    monkeypatch.setattr(sweep.time, "monotonic", lambda: next(clock))
+    cells = {name: SimpleNamespace(epochs=2) for name in "abcd"}
+    tasks = [SimpleNamespace(name=name) for name in cells]
+    with caplog.at_level("INFO"), sweep._Display(cells, tasks, show=False) as display:
+        display.reach("b", 1)
+        display.end("b", "")
+        display.reach("c", 1)
+        display.reach("d", 1)
+        display.end("c", "no luck")
+    assert [record.getMessage() for record in caplog.records] == [
+        "b finished; 1 of 4 cells, 00:30 left",
+        "c FAILED: no luck; 2 of 4 cells, 00:06 left",
+    ]
+
+
+@pytest.mark.cpp
+@pytest.mark.parametrize("rule", ["grid", "quantised-event", "continuous"])
+@pytest.mark.parametrize("neuron", [-1, 20])
+def test_inputs_beyond_the_layer_are_refused(rule, neuron):
+    if rule == "grid":
+        model = test_grid.make_model()
+    else:
+        model = test_event.make_model([20, 3], 1 if rule == "quantised-event" else 0)
+    weights = [np.zeros(shape) for shape in model.weight_shapes]
+    with bsnn.make_simulator(model, workers=1) as simulator:
+        with pytest.raises(ValueError, match=rf"'\w+' must .* 0\.\.19.*{neuron}"):
+            good = bsnn.Spikes.from_events(
+                sample=[0, 0],
+                neuron=[0, 19],
+                **({"step": [0, 1]} if model.dt_seconds else {"time": [0.0, 0.1]}),
+                n_samples=1,
+                n_neurons=20,
+                dt=model.dt_seconds,
+            )
+            simulator.run(weights, good)  # the ends of the range
+            spoiled = np.array([0, neuron], np.int32)
+            simulator.run(weights, dataclasses.replace(good, neuron=spoiled))
+
+
+@pytest.mark.cpp
+def test_a_batch_has_at_most_as_many_steps_as_brian2_can_number(monkeypatch):
+    assert grid.MAX_STEPS == np.iinfo(np.int32).max
+    model = test_grid.make_model("two layers", 7)  # 29 steps
+    weights, inputs = test_grid.draw(model, np.random.default_rng(0), n_samples=4)
+    monkeypatch.setattr(grid, "MAX_STEPS", 3 * model.n_steps)
+    with grid.GridSimulator(model, workers=1) as simulator:
+        records = simulator.run(weights, inputs.select(0, 3))
+        assert records[0].n_spikes > 0
+        words = r"'inputs' must not hold more than 3 samples at this time step, got 4"
+        with pytest.raises(ValueError, match=f"{words}; split the batch"):
+            simulator.run(weights, inputs)
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (5, 4, 1), (6, 4)])
+def test_a_checkpoint_that_does_not_fit_is_refused(shape):
+    network, optimizer = make_network()
+    before = [weight.detach().clone() for weight in network.weights]
+    saved = [torch.zeros(tuple(weight.shape)) for weight in network.weights]
+    state = {"weights": saved, "optimizer": optimizer.state_dict(), "n_clamped": 7}
+    state["weights"] = [torch.zeros(shape), *saved[1:]]
+    for restore in (
+        lambda: checkpoint.restore_weights(network, state),
+        lambda: checkpoint.restore_training(network, optimizer, state),
+    ):
+        with pytest.raises(
+            RunFolderError, match="the checkpoint holds weights of shapes.*needs"
+        ):
+            restore()
+    for weight, kept in zip(network.weights, before, strict=True):
+        assert torch.equal(weight, kept)
+    state["weights"] = saved
+    checkpoint.restore_weights(network, state)
+    assert all(not weight.any() for weight in network.weights)
+
+
+def settings(**changes):
+    return Settings.from_dict({**Settings.reference("digits").to_dict(), **changes})
+
+
+def without_seed():
+    values = Settings.reference("digits").to_dict()
+    values.pop("dataset")
+    return Settings.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("refused", "error", "words"),
+    [
+        (lambda: bsnn.nonsense, AttributeError, "has no attribute 'nonsense'"),
+        (lambda: bsnn.Model.from_dict({}), ValueError, "'values' describe no model"),
+        (
+            lambda: test_event.make_model([2, 1], 0, detect="crossing"),
+            ValueError,
+            "'detect' belongs to the rule 'grid'; leave it out",
+        ),
+        (
+            lambda: in_seconds([1, 2] * ms, "dt"),
+            ValueError,
+            r"'dt' must be a scalar, got shape \(2,\)",
+        ),
+        (
+            lambda: grid.GridSimulator(test_event.make_model([2, 1], 0)),
+            ValueError,
+            "'rule' must be 'grid' here, got 'continuous'",
+        ),
+        (
+            lambda: Segment(64).view(0, np.int32, (-1,)),
+            ValueError,
+            "-1 numbers cannot be viewed",
+        ),
+        (
+            lambda: settings(device="gpu"),
+            ValueError,
+            "'device' must be one of cpp, cuda, got 'gpu'",
+        ),
+        (without_seed, ValueError, "a setting is missing .*dataset"),
+    ],
+)
+def test_refusals_by_their_words(refused, error, words):
+    with pytest.raises(error, match=words):
+        refused()
+
+
+def test_sweeps_that_cannot_start(tmp_path):
+    nothing = {"load": None, "measurement": None}
+    with pytest.raises(ValueError, match="'parallel' is for processes of this machine"):
+        sweep.run_sweep({}, tmp_path, **nothing, parallel=2, scheduler="tcp://here:1")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match="the folder .*/file/sweep cannot be used"):
+        sweep.run_sweep({}, tmp_path / "file" / "sweep", **nothing)
+
+
+@pytest.mark.parametrize(
+    ("brian2cuda", "options", "error", "words"),
+    [
+        ("1.0", {"precision": "half"}, ValueError, "'precision' must be one of double"),
+        ("1.0", {"n_replicas": 0}, ValueError, "'replicas' must be at least 1, got 0"),
+        (None, {}, BackendUnavailable, "brian2cuda is not installed; `bsnn doctor`"),
+        ("1.0", {}, BackendUnavailable, "nvcc was not found; see `bsnn doctor`"),
+    ],
+)
+def test_cuda_programs_that_cannot_be_built(
+    brian2cuda, options, error, words, monkeypatch
+):
+    def version(package):
+        if brian2cuda is None:
+            raise ImportError(package)
+        return brian2cuda
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    monkeypatch.setattr(cuda_program, "find_nvcc", lambda: None)
+    options = {"precision": "double", "n_replicas": 1, "arch": 9.0, **options}
+    with pytest.raises(error, match=words):
+        build_cuda_program(test_grid.make_model(), **options)
+
+
+def test_a_gradient_on_a_gpu_needs_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(BackendUnavailable, match="finds no GPU.*take 'native'"):
+        SpikingNetwork(test_event.make_model([2, 1], 0), gradient="cuda")
+
+
+# --- no memory left -------------------------------------------------------------------
+
+
+@pytest.mark.cpp
+def test_spikes_that_do_not_fit_in_memory_are_an_error():
+    model = test_event.make_model([2, 1], 0)
+    weights, inputs = test_event.draw(model, np.random.default_rng(0))
+    with event.EventSimulator(model, workers=1) as simulator:
+        full = dict.fromkeys(event.RUN.values(), lambda *_: event.OUT_OF_MEMORY)
+        real, simulator._kernel = simulator._kernel, SimpleNamespace(**full)
+        with pytest.raises(MemoryError, match="spikes of layer 1 do not fit in memory"):
+            simulator.run(weights, inputs)
+        simulator._kernel = real
+        simulator.run(weights, inputs)
+
+
+@pytest.mark.cpp
+@pytest.mark.parametrize("when", ["begin", "finish"])
+def test_a_gradient_without_memory_is_an_error(when, monkeypatch):
+    pre, post, grad, weight = random_case(5)
+    library, freed = kernel._library(), []
+    failing = {"begin": (lambda *_: None, None), "finish": (lambda *_: 1, lambda _: 2)}
+    begin, finish = failing[when]
+    fake = SimpleNamespace(
+        begin_gradient=begin, finish_gradient=finish, free_gradient=freed.append
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(kernel, "_library", lambda: fake)
+        with pytest.raises(MemoryError, match="no memory left for the native gradient"):
+            kernel.layer_gradient(pre, post, grad, weight, TWO_MODES, slope_min=1.0)
+    assert len(freed) == (when == "finish")
+    assert kernel._library() is library
+
+
+def test_an_epoch_does_not_go_on_from_damaged_measurements():
+    def restore(state):
+        raise ValueError("of another model")
+
+    within = {
+        "batch": 1,
+        "loss": 0.5,
+        "n_samples": 2,
+        "seconds": 0.1,
+        "measured": {},
+    }
+    words = r"the checkpoint is damaged \(of another model\); delete its folder"
+    with pytest.raises(RunFolderError, match=words):
+        epoch.train_epoch(
+            *[None] * 6,
+            measured=SimpleNamespace(restore=restore),
+            advance=None,
+            within=within,
+        )
