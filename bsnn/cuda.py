@@ -83,6 +83,12 @@ class CudaSimulator(GridSimulator):
         self.replicas = as_int(replicas, "replicas", least=1)
         self._arch = capability if arch is None else as_positive(arch, "arch")
         super().__init__(model, workers=1, precision=precision, timeout=timeout)
+        self._options = {
+            "precision": precision,
+            "replicas": self.replicas,
+            "arch": self._arch,
+            "timeout": timeout,
+        }
 
     def _build(self, precision, projection):
         return build_cuda_program(

@@ -13,6 +13,7 @@ import numpy as np
 
 from .builds import load_kernel
 from .equations import time_rules
+from .forks import tell_of_forks
 from .simulator import Simulator, count_workers
 from .spikes import Spikes
 
@@ -52,7 +53,7 @@ class EventSimulator(Simulator):
     """
 
     def __init__(self, model, *, workers=None):
-        super().__init__(model)
+        super().__init__(model, workers=workers)
         if model.rule not in (time_rules.QUANTISED_EVENT, time_rules.CONTINUOUS):
             raise ValueError(
                 f"'rule' must be '{time_rules.QUANTISED_EVENT}' or "
@@ -63,7 +64,15 @@ class EventSimulator(Simulator):
         self._layers = [_layer(model, index) for index in range(model.n_layers)]
         self._kernel = _kernel()
         self._workers = workers
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="bsnn-event")
+        self._start_threads()
+
+    def _start_threads(self):
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="bsnn-event")
+        tell_of_forks(self)
+
+    def after_fork(self):
+        super().after_fork()
+        self._start_threads()
 
     def _run(self, weights, inputs):
         weights = [_native_array(weight) for weight in weights]
@@ -126,7 +135,7 @@ class EventSimulator(Simulator):
             slope=slope,
         )
 
-    def close(self):
+    def _release(self):
         self._pool.shutdown()
 
 

@@ -1,15 +1,18 @@
 """The clock-driven simulator: resident Brian2 programs, one per core."""
 
 import functools
+import itertools
 import os
+import weakref
 
 import numpy as np
 
 from .equations import time_rules
 from .equations.units import as_positive
+from .forks import tell_of_forks
 from .program import PRECISIONS, PROJECTIONS, build_program
 from .resident import ResidentProgram, Segment, aligned
-from .simulator import Simulator, count_workers
+from .simulator import Simulator, closed_error, count_workers
 from .spikes import Spikes
 from .supervision import SupervisedProgram
 
@@ -56,7 +59,13 @@ class GridSimulator(Simulator):
         projection="dense",
         timeout=60.0,
     ):
-        super().__init__(model)
+        super().__init__(
+            model,
+            workers=workers,
+            precision=precision,
+            projection=projection,
+            timeout=timeout,
+        )
         if model.rule != time_rules.GRID:
             raise ValueError(f"'rule' must be 'grid' here, got {model.rule!r}.")
         if precision not in PRECISIONS:
@@ -70,33 +79,43 @@ class GridSimulator(Simulator):
                 f"'projection' must be one of {', '.join(PROJECTIONS)}, "
                 f"got {projection!r}."
             )
-        real = np.dtype(np.float32 if precision == "single" else np.float64)
-        folder = self.folder = self._build(precision, projection)
-        sizes = [aligned(real.itemsize * m * n) for m, n in model.weight_shapes]
-        starts = np.cumsum([0, *sizes])
-        self._segment = Segment(int(starts[-1]))
-        self._weights = [
-            self._segment.view(int(at), real, shape)
-            for at, shape in zip(starts, model.weight_shapes, strict=False)
-        ]
+        self.folder = self._build(precision, projection)
         self.seconds = 0.0
-        self._programs = []
+        self._workers, self._timeout = workers, timeout
+        self._real = np.dtype(np.float32 if precision == "single" else np.float64)
+        self._start_programs()
 
+    def _start_programs(self):
+        """Start the programs, and share memory with them.
+
+        Of the weights it has two halves. Arrays in the first are handed out, and never
+        written here; weights from elsewhere are copied to the second.
+        """
+        real, shapes = self._real, self.model.weight_shapes
+        sizes = [aligned(real.itemsize * m * n) for m, n in shapes]
+        *starts, self._half = itertools.accumulate(sizes, initial=0)
+        segment = self._segment = Segment(2 * self._half, n_kept=self._half)
+
+        def arrays(half):
+            where = zip(starts, shapes, strict=True)
+            return [segment.view(half + at, real, shape) for at, shape in where]
+
+        self._weights, self._copies = arrays(0), arrays(self._half)
+        self._programs = programs = []
+        self._end = weakref.finalize(self, _end, programs, segment)
+        tell_of_forks(self)
         start = functools.partial(
-            ResidentProgram, folder, model, self._segment, real, timeout
+            ResidentProgram, self.folder, self.model, segment, real, self._timeout
         )
         cores = sorted(os.sched_getaffinity(0))
-        if workers != len(cores):  # others may want some of them
-            cores = [None] * workers
+        if self._workers != len(cores):  # others may want some of them
+            cores = [None] * self._workers
         try:
             for worker, core in enumerate(cores, start=1):
-                self._programs.append(
-                    SupervisedProgram(
-                        f"worker {worker}", functools.partial(start, core=core)
-                    )
-                )
+                started = functools.partial(start, core=core)
+                programs.append(SupervisedProgram(f"worker {worker}", started))
         except BaseException:
-            self.close()
+            self._end()
             raise
 
     def _build(self, precision, projection):
@@ -110,15 +129,26 @@ class GridSimulator(Simulator):
     def weight_arrays(self):
         """Return arrays for the weights in the memory that the programs read.
 
-        Weights that are updated in place there need not be copied for each batch.
+        Weights that are updated in place there need not be copied for each batch. The
+        arrays hold longer than the simulator.
         """
+        if self.closed:
+            raise closed_error(type(self).__name__)
         return list(self._weights)
 
+    def _place(self, weights):
+        """Return where in the segment the weights are, copied there if need be."""
+        if all(map(_are_one, self._weights, weights)):
+            return 0
+        for copy, given in zip(self._copies, weights, strict=True):
+            copy[:] = given
+        return self._half
+
     def _run(self, weights, inputs):
-        for shared, given in zip(self._weights, weights, strict=True):
-            if given.__array_interface__["data"] != shared.__array_interface__["data"]:
-                shared[:] = given
         n_samples = inputs.n_samples
+        if not self._programs:  # in a forked child
+            self._start_programs()
+        weights_at = self._place(weights)
         n_programs = len(self._programs)
         bounds = [k * n_samples // n_programs for k in range(n_programs + 1)]
         busy = []
@@ -126,18 +156,33 @@ class GridSimulator(Simulator):
             self._programs, bounds[:-1], bounds[1:], strict=True
         ):
             if stop > start:
-                program.send(inputs.select(start, stop))
+                program.send(inputs.select(start, stop), weights_at)
                 busy.append(program)
         if not busy:  # an empty batch
-            self._programs[0].send(inputs)
+            self._programs[0].send(inputs, weights_at)
             busy.append(self._programs[0])
         shards = [program.receive() for program in busy]
         self.seconds = max(program.seconds for program in busy)
         return [Spikes.concatenate(parts) for parts in zip(*shards, strict=True)]
 
-    def close(self):
+    def _release(self):
+        self._end()
+        self._weights = self._copies = None
+
+    def after_fork(self):
+        super().after_fork()
+        self._end.detach()
         for program in self._programs:
-            program.close()
+            program.abandon()
         self._programs = []
-        self._weights = None
-        self._segment.close()
+
+
+def _are_one(array, other):
+    return array.__array_interface__ == other.__array_interface__
+
+
+def _end(programs, segment):
+    for program in programs:
+        program.close()
+    programs.clear()
+    segment.close()

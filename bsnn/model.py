@@ -231,6 +231,16 @@ class Model:
             zip((self.n_inputs, *self.layer_sizes), self.layer_sizes, strict=False)
         )
 
+    def in_short(self):
+        """Return sizes, neuron, times and rule in a line."""
+        sizes = "-".join(map(str, (self.n_inputs, *self.layer_sizes)))
+        kinds = dict.fromkeys(type(neuron).__name__ for neuron in self.neurons)
+        dt, duration = 1e3 * self.dt_seconds, 1e3 * self.duration_seconds
+        return (
+            f"{sizes} {'/'.join(kinds)}, dt={dt:g} ms, duration={duration:g} ms, "
+            f"rule={self.rule!r}"
+        )
+
     def to_dict(self):
         """Return what `from_dict` needs, in plain SI numbers, ready for JSON."""
         return {

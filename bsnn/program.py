@@ -204,7 +204,7 @@ def serve_call(parts, model, *, inputs, describe, weights_at):
     bsnn::serve<{real}>(
         {parts.network.name}, defaultclock, {", ".join(inputs)},
         {braced(layers)},
-        [&](bsnn::Segment& segment) {{ size_t at = 0; {" ".join(binds)} }});
+        [&](bsnn::Segment& segment, size_t at) {{ {" ".join(binds)} }});
     """
 
 

@@ -3,22 +3,23 @@
 import contextlib
 import fcntl
 import math
-import mmap
 import os
 import socket
 import struct
 import subprocess
 import tempfile
 import time
+import weakref
 
 import numpy as np
 
 from .errors import ProgramError
+from .forks import KeptMemory
 from .spikes import Spikes
 
-# As in native/resident.h.
-MAGIC = 0x3230306E6E736200
-REQUEST = struct.Struct("<QqqqdQ")
+# As in native/protocol.h.
+MAGIC = 0x3330306E6E736200
+REQUEST = struct.Struct("<QqqqdQQ")
 ANSWER = struct.Struct("<Qqqd")
 ALIGNMENT = 64
 STDERR_KEPT = 1 << 16  # bytes of a program's last words
@@ -30,9 +31,16 @@ def aligned(n_bytes):
 
 
 class Segment:
-    """Nameless shared memory: private to these processes, gone with the last one."""
+    """Nameless shared memory: private to these processes, gone with the last one.
 
-    def __init__(self, n_bytes):
+    Parameters
+    ----------
+    n_bytes : int
+    n_kept : int
+        Bytes at its beginning in which arrays are kept; a forked child has its own.
+    """
+
+    def __init__(self, n_bytes, n_kept=0):
         if hasattr(os, "memfd_create"):
             self.fd = os.memfd_create("bsnn", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             # A program that shortened it would make our next access a crash.
@@ -40,8 +48,9 @@ class Segment:
         else:
             with tempfile.TemporaryFile() as file:
                 self.fd = os.dup(file.fileno())
+        self._end = weakref.finalize(self, os.close, self.fd)
         os.fchmod(self.fd, 0o600)
-        self.n_bytes = 0
+        self.n_bytes, self._n_kept = 0, n_kept
         self.reserve(n_bytes)
 
     def reserve(self, n_bytes):
@@ -53,8 +62,10 @@ class Segment:
     def remap(self, n_bytes):
         """Follow a change of length made by the other side."""
         if n_bytes != self.n_bytes:
-            self.memory = np.frombuffer(mmap.mmap(self.fd, n_bytes), np.uint8)
-            self.n_bytes = n_bytes
+            memory = KeptMemory(self.fd, n_bytes)
+            if self._n_kept:
+                memory.keep(self._n_kept)
+            self.memory, self.n_bytes = np.frombuffer(memory, np.uint8), n_bytes
 
     def view(self, at, dtype, shape):
         """Return an array in the segment, beginning at byte `at`."""
@@ -65,8 +76,7 @@ class Segment:
         return array if len(shape) == 1 else array.reshape(shape)
 
     def close(self):
-        if self.fd is not None:
-            os.close(self.fd)
+        self._end()
         self.fd = self.memory = None
 
 
@@ -103,8 +113,10 @@ class ResidentProgram:
         try:
             self._start(folder, weights, theirs)
             self._schedule(core)
-        except OSError as error:
+        except BaseException as error:
             self.close()
+            if not isinstance(error, OSError):
+                raise
             raise ProgramError(
                 f"the simulation program {folder / 'main'} cannot be started "
                 f"({error}); if it is damaged, delete its folder: it is built again."
@@ -146,8 +158,11 @@ class ResidentProgram:
     def pid(self):
         return self._process.pid
 
-    def send(self, inputs):
-        """Start simulating a batch; collect it with `receive`."""
+    def send(self, inputs, weights_at=0):
+        """Start simulating a batch with the weights at a place in their segment.
+
+        Collect it with `receive`.
+        """
         n_steps, n_inputs = self._model.n_steps, inputs.n_spikes
         block = aligned(4 * n_inputs)
         self._exchange.reserve(2 * block)
@@ -163,6 +178,7 @@ class ResidentProgram:
             n_inputs,
             self._model.dt_seconds,
             self._exchange.n_bytes,
+            weights_at,
         )
         try:
             self._socket.settimeout(self._timeout)
@@ -240,6 +256,9 @@ class ResidentProgram:
 
     def close(self):
         """End the process; it stops by itself when its socket closes."""
+        with contextlib.suppress(OSError):  # the program has closed it
+            # A process that was forked since may hold the socket as well.
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         if self._process is not None:
             try:
@@ -247,6 +266,16 @@ class ResidentProgram:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self._let_go()
+
+    def abandon(self):
+        """In a forked child, let go of the parent's program, which goes on."""
+        self._socket.close()
+        if self._process is not None:
+            self._process.returncode = 0  # it is not for us to wait for
+        self._let_go()
+
+    def _let_go(self):
         self._stderr.close()
         self._exchange.close()
         self._process = None

@@ -1,5 +1,8 @@
 """The common face of the simulators."""
 
+import contextlib
+import functools
+import threading
 from abc import ABC, abstractmethod
 
 import numpy as np
@@ -22,12 +25,40 @@ def count_workers(workers):
 class Simulator(ABC):
     """Runs a model on batches of input spikes with given weights.
 
-    A simulator owns processes or threads: close it, or use it in a ``with`` block.
+    A simulator owns processes or threads, which end when nothing refers to it any more;
+    close it, or use it in a ``with`` block, and they end at once.
+
+    Threads may share a simulator: calls take turns. A forked child, and a copy of a
+    simulator, have processes or threads of their own.
+
+    Parameters
+    ----------
+    model : Model
+    **options
+        With which the same simulator is made again.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, **options):
         check_model(model)
-        self.model = model
+        self.model, self._options = model, options
+        self._lock, self._busy, self._closed = threading.RLock(), False, False
+
+    def __reduce__(self):
+        return functools.partial(type(self), self.model, **self._options), ()
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.model.in_short()})"
+
+    @property
+    def closed(self):
+        return self._closed
+
+    def turn(self):
+        """Return a context in which no call of another thread begins.
+
+        Weights that other threads simulate are changed within it.
+        """
+        return self._lock
 
     def run(self, weights, inputs):
         """Simulate one batch.
@@ -56,7 +87,34 @@ class Simulator(ABC):
             If weights or inputs do not fit the model or are not finite.
         ProgramError
             If a simulating program fails three times in a row.
+        RuntimeError
+            If the simulator has been closed, or is called in the middle of another call
+            of the same thread.
         """
+        with self._call():
+            return self._run(*self._checked(weights, inputs))
+
+    @contextlib.contextmanager
+    def _call(self):
+        """Wait for the turn of a call, and be busy meanwhile."""
+        with self._lock:
+            if self._closed:
+                raise closed_error(type(self).__name__)
+            if self._busy:
+                raise RuntimeError(
+                    "'run' was called in the middle of another call of this thread, as "
+                    "by a signal handler; call it when the other has returned."
+                )
+            self._busy = True
+            try:
+                yield
+            finally:
+                self._busy = False
+                if self._closed:
+                    self._release()
+
+    def _checked(self, weights, inputs):
+        """Return weights and inputs as the simulators read them."""
         inputs = spikes_for(self.model, inputs)
         shapes = self.model.weight_shapes
         if len(weights) != len(shapes):
@@ -69,21 +127,46 @@ class Simulator(ABC):
             zip(weights, shapes, strict=True), start=1
         ):
             check_weights(weight, shape, f"layer {layer}")
-        return self._run(weights, inputs)
+        return weights, inputs
 
     @abstractmethod
     def _run(self, weights, inputs):
         """Do the work of `run` on checked arguments."""
 
     @abstractmethod
+    def _release(self):
+        """Let go of processes, threads and shared memory; may be called twice."""
+
     def close(self):
-        """Release processes, threads and shared memory; may be called twice."""
+        """Release processes, threads and shared memory; may be called twice.
+
+        Calls of other threads come to their end before.
+        """
+        with self._lock:
+            self._closed = True
+            if not self._busy:  # or else, in a signal handler, at the call's end
+                self._release()
+
+    def after_fork(self):
+        """Begin anew in a forked child: whoever held the lock is not there.
+
+        Simulators tell of themselves with `tell_of_forks`.
+        """
+        self._lock, self._busy = threading.RLock(), False
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.close()
+
+
+def closed_error(name):
+    """Return what to raise where something closed is used."""
+    return RuntimeError(
+        f"this {name} has been closed; close it, or leave its 'with' block, after its "
+        "last use. A copy of it (copy.deepcopy) is open."
+    )
 
 
 def check_weights(weight, shape, where):

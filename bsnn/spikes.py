@@ -73,6 +73,12 @@ class Spikes:
         sound = sound_arrays(**arrays, n_neurons=n_neurons, dt=dt)
         self.__dict__.update(n_neurons=n_neurons, dt=dt, **sound)
 
+    def __repr__(self):
+        return (
+            f"Spikes(n_spikes={self.n_spikes}, n_samples={self.n_samples}, "
+            f"n_neurons={self.n_neurons}, dt={1e3 * self.dt:g} ms)"
+        )
+
     def __reduce__(self):  # arrays of a copy can be written, so it is checked again
         return _made_of, ({f.name: getattr(self, f.name) for f in fields(self)},)
 

@@ -25,7 +25,7 @@ class SupervisedProgram:
 
     def __init__(self, name, start):
         self._name, self._start = name, start
-        self._program, self._inputs, self._failures = start(), None, 0
+        self._program, self._batch, self._failures = start(), None, 0
 
     @property
     def pid(self):
@@ -35,14 +35,14 @@ class SupervisedProgram:
     def seconds(self):
         return self._program.seconds
 
-    def send(self, inputs):
+    def send(self, inputs, weights_at=0):
         """Start simulating a batch; collect it with `receive`."""
-        if self._inputs is not None:  # a batch that an interrupt left uncollected
+        if self._batch is not None:  # one that an interrupt left uncollected
             self._program.close()
             self._program = self._start()
-        self._inputs = inputs
+        self._batch = inputs, weights_at
         try:
-            self._program.send(inputs)
+            self._program.send(*self._batch)
         except ProgramError as error:
             self._replace(error)
 
@@ -60,7 +60,7 @@ class SupervisedProgram:
             except ProgramError as error:
                 self._replace(error)
             else:
-                self._inputs, self._failures = None, 0
+                self._batch, self._failures = None, 0
                 return records
 
     def _replace(self, error):
@@ -84,9 +84,13 @@ class SupervisedProgram:
         self._program.close()
         try:
             self._program = self._start()
-            self._program.send(self._inputs)
+            self._program.send(*self._batch)
         except ProgramError as another:
             self._replace(another)
 
     def close(self):
         self._program.close()
+
+    def abandon(self):
+        """In a forked child, let go of the parent's program."""
+        self._program.abandon()

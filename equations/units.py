@@ -106,10 +106,8 @@ def plain_seconds(values, name, *, bare):
 
 def any_seconds(time, name):
     """Return a time as `in_seconds` does, a bare number counting as seconds."""
-    if type(time) is not float:
-        bare = not isinstance(time, Quantity)
-        time = as_number(time, name) if bare else in_seconds(time, name)
-    return rounded_seconds(time)
+    bare = not isinstance(time, Quantity)
+    return rounded_seconds(as_number(time, name) if bare else in_seconds(time, name))
 
 
 def times_in_seconds(quantities, name):

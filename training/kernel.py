@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -184,15 +185,17 @@ class PreparedGradient:
             **{name: tensor.data_ptr() for name, tensor in tensors.items()},
         )
         self._n_threads, self._library = n_threads, _library()
-        self._begin()
+        self._lock = threading.RLock()  # two backward passes may come to one graph
+        self._begun = self._begin()
 
     def _begin(self):
         single = self._weight.dtype == torch.float32
-        self._begun = self._library.begin_gradient(
+        begun = self._library.begin_gradient(
             ctypes.byref(self._layer), single, self._n_threads
         )
-        if self._begun is None:
+        if begun is None:
             raise MemoryError("no memory left for the native gradient.")
+        return begun
 
     def __call__(self, grad_sent, out=None):
         """Return the `LayerGradient`.
@@ -211,21 +214,26 @@ class PreparedGradient:
         MemoryError
             If there is none left.
         """
+        with self._lock:
+            return self._finish(grad_sent, out)
+
+    def _finish(self, grad_sent, out):
         weight, layer = self._weight, self._layer
         check_results(self._post, grad_sent, weight, out)
         if out is None:
-            out = torch.empty(weight.shape, dtype=weight.dtype)
+            out = torch.empty_like(weight, memory_format=torch.contiguous_format)
         elif not out.is_contiguous():
             raise ValueError("'out' must be contiguous, got another memory layout.")
         grad_sent, grad_arrival = _packed(grad_sent, torch.float64), None
         layer.grad_sent, layer.grad_weight = grad_sent.data_ptr(), out.data_ptr()
         if self._need_pre:
-            grad_arrival = torch.empty(layer.n_arrivals, dtype=torch.float64)
+            grad_arrival = torch.empty_like(self._tensors["pre_time"])
             layer.grad_arrival = grad_arrival.data_ptr()
-        if self._begun is None:  # a second time
-            self._begin()
-        status = self._library.finish_gradient(self._begun)
-        self._free()
+        begun, self._begun = self._begun or self._begin(), None  # a second time
+        try:
+            status = self._library.finish_gradient(begun)
+        finally:
+            self._library.free_gradient(begun)
         if status == _BAD_INDEX:
             raise ValueError(
                 "'pre' and 'post' must have offsets that rise from 0 to their number "
@@ -236,13 +244,9 @@ class PreparedGradient:
             raise MemoryError("no memory left for the native gradient.")
         return LayerGradient(out, grad_arrival, layer.n_clamped)
 
-    def _free(self):
-        begun, self._begun = self._begun, None
-        if begun is not None:
-            self._library.free_gradient(begun)
-
     def __del__(self):
-        self._free()
+        if self._begun is not None:
+            self._library.free_gradient(self._begun)
 
 
 def layer_gradient(pre, post, grad_sent, weight, modes, *, out=None, **options):

@@ -132,6 +132,6 @@ class FirstSpikeLoss(nn.Module):
         shape = (record.n_samples, record.n_neurons)
         label = torch.from_numpy(checked_labels(labels, *shape))
         flat = as_tensor(record.sample_and_neuron)
-        first = torch.full((shape[0] * shape[1],), self.duration, dtype=torch.float64)
+        first = output.time.new_full((shape[0] * shape[1],), self.duration)
         first = first.scatter_reduce(0, flat, output.time, "amin").reshape(shape)
         return nn.functional.cross_entropy(-first / self.tau, label)

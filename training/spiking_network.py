@@ -1,5 +1,6 @@
 """A model with trainable weights, as a torch module."""
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,11 @@ from bsnn.errors import BackendUnavailable
 from bsnn.gate import spikes_for
 from bsnn.machine import n_cores
 from bsnn.presets import PRESETS
+from bsnn.simulator import closed_error
 from bsnn.spikes import Spikes
 
 from . import gradient, kernel
+from .connection import Connection, Count
 from .gradient import Arrivals, Crossings
 
 GRADIENTS = ("native", "torch", "cuda")
@@ -40,7 +43,20 @@ class LayerSpikes:
 
     def counts(self):
         """Return spikes per sample and neuron; shape (n_samples, n_neurons), int64."""
-        return torch.tensor(self.record.counts())
+        return torch.tensor(self.record.counts(), device="cpu")
+
+    def __repr__(self):
+        return f"LayerSpikes({self.record!r})"
+
+
+def _refused(name):
+    def refuse(self, *_, **__):
+        raise TypeError(
+            f"'{name}' needs a module that returns tensors; call it on one of "
+            "network.connections, or register a hook at the times of a layer."
+        )
+
+    return refuse
 
 
 class SpikingNetwork(nn.Module):
@@ -75,14 +91,20 @@ class SpikingNetwork(nn.Module):
 
     Attributes
     ----------
-    weights : ParameterList
-        One (n_pre, n_post) matrix for each layer, in Hz.
+    connections : ModuleList of Connection
+        Each has the `weight` of one layer: pruning, parametrizations and hooks of
+        weights are registered there.
     gradient : str
         Which implementation of the gradient runs.
     slope_min : tuple of float
         Of each layer, in Hz.
-    n_clamped : int
-        Slopes below `slope_min` that the backward passes have met so far.
+
+    Notes
+    -----
+    Threads may share a network: calls take turns, and each has the result of its own
+    inputs with the weights that it found. A forked child, and a copy (deepcopy, pickle,
+    torch.save), have weights and programs of their own. The programs end with the last
+    reference to the network; its weights stay.
     """
 
     def __init__(
@@ -129,7 +151,7 @@ class SpikingNetwork(nn.Module):
         ]
         if np.greater(*bounds).any():
             raise ValueError(f"'low' must not exceed 'high', got {low} and {high}.")
-        self.model, self.slope_min, self.n_clamped = model, tuple(slopes), 0
+        self.model, self.slope_min, self._clamped = model, tuple(slopes), Count()
         self.gradient = gradient
         self._n_threads = as_int(n_threads, "n_threads", least=1)
         if model.rule == time_rules.GRID:
@@ -142,7 +164,29 @@ class SpikingNetwork(nn.Module):
             arrays = [np.empty(s, PRECISION[precision]) for s in model.weight_shapes]
         for array, *between in zip(arrays, *bounds, strict=True):
             array[:] = rng.uniform(*between, array.shape)
-        self.weights = nn.ParameterList(map(torch.from_numpy, arrays))
+        self.precision = precision
+        self.connections = nn.ModuleList(
+            Connection(torch.from_numpy(array)) for array in arrays
+        )
+
+    # Torch would accept these hooks, and never call them.
+    register_backward_hook = _refused("register_backward_hook")
+    register_full_backward_hook = _refused("register_full_backward_hook")
+    register_full_backward_pre_hook = _refused("register_full_backward_pre_hook")
+
+    @property
+    def weights(self):
+        """What is simulated: a (n_pre, n_post) tensor for each layer, in Hz."""
+        return tuple(connection() for connection in self.connections)
+
+    @property
+    def n_clamped(self):
+        """Slopes below `slope_min` that the backward passes have met so far."""
+        return self._clamped.value
+
+    @n_clamped.setter
+    def n_clamped(self, value):
+        self._clamped = Count(value)
 
     def forward(self, inputs):
         """Simulate a batch.
@@ -156,13 +200,24 @@ class SpikingNetwork(nn.Module):
         -------
         layers : tuple of LayerSpikes
             Every layer after the input; the last is the output.
+
+        Raises
+        ------
+        RuntimeError
+            If the network has been closed, or its weights change meanwhile.
         """
+        if torch.compiler.is_compiling():  # which cannot look inside
+            return torch.compiler.disable(self._forward)(inputs)
+        return self._forward(inputs)
+
+    def _forward(self, inputs):
         inputs = spikes_for(self.model, inputs)
-        records = self.simulate(inputs)
-        gradients = []
-        if torch.is_grad_enabled():
-            gradients = self._prepare_gradients(inputs, records)
-        times = _SpikeTimes.apply(self, gradients, records, *self.weights)
+        with self._weights_read() as weights:
+            records = self._run(weights, inputs)
+            gradients = []
+            if torch.is_grad_enabled() and any(w.requires_grad for w in weights):
+                gradients = self._prepare_gradients(inputs, records, weights)
+            times = _SpikeTimes.apply(self._clamped, gradients, records, *weights)
         return tuple(
             LayerSpikes(record=record, time=time)
             for record, time in zip(records, times, strict=True)
@@ -175,9 +230,38 @@ class SpikingNetwork(nn.Module):
 
     def simulate(self, inputs):
         """Return each layer's `Spikes` for a batch, without gradients."""
-        return self._simulator.run([w.detach().numpy() for w in self.weights], inputs)
+        with self._weights_read() as weights:
+            return self._run(weights, inputs)
 
-    def _prepare_gradients(self, inputs, records):
+    def turn(self):
+        """Return a context in which no call of another thread begins.
+
+        Within it the weights are changed if other threads use the network.
+        """
+        return self._simulator.turn()
+
+    @contextlib.contextmanager
+    def _weights_read(self):
+        """Take a turn with the weights; raise RuntimeError if they change in it."""
+        with self.turn():
+            if self._simulator.closed:
+                raise closed_error("SpikingNetwork")
+            weights = [
+                connection.read(f"layer {layer}")
+                for layer, connection in enumerate(self.connections, start=1)
+            ]
+            versions = _versions(weights)
+            yield weights
+            if _versions(weights) != versions:
+                raise RuntimeError(
+                    "the weights were changed while they were simulated; a thread that "
+                    "changes them beside others does so within 'with network.turn():'."
+                )
+
+    def _run(self, weights, inputs):
+        return self._simulator.run([w.detach().numpy() for w in weights], inputs)
+
+    def _prepare_gradients(self, inputs, records, weights):
         """Return each layer's gradient as a function of dL/dT of its spikes.
 
         The first layers come first: the last, which is needed at once, has few spikes.
@@ -186,7 +270,7 @@ class SpikingNetwork(nn.Module):
             self._prepare_gradient(
                 arrivals(records[layer - 1] if layer else inputs),
                 records[layer],
-                self.weights[layer].detach(),
+                weights[layer].detach(),
                 self.model.neurons[layer],
                 slope_min=self.slope_min[layer],
                 need_pre=layer > 0,
@@ -206,6 +290,33 @@ class SpikingNetwork(nn.Module):
             device, pre, post, grad_sent, weight, neuron.modes, **options
         )
 
+    def extra_repr(self):
+        return (
+            f"{self.model.in_short()}, precision={self.precision!r}, "
+            f"gradient={self.gradient!r}"
+        )
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if self.model.rule != time_rules.GRID or self._simulator.closed:
+            return
+        # Weights of a copy go where its own programs read them.
+        for connection, array in zip(
+            self.connections, self._simulator.weight_arrays(), strict=True
+        ):
+            weight = connection._parameters.get("weight")
+            if weight is not None and not weight.is_shared():
+                array[:] = weight.detach().numpy()
+                weight.data = torch.from_numpy(array)
+
+    def _load_from_state_dict(self, state_dict, prefix, *arguments):
+        for layer in range(len(self.connections)):  # names of version 0.1
+            old = f"{prefix}weights.{layer}"
+            if old in state_dict:
+                new = f"{prefix}connections.{layer}.weight"
+                state_dict[new] = state_dict.pop(old)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
     def close(self):
         """End the simulator's processes."""
         self._simulator.close()
@@ -217,12 +328,17 @@ class SpikingNetwork(nn.Module):
         self.close()
 
 
+def _versions(weights):
+    # Tensors made in inference mode have none.
+    return [None if w.is_inference() else w._version for w in weights]
+
+
 class _SpikeTimes(torch.autograd.Function):
     """Times of recorded spikes as a function of the weights that caused them."""
 
     @staticmethod
-    def forward(ctx, network, gradients, records, *weights):
-        ctx.network, ctx.gradients, ctx.records = network, gradients, records
+    def forward(ctx, clamped, gradients, records, *weights):
+        ctx.clamped, ctx.gradients, ctx.records = clamped, gradients, records
         times = tuple(kernel.as_tensor(record.arrival) for record in records)
         # The times, too: they share the memory of the records.
         ctx.save_for_backward(*weights, *times)
@@ -245,13 +361,13 @@ class _SpikeTimes(torch.autograd.Function):
                 _sum_of(grad_time, grad_sent, record)
             )
             grad_weights.append(grad_weight)
-            ctx.network.n_clamped += n_clamped
+            ctx.clamped.add(n_clamped)
         return None, None, None, *reversed(grad_weights)
 
 
 def _sum_of(one, other, record):
     if one is None and other is None:
-        return torch.zeros(record.n_spikes, dtype=torch.float64)
+        return torch.zeros(record.n_spikes, dtype=torch.float64, device="cpu")
     if one is None or other is None:
         return one if other is None else other
     return one + other

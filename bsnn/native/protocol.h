@@ -25,13 +25,14 @@
 
 namespace bsnn {
 
-const uint64_t MAGIC = 0x3230306e6e736200;  // "\0bsnn002", version of this protocol
+const uint64_t MAGIC = 0x3330306e6e736200;  // "\0bsnn003", version of this protocol
 
 struct Request {
   uint64_t magic;
   int64_t n_samples, n_steps, n_inputs;
   double dt;
   int64_t exchange_bytes;  // size of the exchange as the caller knows it
+  int64_t weights_at;      // where in their segment the weights begin
 };
 
 struct Answer {

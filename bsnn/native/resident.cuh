@@ -186,7 +186,7 @@ void serve(Network& network, Clock& clock, Inputs inputs, std::vector<Layer<Real
   Request request;
   while (receive(socket, request)) {
     exchange.map(request.exchange_bytes);
-    bind(weights);
+    bind(weights, request.weights_at);
     const int64_t n_steps = request.n_steps, n_samples = request.n_samples;
     // One even for no sample: there are no kernels of no blocks.
     const int64_t n_busy = std::clamp(n_samples, int64_t(1), inputs.n_replicas);

@@ -75,7 +75,7 @@ void serve(Network& network, Clock& clock, std::vector<int32_t>& input_step,
   Request request;
   while (receive(socket, request)) {
     exchange.map(request.exchange_bytes);
-    bind(weights);
+    bind(weights, request.weights_at);
     const int64_t n_inputs = request.n_inputs, n_steps = request.n_steps;
     size_t at = 0;
     const int32_t* steps = exchange.block<int32_t>(at, n_inputs);

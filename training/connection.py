@@ -1,0 +1,81 @@
+"""What joins two populations, as a torch module."""
+
+import threading
+
+import torch
+from torch import nn
+
+
+class Connection(nn.Module):
+    """Weights from each neuron of one population to each of another.
+
+    A module of its own, so that torch's hooks, pruning and parametrizations take hold
+    of the weights. Called, it returns those that are simulated.
+
+    Parameters
+    ----------
+    weight : Tensor, shape (n_pre, n_post)
+        In Hz.
+
+    Attributes
+    ----------
+    weight : Parameter
+    """
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.shape, self.dtype = tuple(weight.shape), weight.dtype
+
+    def forward(self):
+        return self.weight
+
+    def read(self, name):
+        """Return the weights, if the simulation can take them as they are.
+
+        Raises
+        ------
+        TypeError
+            If they are not on the CPU, or in another precision than the simulation.
+        """
+        weight = self()
+        if weight.dtype != self.dtype or not weight.is_cpu:
+            raise self._refusal(f"'weight' of {name}", weight)
+        return weight
+
+    def _apply(self, fn, recurse=True):
+        moved = fn(torch.empty(1, dtype=self.dtype, device="cpu"))
+        if moved.dtype != self.dtype or not moved.is_cpu:
+            raise self._refusal("'weight' of a connection", moved)
+        return super()._apply(fn, recurse)
+
+    def _refusal(self, what, found):
+        return TypeError(
+            f"{what} must stay {self.dtype} on the CPU, as it is simulated, got "
+            f"{found.dtype} on {found.device}; SpikingNetwork takes "
+            "precision='single' or 'double', and gradient='cuda' for a GPU."
+        )
+
+    def __getstate__(self):
+        # Pruning leaves here what it computed at the last forward pass, and will again.
+        return {
+            name: value.detach() if isinstance(value, torch.Tensor) else value
+            for name, value in vars(self).items()
+        }
+
+    def extra_repr(self):
+        return " -> ".join(map(str, self.shape))
+
+
+class Count:
+    """A number to which several threads may add."""
+
+    def __init__(self, value=0):
+        self.value, self._lock = value, threading.Lock()
+
+    def add(self, amount):
+        with self._lock:
+            self.value += amount
+
+    def __reduce__(self):
+        return Count, (self.value,)
