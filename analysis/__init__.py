@@ -6,7 +6,7 @@ _HOME = {
     "Measurement": ".measurement",
     "accuracy": ".metrics",
     "as_spikes": ".recorded",
-    "console_table": ".report",
+    "console_table": ".text_tables",
     "dead_labels": ".metrics",
     "first_output_latency": ".latency",
     "first_spike_latency": ".latency",

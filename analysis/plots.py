@@ -5,6 +5,7 @@ column's name; columns ending in ``_sd`` are standard deviations over seeds and 
 error bars or bands.
 """
 
+import contextlib
 import io
 from pathlib import Path
 
@@ -55,9 +56,16 @@ _PRINT = {
 }
 
 
+@contextlib.contextmanager
 def print_style():
-    """Return a context in which figures suit print; settings are restored after it."""
-    return matplotlib.rc_context(_PRINT)
+    """Be in a context in which figures suit print; settings are restored after it.
+
+    Whatever a matplotlibrc or a style says, figures look the same.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_PRINT)
+        yield
 
 
 def new_figure(n_axes=1, *, width="page", height=3.0, **subplots):

@@ -29,7 +29,7 @@ def make_parser():
     train.add_argument("--dt-ms", type=float, help="time step in ms; 0 = continuous")
     train.add_argument("--rule", help="grid, quantised-event, continuous")
     train.add_argument("--seed", type=int, help="of weights and data order")
-    train.add_argument("--out", type=Path, help="run folder (default: runs/<name>)")
+    train.add_argument("--out", type=_path, help="run folder (default: runs/<name>)")
     train.add_argument(
         "--resume",
         action="store_true",
@@ -62,7 +62,7 @@ def make_parser():
         help="prices of a hidden spike (default: 0)",
     )
     sweep.add_argument(
-        "--out", type=Path, help="sweep folder (default: runs/<dataset>)"
+        "--out", type=_path, help="sweep folder (default: runs/<dataset>)"
     )
     sweep.add_argument("--parallel", type=int, help="cells at a time (default: cores)")
     sweep.add_argument(
@@ -78,13 +78,13 @@ def make_parser():
         "test a trained network, also at other time steps",
         "bsnn evaluate runs/mnist_1ms --dt-ms 0.5 1 2 4 8",
     )
-    evaluate.add_argument("run", type=Path, help="run folder")
+    evaluate.add_argument("run", type=_path, help="run folder")
     evaluate.add_argument(
         "--dt-ms", type=float, nargs="+", help="in ms (default: its own)"
     )
     evaluate.add_argument("--rule", help="(default: its own)")
     evaluate.add_argument("--workers", type=int, help="processes (default: one a core)")
-    evaluate.add_argument("--data-dir", type=Path, help="(default: BSNN_DATA)")
+    evaluate.add_argument("--data-dir", type=_path, help="(default: BSNN_DATA)")
 
     plot = _command(
         commands,
@@ -93,7 +93,7 @@ def make_parser():
         "bsnn plot runs/mnist --out figures",
     )
     _add_sweep(plot)
-    plot.add_argument("--out", type=Path, help="(default: <sweep>/figures)")
+    plot.add_argument("--out", type=_path, help="(default: <sweep>/figures)")
 
     report = _command(
         commands,
@@ -103,7 +103,7 @@ def make_parser():
     )
     _add_sweep(report)
     report.add_argument(
-        "--out", type=Path, help=".html or .md (default: <sweep>/report.html)"
+        "--out", type=_path, help=".html or .md (default: <sweep>/report.html)"
     )
 
     bench = _command(
@@ -153,9 +153,9 @@ def make_parser():
         action="store_true",
         help="vary hidden size, batch, time step and layers instead; draw figures",
     )
-    bench.add_argument("--data-dir", type=Path, help="(default: BSNN_DATA)")
+    bench.add_argument("--data-dir", type=_path, help="(default: BSNN_DATA)")
     bench.add_argument(
-        "--out", type=Path, help="JSON file; with --scale a folder (default: scaling)"
+        "--out", type=_path, help="JSON file; with --scale a folder (default: scaling)"
     )
 
     doctor = _command(
@@ -164,8 +164,12 @@ def make_parser():
         "say what works here and how to mend what does not",
         "bsnn doctor",
     )
-    doctor.add_argument("--data-dir", type=Path, help="(default: BSNN_DATA)")
+    doctor.add_argument("--data-dir", type=_path, help="(default: BSNN_DATA)")
     return parser
+
+
+def _path(text):
+    return Path(text).expanduser()  # as a shell does not in --out=~/runs
 
 
 def _command(commands, name, summary, example):
@@ -241,7 +245,7 @@ SETTINGS = {
 
 
 def _add_sweep(parser):
-    parser.add_argument("sweep", type=Path, help="sweep folder or run folder")
+    parser.add_argument("sweep", type=_path, help="sweep folder or run folder")
     parser.add_argument("--dataset", help="which, if the folder has several")
 
 
@@ -251,6 +255,6 @@ def _add_settings(parser, without=None):
             parser.add_argument(option, **keywords)
     parser.add_argument(
         "--data-dir",
-        type=Path,
+        type=_path,
         help="folder of the data sets (default: BSNN_DATA, else the user cache)",
     )

@@ -1,24 +1,64 @@
-"""The files that Brian2 keeps in the temporary folder."""
+"""Brian2 without files: those it reads when it is imported, and those it begins."""
 
-import logging
+import contextlib
+import os
+import sys
+import tempfile
+import warnings
 from pathlib import Path
 
+# No debug log and no copy of the script, which stay behind when a process is killed.
+PREFERENCES = "logging.file_log = False\nlogging.save_script = False\n"
 
-def remove_brian2_files():
-    """Import Brian2, and remove the debug log and the script copy that it then begins.
 
-    For processes that are all bsnn's: Brian2 removes its files when a process ends, but
-    not if it is killed.
+def import_brian2():
+    """Import Brian2 as it comes.
+
+    For processes that are all bsnn's. Preferences in a file of the working folder or of
+    the user would change what Brian2 generates, and matplotlib, which it imports for
+    users' scripts, depends on files and variables of its own.
     """
-    from brian2.utils.logger import BrianLogger
+    if "brian2" not in sys.modules:
+        with (
+            _own_preferences(),
+            _hidden("matplotlib", "pylab"),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")  # of names that its own imports deprecate
+            import brian2  # noqa: F401
 
-    handler = getattr(BrianLogger, "file_handler", None)
-    if handler is not None:
-        logging.getLogger("brian2").removeHandler(handler)
-        handler.close()
-        BrianLogger.file_handler = None
-    for name in ("tmp_log", "tmp_script"):
-        path = getattr(BrianLogger, name, None)
-        if path is not None:
-            Path(path).unlink(missing_ok=True)
-            setattr(BrianLogger, name, None)
+
+@contextlib.contextmanager
+def _own_preferences():
+    """Be in an empty folder, with a home folder that holds `PREFERENCES`."""
+    home = os.environ.get("HOME")
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        user, empty = Path(folder, ".brian"), Path(folder, "empty")
+        user.mkdir()
+        empty.mkdir()
+        (user / "user_preferences").write_text(PREFERENCES, "utf-8")
+        # Brian2 cannot read a folder either that cannot be opened.
+        with contextlib.suppress(OSError):
+            here = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
+            stack.callback(os.close, here)
+            os.chdir(empty)
+            stack.callback(os.fchdir, here)
+        os.environ["HOME"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["HOME"]
+            if home is not None:
+                os.environ["HOME"] = home
+
+
+@contextlib.contextmanager
+def _hidden(*modules):
+    """Let imports of modules fail that are not there yet."""
+    names = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(names))
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import functools
 import hashlib
+import logging
 import os
 import platform
 import shlex
@@ -13,9 +14,11 @@ import tempfile
 from pathlib import Path
 
 import filelock
-import platformdirs
 
+from .children import python_command, python_environment, tool_environment
 from .errors import BackendUnavailable, BuildError
+from .folders import named_folder, user_cache
+from .seals import is_sound, seal
 
 SPACE_NEEDED = 200e6  # bytes of the cache; some ten compiled programs
 
@@ -34,24 +37,42 @@ SANITIZE_FLAGS = (
 # Leads a group of processes, and kills it when its input ends, as it does when the
 # process that started it does, however that ends.
 _WATCH = ("sh", "-c", "read -r _; kill -9 0")
+# What compilers and linkers read besides their arguments.
+_COMPILER = (
+    "COMPILER_PATH",
+    "CPATH",
+    "CPLUS_INCLUDE_PATH",
+    "C_INCLUDE_PATH",
+    "GCC_EXEC_PREFIX",
+    "LD_RUN_PATH",
+    "LIBRARY_PATH",
+)
+
+log = logging.getLogger(__name__)
 
 
 def cache_dir():
     """Return the folder of compiled programs: BSNN_CACHE, else the user's cache."""
-    chosen = os.environ.get("BSNN_CACHE")
-    # Absolute, because programs are built and run in folders of their own.
-    return Path(chosen).absolute() if chosen else platformdirs.user_cache_path("bsnn")
+    return named_folder("BSNN_CACHE") or user_cache("BSNN_CACHE")
 
 
 def compiler():
-    """Return the C++ compiler command as a list, CXX or g++.
+    """Return the C++ compiler command as a list, CXX or g++, its path absolute.
+
+    CXX is a path, or a command as a shell reads it.
 
     Raises
     ------
     BackendUnavailable
         If it, or make, is not on the PATH.
     """
-    command = shlex.split(os.environ.get("CXX") or "g++")
+    given = os.environ.get("CXX", "").strip() or "g++"
+    try:
+        command = [given] if shutil.which(given) else shlex.split(given)
+    except ValueError as error:  # quotes without an end
+        raise BackendUnavailable(
+            f"'CXX' must be a compiler's path or command, got {given!r} ({error})."
+        ) from error
     for tool in (command[0], "make"):
         if shutil.which(tool) is None:
             raise BackendUnavailable(
@@ -59,7 +80,7 @@ def compiler():
                 "install a C++ compiler and make (Debian: apt install g++ make), "
                 "or name another compiler in CXX."
             )
-    return command
+    return [os.path.abspath(shutil.which(command[0])), *command[1:]]
 
 
 def sanitize_flags():
@@ -69,14 +90,16 @@ def sanitize_flags():
 
 
 def fingerprint(*parts):
-    """Return a hex key of `parts`, the compiler with its flags, and the processor.
+    """Return a hex key of `parts`, the compiler, what it is told, and the processor.
 
     Programs are compiled for the processor at hand (-march=native), so a cache on a
     shared disk must keep those of different machines apart.
     """
     digest = hashlib.sha256()
-    command = (*compiler(), *sanitize_flags())
-    for part in (*parts, *command, _compiler_version(command), _processor()):
+    variables = {name: os.environ.get(name) for name in _COMPILER}
+    command = [*compiler(), *sanitize_flags()]
+    version = _compiler_version(tuple(command))
+    for part in (*parts, command, version, variables, _processor()):
         data = part if isinstance(part, bytes) else str(part).encode()
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()[:32]
@@ -84,24 +107,32 @@ def fingerprint(*parts):
 
 @functools.cache
 def _compiler_version(command):
-    run = subprocess.run([*command, "--version"], capture_output=True, text=True)
-    return run.stdout
+    command = [*command, "--version"]
+    return subprocess.run(command, capture_output=True, env=tool_environment()).stdout
 
 
 @functools.cache
 def _processor():
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
         return platform.processor() + platform.machine()
     return next((line for line in lines if line.startswith("flags")), lines[0])
 
 
-def build_once(kind, key, make):
+def build_once(kind, key, make, *, product=None):
     """Return the cached folder of `key`, calling ``make(folder)`` if there is none.
 
     Processes that need the same folder wait for the first one; what appears under the
-    final name is always complete. What killed builds left in the cache goes first.
+    final name is always complete. What killed builds left in the cache goes first, and
+    a folder whose product is damaged is made again.
+
+    Parameters
+    ----------
+    kind, key : str
+    make : callable
+    product : str, optional
+        The executable file that `make` leaves in the folder.
 
     Raises
     ------
@@ -112,19 +143,23 @@ def build_once(kind, key, make):
     parent = cache_dir() / kind
     final = parent / key
     _remove_leftovers(parent)
-    if final.is_dir():
+    if is_sound(final, product):
         return final
     try:
         # One by one: the mode is for the last folder only.
         for folder in (cache_dir(), parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with filelock.FileLock(parent / f"{key}.lock", mode=0o600):
-            if final.is_dir():
+            if is_sound(final, product):
                 return final
             with tempfile.TemporaryDirectory(prefix=f"{key}.", dir=parent) as scratch:
                 made = Path(scratch) / "made"
                 made.mkdir(mode=0o700)
+                if os.path.lexists(final):
+                    log.warning("%s is damaged and is built again", final)
+                    final.rename(Path(scratch) / "damaged")
                 make(made)
+                seal(made, product)
                 made.rename(final)
     except OSError as error:
         raise BuildError(
@@ -143,6 +178,17 @@ def build_once(kind, key, make):
     return final
 
 
+def damaged_builds():
+    """Return the folders of the cache whose products are damaged."""
+    found = []
+    for kind, product in (("programs", "main"), ("kernels", "*.so")):
+        for folder in (cache_dir() / kind).glob("*/"):
+            name = next((path.name for path in folder.glob(product)), product)
+            if "." not in folder.name and not is_sound(folder, name):
+                found.append(folder)
+    return found
+
+
 def _remove_leftovers(parent):
     """Remove the folders of builds whose process is gone, for nobody has their lock."""
     for folder in parent.glob("*.*/"):
@@ -152,10 +198,19 @@ def _remove_leftovers(parent):
                 shutil.rmtree(folder)
 
 
-def run_tool(command, failure, folder):
+def run_python(module, *arguments, failure, folder):
+    """Run a module of bsnn in a process of its own, as `run_tool`."""
+    # Brian2 writes what the user's text holds.
+    environment = {**python_environment(), "PYTHONUTF8": "1"}
+    command = python_command("-m", module, *arguments)
+    run_tool(command, failure, folder, environment)
+
+
+def run_tool(command, failure, folder, environment=None):
     """Run a compiler or the like in `folder`, where its temporary files stay, too.
 
-    It and all that it starts end at the latest when this process does.
+    It and all that it starts end at the latest when this process does. The environment
+    is `tool_environment` unless given.
 
     Raises
     ------
@@ -167,11 +222,11 @@ def run_tool(command, failure, folder):
         subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, "TMPDIR": str(folder)},
+            env={**(environment or tool_environment()), "TMPDIR": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             process_group=watch.pid,
         ) as process,
@@ -222,5 +277,5 @@ def load_kernel(source):
             "the sanitizers in LD_PRELOAD, as `python -m tests.sanitize` does."
         )
     key = fingerprint(source.name, *(f.read_bytes() for f in files), *KERNEL_FLAGS)
-    folder = build_once("kernels", key, make)
+    folder = build_once("kernels", key, make, product=name)
     return ctypes.CDLL(str(folder / name))

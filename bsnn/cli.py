@@ -27,9 +27,9 @@ def main(argv=None):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         if arguments.command != "doctor":  # which copes without Brian2
-            from .brian2_files import remove_brian2_files
+            from .brian2_files import import_brian2
 
-            remove_brian2_files()
+            import_brian2()
         return _function_of(arguments.command)(arguments)
     except KeyboardInterrupt:
         print("bsnn: interrupted", file=sys.stderr)
@@ -44,6 +44,9 @@ def main(argv=None):
 def run():
     """Entry point of the console script."""
     _open_standard_streams()
+    for stream in (sys.stdout, sys.stderr):  # no word is worth a lost result
+        stream.reconfigure(errors="backslashreplace")
+    os.environ["MPLBACKEND"] = "agg"  # that of a notebook stops where there is none
     sys.exit(main())
 
 

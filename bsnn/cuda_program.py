@@ -7,7 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from .builds import build_once, fingerprint, run_tool
+from .brian2_files import import_brian2
+from .builds import build_once, fingerprint, run_python, run_tool
 from .cuda_tools import find_nvcc, find_packaged_curand
 from .errors import BackendUnavailable
 from .machine import n_cores
@@ -105,15 +106,17 @@ def build_cuda_program(model, *, precision, n_replicas, arch):
         for leftover in folder.rglob("*.o"):
             leftover.unlink()
 
-    return build_once("programs", key, make)
+    return build_once("programs", key, make, product="main")
 
 
 def generate_cuda_project(specification, folder):
     """Write the sources of a specification, in a process of their own."""
-    run_tool(
-        [sys.executable, "-m", "bsnn.cuda_program", specification, str(folder)],
-        "generating the CUDA program failed.",
-        folder,
+    run_python(
+        "bsnn.cuda_program",
+        specification,
+        str(folder),
+        failure="generating the CUDA program failed.",
+        folder=folder,
     )
 
 
@@ -150,6 +153,7 @@ def _set_preferences(prefs, precision, arch):
 
 def _generate(specification, folder):
     """Write the CUDA project of a specification; runs in a process of its own."""
+    import_brian2()
     import brian2cuda  # noqa: F401  registers the device
     from brian2 import device, prefs, second, set_device
 
@@ -172,7 +176,8 @@ def _generate(specification, folder):
     device.build(directory=folder, compile=False, run=False)
     _link_curand(Path(folder, "lib"))
     main = Path(folder, "main.cu")
-    main.write_text('#include "resident.cuh"\n' + main.read_text())
+    text = '#include "resident.cuh"\n' + main.read_text("utf-8")
+    main.write_text(text, "utf-8")
 
 
 def _link_curand(folder):

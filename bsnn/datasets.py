@@ -2,15 +2,14 @@
 
 import importlib.resources
 import math
-import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from . import yin_yang
+from .folders import named_folder, user_cache
 from .image_files import IMAGE_SETS, own_files, read_splits
 from .labels import checked_labels
 
@@ -146,10 +145,8 @@ def load_dataset(name, *, data_dir=None) -> Dataset:
 
 def data_folder(data_dir=None):
     """Return the folder of image files, and whether it is the cache, not a choice."""
-    chosen = data_dir or os.environ.get("BSNN_DATA")
-    if chosen:
-        return Path(chosen).expanduser(), False
-    return platformdirs.user_cache_path("bsnn") / "data", True
+    chosen = Path(data_dir).expanduser() if data_dir else named_folder("BSNN_DATA")
+    return (chosen, False) if chosen else (user_cache("BSNN_DATA") / "data", True)
 
 
 def available_emnist(folder):

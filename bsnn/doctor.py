@@ -14,11 +14,12 @@ from pathlib import Path
 from packaging.version import Version
 
 from . import builds
+from .children import python_command, python_environment
 from .cuda_tools import find_nvcc, find_packaged_curand
 from .datasets import available_emnist, data_folder, load_dataset
 from .errors import BackendUnavailable, DataError
 from .image_files import IMAGE_SETS, locate
-from .machine import GPU_NEEDED, TIMEOUT, ask, find_gpus
+from .machine import GPU_NEEDED, TIMEOUT, ask, find_gpus, n_cores
 
 PACKAGES = ("brian2", "numpy", "torch")
 OLDEST_CUDA = 12
@@ -64,6 +65,7 @@ def examine(data_dir=None, *, timeout=TIMEOUT) -> list[Check]:
     image_sets = ("mnist", "emnist", "fashion-mnist")
     looks = [
         _python,
+        _cores,
         *(lambda name=name: _package(name, timeout) for name in PACKAGES),
         lambda: _compiler(timeout),
         _cache,
@@ -108,6 +110,14 @@ def _python():
     )
 
 
+def _cores():
+    try:
+        ok, found = True, str(n_cores())
+    except ValueError as error:
+        ok, found = False, str(error)
+    return Check(name="cores", ok=ok, found=found, remedy="unset BSNN_THREADS")
+
+
 def _package(name, timeout):
     """Import a package in a process of its own: a broken one may crash or hang."""
 
@@ -124,7 +134,7 @@ def _package(name, timeout):
             return check(
                 False, found, "pip install 'numpy<2.4'; Brian2 < 2.10 needs it"
             )
-    status, output = ask([sys.executable, "-P", "-c", f"import {name}"], timeout)
+    status, output = _ask_python(f"import {name}", timeout)
     if status != 0:
         reason = output[-1] if output else f"exit status {status}"
         remedy = f"pip install --force-reinstall {name}"
@@ -154,7 +164,7 @@ def _compiler(timeout):
     found = ", ".join(lines[0] for lines in versions if lines)
     try:
         status, output = _run_trial([*command, *TRIAL_FLAGS], timeout)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return check(False, f"{found}, untried: {error}", "first mend the build cache")
     if status != 0:
         reason = output[-1] if output else f"exit status {status}"
@@ -173,21 +183,27 @@ def _run_trial(command, timeout):
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         source, program = Path(scratch) / "trial.cpp", Path(scratch) / "trial"
-        source.write_text(TRIAL_PROGRAM)
-        status, output = ask([*command, str(source), "-o", str(program)], timeout)
+        source.write_text(TRIAL_PROGRAM, "utf-8")
+        compile_it = [*command, str(source), "-o", str(program)]
+        status, output = ask(compile_it, timeout, builds.tool_environment())
         return ask([str(program)], timeout) if status == 0 else (status, output)
 
 
 def _cache():
-    folder = builds.cache_dir()
     try:
+        folder = builds.cache_dir()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             free = shutil.disk_usage(folder).free
+        damaged = len(builds.damaged_builds())
+    except ValueError as error:
+        ok, found = False, str(error)
     except OSError as error:
         ok, found = False, f"{folder} cannot be written: {error.strerror}"
     else:
         ok, found = free >= builds.SPACE_NEEDED, f"{folder}, {free / 1e9:.1f} GB free"
+        if damaged:
+            found += f"; {damaged} damaged builds, made again when they are needed"
     return Check(
         name="build cache",
         ok=ok,
@@ -265,7 +281,7 @@ def _curand(timeout):
     found = find_packaged_curand()
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "trial.cu"
-        source.write_text("#include <curand.h>\n")
+        source.write_text("#include <curand.h>\n", "utf-8")
         if nvcc and ask([nvcc, "-E", str(source)], timeout)[0] == 0:
             found = "in the CUDA toolkit"
     return Check(
@@ -279,7 +295,7 @@ def _curand(timeout):
 
 def _torch_cuda(timeout):
     code = "import torch; print(torch.version.cuda, torch.cuda.is_available())"
-    status, output = ask([sys.executable, "-P", "-c", code], timeout)
+    status, output = _ask_python(code, timeout)
     version, usable = output[-1].split() if status == 0 and output else ("None", "")
     built = f"built for CUDA {version}" if version != "None" else "built for the CPU"
     return Check(
@@ -290,3 +306,7 @@ def _torch_cuda(timeout):
         "driver as new; until then gradients are computed on the CPU",
         required=False,
     )
+
+
+def _ask_python(code, timeout):
+    return ask(python_command("-c", code), timeout, python_environment())

@@ -3,16 +3,28 @@
 import os
 import signal
 import subprocess
-import sys
 import tempfile
+
+from .children import python_command, python_environment
 
 TIMEOUT = 60.0  # seconds that a program may take to answer
 GPU_NEEDED = "--device cuda needs an NVIDIA GPU that nvidia-smi shows"
 
 
 def n_cores():
-    """Return the number of cores this process may use: BSNN_THREADS, else all."""
-    given = os.environ.get("BSNN_THREADS")
+    """Return the number of cores this process may use: BSNN_THREADS, else all.
+
+    Raises
+    ------
+    ValueError
+        If BSNN_THREADS is no number of cores.
+    """
+    given = os.environ.get("BSNN_THREADS", "").strip()
+    if given and not (given.isdecimal() and int(given) > 0):
+        raise ValueError(
+            f"'BSNN_THREADS' must be a whole number of at least 1, got {given!r}; "
+            "change that environment variable, or unset it to use all cores."
+        )
     return int(given) if given else len(os.sched_getaffinity(0))
 
 
@@ -30,18 +42,20 @@ def n_multiprocessors():
         "import ctypes as c; d = c.CDLL('libcuda.so.1'); d.cuInit(0); n = c.c_int(); "
         "f = d.cuDeviceGetAttribute(c.byref(n), 16, 0); print(n.value)"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    command, environment = python_command("-c", code), python_environment()
+    run = subprocess.run(command, capture_output=True, env=environment)
     answered = run.returncode == 0 and run.stdout.strip().isdigit()
     return int(run.stdout) if answered else 0
 
 
-def ask(command, timeout):
+def ask(command, timeout, environment=None):
     """Return a program's exit status, None if it has none in time, and its lines."""
     # Into a file: a pipe stays open as long as any child of the program lives.
-    with tempfile.TemporaryFile("w+", errors="replace") as output:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         try:
             process = subprocess.Popen(
                 command,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -5,12 +5,24 @@ a user's own Brian2 code in the same interpreter is never touched.
 """
 
 import json
+import os
+import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
-from .builds import build_once, compiler, fingerprint, run_tool, sanitize_flags
+from .brian2_files import import_brian2
+from .builds import (
+    build_once,
+    compiler,
+    fingerprint,
+    run_python,
+    run_tool,
+    sanitize_flags,
+)
 from .equations.cuba_lif import texts_of
+from .errors import BuildError
 from .model import Model
 
 NATIVE = Path(__file__).parent / "native"
@@ -20,6 +32,7 @@ COMPILE_FLAGS = (
     "-w -O3 -ffast-math -fno-finite-math-only -march=native -std=c++17"
 ).split()
 PRELUDE = "prelude.h"
+_UNASKED = 3  # exit code of a program that nobody asks anything, as in protocol.h
 # Files whose text, with the model and Brian2's version, determines the program.
 _SOURCES = (
     "codeobject.py",
@@ -71,10 +84,12 @@ def build_program(model, *, precision="double", projection="dense"):
     )
 
     def make(folder):
-        run_tool(
-            [sys.executable, "-m", "bsnn.program", specification, str(folder)],
-            "generating the simulation program failed.",
-            folder,
+        run_python(
+            "bsnn.program",
+            specification,
+            str(folder),
+            failure="generating the simulation program failed.",
+            folder=folder,
         )
         failure = "compiling the simulation program failed."
         command = [*compiler(), *COMPILE_FLAGS, *sanitize_flags(), "-I."]
@@ -82,12 +97,38 @@ def build_program(model, *, precision="double", projection="dense"):
         run_tool(command, failure, folder)
         # Nothing will be edited here, so no dependencies need to be found out.
         (folder / "make.deps").touch()
-        command = " ".join([*compiler(), *sanitize_flags(), "-include", PRELUDE])
+        command = [*compiler(), *sanitize_flags(), "-include", PRELUDE]
+        command = shlex.join(command).replace("$", "$$")
         run_tool(["make", "-j2", f"CXX={command}"], failure, folder)
+        check_start(folder / "main")
         for leftover in (*folder.rglob("*.o"), *folder.glob("*.gch")):
             leftover.unlink()
 
-    return build_once("programs", key, make)
+    return build_once("programs", key, make, product="main")
+
+
+def check_start(program):
+    """Raise BuildError unless a resident program starts; it ends at once, unasked."""
+    environment = {k: v for k, v in os.environ.items() if k != "BSNN_SOCKET"}
+    try:
+        run = subprocess.run(
+            [program],
+            cwd=program.parent,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+        )
+        output, code = run.stdout.decode("utf-8", "replace"), run.returncode
+    except (OSError, subprocess.TimeoutExpired) as error:
+        output, code = str(error), None
+    if code != _UNASKED or "BSNN_SOCKET" not in output:
+        raise BuildError(
+            f"the program was compiled but does not start (exit code {code}); if the "
+            "build cache forbids programs, name another folder in BSNN_CACHE.",
+            output,
+        )
 
 
 def specify(model, **options):
@@ -129,6 +170,7 @@ def brian2_version():
 
 def _generate(specification, folder):
     """Write the C++ project of a specification; runs in a process of its own."""
+    import_brian2()
     import numpy as np
     from brian2 import device, prefs, second, set_device
 

@@ -7,9 +7,7 @@ of a ``SpikeGeneratorGroup`` cannot be handed over: they stay those of the build
 
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from .equations import time_rules
 from .gate import spikes_for
 from .model import Model
 from .spikes import Spikes
+from .workers import call_apart
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,13 +64,13 @@ def run_stock(model, weights, inputs, *, precision="double", repeats=5):
     ------
     TypeError, ValueError
         If the model has another rule, or the inputs do not fit it.
+    ProgramError
+        If it fails; with what Brian2 wrote.
     """
     if model.rule != time_rules.GRID:
         raise ValueError(f"'rule' must be 'grid' here, got {model.rule!r}.")
     inputs = spikes_for(model, inputs)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
-        arguments = (model.to_dict(), weights, inputs, precision, repeats)
-        return child.submit(_run, *arguments).result()
+    return call_apart(_run, model.to_dict(), weights, inputs, precision, repeats)
 
 
 def _run(model, weights, inputs, precision, repeats):

@@ -12,11 +12,19 @@ import pytest
 from brian2.units import ms, us
 
 from bsnn import Model
-from bsnn.builds import build_once, cache_dir, compiler, load_kernel
+from bsnn.builds import (
+    _compiler_version,
+    build_once,
+    cache_dir,
+    compiler,
+    damaged_builds,
+    fingerprint,
+    load_kernel,
+)
 from bsnn.equations import CubaLIF
 from bsnn.equations.cuba_lif import TEXTS
 from bsnn.errors import BackendUnavailable, BuildError
-from bsnn.program import build_program, read_specification, specify
+from bsnn.program import build_program, check_start, read_specification, specify
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,6 +62,85 @@ def test_a_failed_build_leaves_nothing(cache):
     with pytest.raises(BuildError, match="no luck"):
         build_once("kind", "key", make)
     assert list((cache / "kind").glob("*/")) == []
+
+
+def test_a_build_without_its_product_is_not_published(cache):
+    with pytest.raises(BuildError, match="succeeded but left no main"):
+        build_once("kind", "key", lambda folder: None, product="main")
+    assert list((cache / "kind").glob("*/")) == []
+
+
+def empty(folder):
+    (folder / "main").write_bytes(b"")
+
+
+def remove_all(folder):
+    for path in folder.iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        empty,
+        remove_all,
+        lambda folder: (folder / "main").unlink(),
+        lambda folder: (folder / "main").chmod(0o600),
+        lambda folder: (folder / "main").write_text("another"),
+        lambda folder: (folder / "sha256").unlink(),  # as of older versions
+        lambda folder: (folder / "sha256").write_bytes(b"\xff"),
+    ],
+)
+def test_a_damaged_build_is_made_again(cache, damage, caplog):
+    made = []
+
+    def make(folder):
+        made.append(folder)
+        (folder / "main").write_text("ready")
+        (folder / "main").chmod(0o700)
+
+    def build():
+        return build_once("programs", "key", make, product="main")
+
+    folder = build()
+    assert build() == folder and len(made) == 1
+    assert damaged_builds() == []
+    damage(folder)
+    assert damaged_builds() == [folder]
+    assert build() == folder and len(made) == 2
+    assert f"{folder} is damaged and is built again" in caplog.text
+    assert (folder / "main").read_text() == "ready"
+    assert build() == folder and len(made) == 2
+    assert [path.name for path in (cache / "programs").glob("*/")] == ["key"]
+
+
+def test_a_file_in_the_place_of_a_build_gives_way(cache):
+    (cache / "programs").mkdir(parents=True)
+    (cache / "programs" / "key").touch()
+    folder = build_once("programs", "key", lambda folder: (folder / "x").touch())
+    assert (folder / "x").is_file()
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (None, "No such file"),
+        ("echo BSNN_SOCKET; exit 0", "exit code 0"),
+        ("echo lost; exit 3", "lost"),
+        ("kill -SEGV $$", "exit code -11"),
+    ],
+)
+def test_a_program_must_start(tmp_path, monkeypatch, script, reason):
+    monkeypatch.setenv("BSNN_SOCKET", "7")  # of a program around this process
+    program = tmp_path / "main"
+    if script is not None:
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o700)
+    with pytest.raises(BuildError, match=rf"(?s)does not start.*BSNN_CACHE.*{reason}"):
+        check_start(program)
+    program.write_text("#!/bin/sh\necho ${BSNN_SOCKET:-no BSNN_SOCKET}; exit 3\n")
+    program.chmod(0o700)
+    check_start(program)
 
 
 def test_leftovers_of_a_killed_build_are_removed(cache):
@@ -102,8 +189,49 @@ def test_a_missing_compiler_is_one_message(monkeypatch):
         compiler()
 
 
+def test_the_compiler_is_a_path_or_a_command(tmp_path, monkeypatch):
+    tool = tmp_path / "my tools" / "c++"
+    tool.parent.mkdir()
+    tool.symlink_to("/bin/true")
+    monkeypatch.chdir(tool.parent)
+    for given, expected in {
+        str(tool): [str(tool)],
+        "./c++": [str(tool)],
+        f"'{tool}' -O1 -DX='a b'": [str(tool), "-O1", "-DX=a b"],
+    }.items():
+        monkeypatch.setenv("CXX", given)
+        assert compiler() == expected
+    monkeypatch.setenv("CXX", "g++ 'x")
+    with pytest.raises(BackendUnavailable, match="'CXX' must be a compiler's path or"):
+        compiler()
+
+
+def test_what_the_compiler_is_told_belongs_to_the_key(monkeypatch):
+    keys = set()
+    for variable, value in [
+        ("CXX", "g++"),
+        ("CXX", "g++ -O1"),
+        ("CPATH", "/x"),
+        ("LIBRARY_PATH", "/x"),
+    ]:
+        monkeypatch.setenv(variable, value)
+        keys.add(fingerprint("source"))
+    assert len(keys) == 4
+
+
+def test_the_language_of_messages_does_not_belong_to_the_key(tmp_path, monkeypatch):
+    tool = tmp_path / "translated"
+    tool.write_text('#!/bin/sh\necho "$LC_ALL"\n')
+    tool.chmod(0o700)
+    version = _compiler_version.__wrapped__  # without its cache
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    before = version((str(tool),))
+    monkeypatch.setenv("LC_ALL", "fr_FR.UTF-8")
+    assert version((str(tool),)) == before
+
+
 @pytest.mark.cpp
-def test_kernels_are_compiled_and_refused(tmp_path):
+def test_kernels_are_compiled_and_refused(tmp_path, cache):
     good, bad = tmp_path / "good.cpp", tmp_path / "bad.cpp"
     good.write_text('extern "C" int answer() { return 42; }')
     bad.write_text('extern "C" int answer() { return forty_two; }')
@@ -114,6 +242,14 @@ def test_kernels_are_compiled_and_refused(tmp_path):
     twin = tmp_path / "twin.cpp"
     twin.write_text(good.read_text())
     assert load_kernel(twin).answer() == 42
+    # One that a full disk has cut would crash whoever loads it.
+    (library,) = cache.rglob("twin.so")
+    whole = library.read_bytes()
+    library.unlink()
+    library.write_bytes(whole[: len(whole) // 2])
+    load_kernel.cache_clear()
+    assert load_kernel(twin).answer() == 42
+    assert library.read_bytes() == whole
 
 
 def test_a_slow_file_system_makes_nothing_twice_and_leaves_nothing(cache):

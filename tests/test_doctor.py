@@ -166,6 +166,23 @@ def test_a_cache_that_cannot_be_written_is_a_failure(bare_machine, monkeypatch):
     assert checks["C++ compiler"].remedy == "first mend the build cache"
 
 
+def test_damaged_builds_are_told(bare_machine):
+    (bare_machine.folder / "cache" / "programs" / "key").mkdir(parents=True)
+    check = bare_machine.examine()["build cache"]
+    assert check.ok
+    assert check.found.endswith("; 1 damaged builds, made again when they are needed")
+
+
+def test_what_variables_say_wrongly_is_a_failure(bare_machine, monkeypatch):
+    monkeypatch.setenv("BSNN_THREADS", "two")
+    monkeypatch.setenv("BSNN_CACHE", "~no-such-user/x")
+    checks = bare_machine.examine()
+    assert "'BSNN_THREADS' must be a whole number" in checks["cores"].found
+    assert "~no-such-user" in checks["build cache"].found
+    for name in ("cores", "build cache"):
+        assert not checks[name].ok and "BSNN_" in checks[name].remedy
+
+
 def test_graphics_cards_are_listed(bare_machine):
     cards = "echo 'Card A, 9.0, 80000 MiB'; echo 'Card B, 8.6, 24000 MiB'"
     bare_machine.program("nvidia-smi", cards)

@@ -198,8 +198,22 @@ def test_an_import_is_seen_however_it_is_written(text, target, tmp_path):
 
 def test_importing_the_package_loads_nothing_heavy():
     code = (
-        "import sys, bsnn, bsnn.analysis;"
-        "print([m for m in ('brian2', 'torch', 'matplotlib') if m in sys.modules])"
+        "import sys, bsnn, bsnn.analysis, bsnn.training;"
+        "heavy = 'brian2', 'matplotlib', 'numpy', 'pandas', 'scipy', 'torch';"
+        "print([m for m in heavy if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_commands_that_draw_nothing_import_no_matplotlib():
+    code = (
+        "from bsnn.brian2_files import import_brian2; import_brian2();"
+        "from bsnn.analysis import Measurement, console_table, read_sweep;"
+        "import sys, bsnn.cli, bsnn.training.experiments.sweep;"
+        "import bsnn.training.experiments.evaluation, bsnn.training.bench.cpu;"
+        "import bsnn.training.experiments.loop;"
+        "print([m for m in ('matplotlib', 'pylab', 'scipy') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout.strip() == "[]", run.stderr

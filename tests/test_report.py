@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bsnn.analysis import figures, report, tables
+from bsnn.analysis import figures, report, tables, text_tables
 from bsnn.errors import RunFolderError
 from bsnn.presets import PRESETS
 from bsnn.runs import RunFolder
@@ -169,7 +169,7 @@ def test_comparison_pairs_cells_of_the_same_rule(tmp_path):
 
 
 def test_console_table_by_hand(sweep):
-    lines = report.console_table(tables.read_sweep(sweep[0]).runs).splitlines()
+    lines = text_tables.console_table(tables.read_sweep(sweep[0]).runs).splitlines()
     assert re.split(r"\s{2,}", lines[0].strip())[0].startswith("dt (ms)")
     assert len(lines) == 1 + 7
     (line,) = [x for x in lines if re.match(r"\s*8 +grid ", x)]
@@ -186,8 +186,8 @@ def test_console_table_by_hand(sweep):
 
 
 def test_a_level_that_one_seed_never_reached_is_a_dash(sweep, monkeypatch):
-    monkeypatch.setattr(report, "LATENCY_LEVEL", 0.9)
-    table = report.results_table(tables.read_sweep(sweep[0]).runs)
+    monkeypatch.setattr(text_tables, "LATENCY_LEVEL", 0.9)
+    table = text_tables.results_table(tables.read_sweep(sweep[0]).runs)
     assert set(table["latency 0.9 (ms)"]) == {"–"}
 
 

@@ -1,6 +1,7 @@
 """Worker processes: failures and deaths stay with their task; none is left behind."""
 
 import functools
+import importlib
 import os
 import pickle
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bsnn.training.experiments.workers import Task, run_task, run_tasks
+from bsnn.workers import Task, run_task, run_tasks
 
 from . import worker_tasks
 from .processes import is_alive
@@ -55,6 +56,26 @@ def test_tasks_share_a_process_with_one_thread_and_keep_their_logs_apart(tmp_pat
     for name in names:
         assert (tmp_path / f"{name}.log").read_text() == f"I am {name}\n"
     assert_gone([reports[0][1][0]])
+
+
+def test_what_lies_in_the_working_folder_hides_no_module(tmp_path, monkeypatch):
+    for name in ("queue", "random", "numpy", "brian2", "bsnn"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong one')")
+    (tmp_path / "equations").mkdir()
+    monkeypatch.chdir(tmp_path)
+    task = make_task(tmp_path, "task", worker_tasks.tell, "fine")
+    assert run_all([task])[0] == {"task": ""}
+
+
+def test_a_module_beside_the_users_script_is_found_last(tmp_path, monkeypatch):
+    (tmp_path / "my_measures.py").write_text(
+        "import queue\ndef measure(report):\n    report(queue.__file__ != __file__)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    my_measures = importlib.import_module("my_measures")
+    (tmp_path / "queue.py").write_text("raise SystemExit('the wrong one')")
+    task = make_task(tmp_path, "task", my_measures.measure)
+    assert run_all([task]) == ({"task": ""}, [("task", True)])
 
 
 def test_two_workers_share_many_tasks(tmp_path):

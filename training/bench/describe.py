@@ -40,7 +40,7 @@ def describe_setting(settings, model, workload, repeats):
 
 def describe_machine():
     """Return the processor, its cores and how busy they are."""
-    cpuinfo = Path("/proc/cpuinfo").read_text()
+    cpuinfo = Path("/proc/cpuinfo").read_text("utf-8", "replace")
     model = re.search(r"model name\s*:\s*(.*)", cpuinfo)
     return {
         "processor": model[1] if model else "unknown",

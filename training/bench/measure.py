@@ -179,5 +179,5 @@ def measure_memory(simulator):
 
 
 def _peak_memory(pid):
-    status = Path(f"/proc/{pid}/status").read_text()
+    status = Path(f"/proc/{pid}/status").read_text("utf-8", "replace")
     return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status)[1])

@@ -1,9 +1,9 @@
 """How time and memory grow with the network, the batch and the time step."""
 
 import logging
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
+
+from bsnn.workers import call_apart
 
 from .cpu import run_bench
 from .measure import BATCHES
@@ -61,9 +61,7 @@ def run_scale(settings, workload, *, repeats):
     rows = []
     for axis, value, point in scale_points(settings):
         batches = min(max(SAMPLES // point.batch_size, 2), BATCHES)
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
-            options = {"repeats": repeats, "batches": batches, "stock": False}
-            report = child.submit(run_bench, point, workload, **options).result()
+        report = call_apart(_measure, point, workload, repeats, batches)
         rows.append({"axis": axis, "value": value, **_row(report)})
         log.info(
             "%s %g: forward %.4g ms, training %.4g ms, %.0f MiB",
@@ -72,6 +70,10 @@ def run_scale(settings, workload, *, repeats):
             *(rows[-1][name] for name in ("forward_ms", "training_ms", "memory_mib")),
         )
     return rows
+
+
+def _measure(settings, workload, repeats, batches):
+    return run_bench(settings, workload, repeats=repeats, batches=batches, stock=False)
 
 
 def _row(report):

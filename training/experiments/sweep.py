@@ -15,7 +15,6 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from bsnn.brian2_files import remove_brian2_files
 from bsnn.builds import compiler
 from bsnn.equations.units import as_int
 from bsnn.errors import RunFolderError
@@ -24,9 +23,9 @@ from bsnn.presets import SHORT, departures
 from bsnn.runs import CONFIG, RunFolder
 from bsnn.simulator import check_model
 from bsnn.training.settings import Settings
+from bsnn.workers import Task, run_tasks
 
 from .cluster import run_on_cluster
-from .workers import Task, run_tasks
 
 LOCK = ".sweep.lock"
 
@@ -109,7 +108,6 @@ def train_cell(settings, folder, load, measurement, report):
 
     `report` is called with each epoch done.
     """
-    remove_brian2_files()
     from .loop import train
 
     if is_done(settings, folder):
@@ -141,7 +139,7 @@ def run_sweep(
         Folder of the run folders.
     load : callable
         ``load(name)`` returns the `Dataset`. It and `measurement` travel to other
-        processes, so both can be pickled.
+        processes, so both can be pickled and their modules imported there.
     measurement : callable
         As for `loop.train`.
     parallel : int, optional

@@ -14,14 +14,13 @@ equal: some reset a step later, and Norse resets to zero.
 
 import importlib.util
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from bsnn.children import python_command, python_environment
 from bsnn.errors import BackendUnavailable, ProgramError
 
 PEERS = ("spyx", "snntorch", "norse", "spikingjelly")
@@ -118,13 +117,13 @@ def run_peer(
             labels=labels,
             **arrays,
         )
-        # -P: files in the working folder must not hide the peers' own imports.
         run = subprocess.run(
-            [sys.executable, "-P", "-W", "ignore", "-m", __name__, name, path],
+            python_command("-W", "ignore", "-m", __name__, name, path),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             env={
-                **os.environ,
+                **python_environment(),
                 "JAX_PLATFORMS": device,
                 "OMP_NUM_THREADS": f"{n_threads}",
             },

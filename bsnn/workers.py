@@ -8,6 +8,8 @@ code or other cooperation of the parent is needed. Tasks must therefore be safe 
 import collections
 import contextlib
 import ctypes
+import functools
+import json
 import logging
 import os
 import pickle
@@ -16,15 +18,20 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 
-from bsnn.errors import BsnnError, ProgramError, RunFolderError
+from .brian2_files import import_brian2
+from .children import python_command, python_environment
+from .errors import BsnnError, ProgramError, RunFolderError
 
 REPORT, END = "report", "end"
+# Tasks share the cores; none brings threads for all of them.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "BSNN_THREADS": "1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +45,7 @@ class Task:
         File to which everything the task writes is added.
     function : bytes
         A pickled callable. It is given a function that passes a value on to the parent.
+        Its modules are installed, on PYTHONPATH, or else where the parent finds them.
     """
 
     name: str
@@ -45,7 +53,7 @@ class Task:
     function: bytes
 
 
-def run_tasks(tasks, *, parallel, on_report):
+def run_tasks(tasks, *, parallel, on_report, variables=ONE_THREAD):
     """Run tasks in worker processes, and yield each one's end.
 
     A process that dies, and a task that ends with ProgramError, is tried once more.
@@ -55,9 +63,11 @@ def run_tasks(tasks, *, parallel, on_report):
     ----------
     tasks : sequence of Task
     parallel : int
-        Worker processes, each with one thread.
+        Worker processes.
     on_report : callable
         ``on_report(name, value)`` is called for each value that a task passes on.
+    variables : dict of str to str
+        Environment variables of the worker processes.
 
     Yields
     ------
@@ -68,7 +78,7 @@ def run_tasks(tasks, *, parallel, on_report):
     try:
         while waiting or busy:
             while waiting and len(busy) < parallel:
-                worker = idle.pop() if idle else _Worker()
+                worker = idle.pop() if idle else _Worker(variables)
                 task = waiting.popleft()
                 worker.start(task)
                 busy[worker.connection] = worker, task
@@ -99,23 +109,49 @@ def run_task(task):
         return next(ends)[1]
 
 
+def call_apart(function, *arguments):
+    """Return what a function returns in a process of its own, with all the threads.
+
+    Raises
+    ------
+    ProgramError
+        If it raises an error, or its process dies; with what it wrote.
+    """
+    call = functools.partial(_report_result, function, arguments)
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        task = Task(name=function.__name__, log=log, function=pickle.dumps(call))
+        ends = run_tasks(
+            [task],
+            parallel=1,
+            on_report=lambda _, value: results.append(value),
+            variables={},
+        )
+        with contextlib.closing(ends):
+            error = next(ends)[1]
+        if error:
+            raise ProgramError(error, log.read_text("utf-8", "replace")[-2000:])
+    return results[-1]
+
+
+def _report_result(function, arguments, report):
+    report(function(*arguments))
+
+
 class _Worker:
     """The parent's side of a worker process."""
 
-    def __init__(self):
+    def __init__(self, variables):
         self.connection, theirs = Pipe()
         self.alive = True
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno())],
-                # Tasks share the cores; none brings threads for all of them.
+                python_command(
+                    "-m", "bsnn.workers", str(theirs.fileno()), json.dumps(sys.path)
+                ),
                 # Output is buffered: a task does not fail because its log is full.
-                env={
-                    **os.environ,
-                    "OMP_NUM_THREADS": "1",
-                    "BSNN_THREADS": "1",
-                    "PYTHONUNBUFFERED": "",
-                },
+                env={**python_environment(), **variables},
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 # A session of its own: Ctrl-C is for the parent, which then kills it.
@@ -146,7 +182,7 @@ class _Worker:
         self.connection.close()
 
 
-def _serve(descriptor):
+def _serve(descriptor, parents_path):
     """Be a worker process."""
     _wake_at_parents_death()
     connection, requests = Connection(descriptor), queue.SimpleQueue()
@@ -154,7 +190,7 @@ def _serve(descriptor):
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     while True:
         log, function = requests.get(), requests.get()
-        connection.send((END, *_run(log, function, connection)))
+        connection.send((END, *_run(log, function, connection, parents_path)))
 
 
 def _wake_at_parents_death():
@@ -172,10 +208,12 @@ def _listen(connection, requests):
         os.killpg(0, signal.SIGKILL)
 
 
-def _run(log, function, connection):
+def _run(log, function, connection, parents_path):
     try:
         _write_to(os.fsdecode(log))
-        pickle.loads(function)(lambda value: connection.send((REPORT, value)))
+        import_brian2()
+        task = _load(function, parents_path)
+        task(lambda value: connection.send((REPORT, value)))
     except Exception as error:  # whatever it is, the other tasks go on
         with contextlib.suppress(OSError):  # a full disk: the message is told below
             traceback.print_exc()  # into the log, with all lines of its message
@@ -185,6 +223,14 @@ def _run(log, function, connection):
     finally:  # the parent may kill this process once it knows of the end
         _flush()
     return "", False
+
+
+def _load(function, parents_path):
+    try:
+        return pickle.loads(function)
+    except ModuleNotFoundError:  # a module that lies beside the user's script
+        sys.path.extend(folder for folder in parents_path if folder not in sys.path)
+        return pickle.loads(function)
 
 
 def _flush():
@@ -209,4 +255,4 @@ def _write_to(log):
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    _serve(int(sys.argv[1]), json.loads(sys.argv[2]))
