@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .tables import cells
+from bsnn.analysis.study.tables import cells
 
 
 def pareto_front(accuracy, spikes):

@@ -247,7 +247,7 @@ def _bench(arguments):
 
 
 def _scale(settings, workload, arguments):
-    from .analysis.scaling import make_scaling_figures
+    from .analysis.figures.scaling import make_scaling_figures
     from .training.bench_scale import run_scale
 
     out = arguments.out or Path("scaling")

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from bsnn import Spikes
-from bsnn.analysis import scaling
-from bsnn.analysis.plots import new_figure
+from bsnn.analysis.figures import scaling
+from bsnn.analysis.figures.style import new_figure
 from bsnn.cli import main
 from bsnn.errors import BackendUnavailable, DataError, ProgramError
 from bsnn.training import SpikingNetwork, bench, peers

@@ -5,7 +5,7 @@ import pytest
 from brian2.units import ms
 
 import bsnn
-from bsnn.analysis import one_neuron
+from bsnn import one_neuron
 
 from . import oracles
 

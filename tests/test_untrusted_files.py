@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bsnn import runs
-from bsnn.analysis import figures, read_sweep
+from bsnn.analysis import read_sweep
+from bsnn.analysis.figures import catalogue as figures
 from bsnn.errors import RunFolderError
 from bsnn.runs import RunFolder, load_spikes, save_spikes
 from bsnn.training.checkpoint import load_checkpoint

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from brian2.units import ms
 
-from bsnn.encoding import WHITE, encode_ttfs
-from bsnn.equations import time_rules
-from bsnn.equations.cuba_lif import solution
-from bsnn.event import EventSimulator
+from .encoding import WHITE, encode_ttfs
+from .equations import time_rules
+from .equations.cuba_lif import solution
+from .event import EventSimulator
 
 INPUT = "Its input spikes arrive evenly over the window of the input code."
 CHARGES = np.arange(0.0, 60.25, 0.5)  # in thresholds

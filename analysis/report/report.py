@@ -6,10 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bsnn.analysis import pareto
+from bsnn.analysis.figures import catalogue as figures
+from bsnn.analysis.figures import style as plots
+from bsnn.analysis.study import published, tables
 from bsnn.equations import time_rules
 from bsnn.runs import replacing
 
-from . import figures, pages, pareto, plots, published, tables
+from . import pages
 
 # Settings in config.json that 'bsnn sweep' takes as an option of the same name.
 _OPTIONS = (

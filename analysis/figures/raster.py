@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .plots import COLOURS
+from .style import COLOURS
 
 
 def plot_raster(table, ax, label=None, duration_ms=None):

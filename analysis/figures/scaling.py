@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .plots import COLOURS, MARKERS, new_figure, print_style, save_figure
+from .style import COLOURS, MARKERS, new_figure, print_style, save_figure
 
 AXES = {
     "hidden": "Hidden neurons",

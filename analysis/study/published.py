@@ -121,7 +121,7 @@ def _of(table, dataset):
 
 
 def _read(name):
-    with resources.files("bsnn.analysis").joinpath("data", name).open() as file:
+    with resources.files("bsnn.analysis.study").joinpath("data", name).open() as file:
         table = pd.read_csv(file).rename(columns={"seed_index": "seed"})
     continuous = table.dt_ms == 0
     rule = continuous.map(

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bsnn.analysis import figures, report, tables
+from bsnn.analysis.figures import catalogue as figures
+from bsnn.analysis.report import report
+from bsnn.analysis.study import tables
 from bsnn.errors import RunFolderError
 from bsnn.runs import RunFolder
 from bsnn.training.settings import Settings
-
-from . import sweep_folders
+from tests import sweep_folders
 
 ALL = (
     "pareto",

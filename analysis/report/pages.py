@@ -3,7 +3,7 @@
 import base64
 import html
 
-from . import plots
+from bsnn.analysis.figures import style as plots
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto;

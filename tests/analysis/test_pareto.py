@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsnn.analysis import pareto, published, tables
+from bsnn.analysis import pareto
+from bsnn.analysis.study import published, tables
 
 # Coarse values make ties and duplicates likely.
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=15)

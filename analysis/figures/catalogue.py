@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bsnn import one_neuron
+from bsnn.analysis import pareto, traces
+from bsnn.analysis.study import published, tables
 from bsnn.equations import time_rules
 from bsnn.errors import RunFolderError
 from bsnn.model import Model
 from bsnn.runs import SPIKES, RunFolder
 
-from . import one_neuron, pareto, plots, published, sample_plots, tables, traces
+from . import raster as sample_plots
+from . import style as plots
 
 N_PANELS = 2  # rules that have a panel of their own, side by side
 N_TRACES = 2  # neurons whose potential is drawn, in each panel

@@ -8,7 +8,10 @@ from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from bsnn.analysis import axes, plots, published, sample_plots, tables
+from bsnn.analysis.figures import axes
+from bsnn.analysis.figures import raster as sample_plots
+from bsnn.analysis.figures import style as plots
+from bsnn.analysis.study import published, tables
 
 
 @pytest.fixture
