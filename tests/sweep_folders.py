@@ -19,6 +19,17 @@ from bsnn.spikes import Spikes
 SIZES = (5, 4, 3)
 LABELS = (1, 0)
 SERIES = ("true", "false", "spike_penalty", "initial_mean", "slope_min")
+# What is drawn of `write_sweep` with an example of spikes.
+FIGURES = (
+    "pareto",
+    "confidence",
+    "accuracy_over_dt",
+    "spikes_over_dt",
+    "transfer",
+    "one_neuron",
+    "raster",
+    "membrane",
+)
 TIMES_MS = np.arange(20.0, 201.0, 20.0)
 
 

@@ -4,6 +4,9 @@ import numpy as np
 
 MARKS = (0, 20, 40, 60, 70, 80, 85, 90, 93, 95, 97, 98, 98.5, 99, 99.5, 100)  # %
 LABEL_ROOM = (8, 7)  # points that labels and markers keep from each other
+ACCURACY_NOTE = (
+    "Accuracies ten points or more apart have an axis logarithmic in the error."
+)
 
 
 def accuracy_axis(ax, accuracy):
@@ -113,6 +116,13 @@ def label_points(ax, x, y, texts, colours):
                     color=colours[number],
                 )
                 break
+
+
+def drop_repetitions(axes):
+    """Take label and legend off all but the first of the axes that share them."""
+    for ax in axes[1:]:
+        ax.set_ylabel(None)
+        ax.get_legend().remove()
 
 
 def _stretch(percent):

@@ -1,17 +1,37 @@
-"""What a neuroscientist looks at first: the raster and the membrane of one sample."""
+"""The spikes of every layer in one sample."""
 
 import numpy as np
 
-from .style import COLOURS
+from bsnn.analysis.traces import raster_table
+
+from .colours import COLOURS
+from .example import example, example_title
+from .style import new_figure
 
 
-def plot_raster(table, ax, label=None, duration_ms=None):
+def draw(sweep):
+    """Return figure, table and caption."""
+    run, layers, label = example(sweep)
+    model = sweep.model(run.run)
+    table = raster_table(layers)
+    figure, (ax,) = new_figure(height=4.0)
+    plot(table, ax, label, None if model is None else 1e3 * model.duration_seconds)
+    figure.suptitle(example_title(sweep, run, label), fontsize=9)
+    caption = (
+        "Spikes of one test sample in all layers, where they take effect. Each layer "
+        "has a band of the same height; the output of the label is coloured. "
+        f"Run {run.run}."
+    )
+    return figure, table, caption
+
+
+def plot(table, ax, label=None, duration_ms=None):
     """Draw the spikes of every layer of one sample, each layer in a band of its own.
 
     Parameters
     ----------
     table : DataFrame
-        As `traces.raster_table` returns it.
+        As `bsnn.analysis.traces.raster_table` returns it.
     ax : Axes
     label : int, optional
         The sample's label: spikes of that output are coloured.
@@ -46,41 +66,6 @@ def plot_raster(table, ax, label=None, duration_ms=None):
     ax.set_xlim(0, duration_ms)
     ax.set_xlabel("Time (ms)")
     ax.set_ylabel("Layer (neurons)")
-    return ax
-
-
-def plot_membrane(table, ax, label=None):
-    """Draw the membrane potential of some neurons of one sample.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `traces.trace_table` returns it.
-    ax : Axes
-    label : int, optional
-        The sample's label, to mark its output neuron in the legend.
-    """
-    for index, (neuron, trace) in enumerate(table.groupby("neuron")):
-        ax.plot(
-            trace.time_ms,
-            trace.v,
-            color=COLOURS[index % len(COLOURS)],
-            linestyle=("-", (0, (4, 1.5)), ":")[index % 3],
-            linewidth=1,
-            label=f"neuron {neuron}{' (label)' if neuron == label else ''}",
-        )
-    ax.axhline(
-        table.v_threshold.iloc[0],
-        color="0.45",
-        linewidth=0.9,
-        linestyle=(0, (6, 3)),
-        label="threshold",
-    )
-    ax.set_xlim(0, table.time_ms.max())
-    ax.set_xlabel("Time (ms)")
-    ax.set_ylabel("Membrane potential")
-    # Below the axes: a spike train leaves no room inside them.
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3)
     return ax
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from .style import COLOURS, MARKERS, new_figure, print_style, save_figure
+from .colours import COLOURS, MARKERS
+from .saving import save_figure
+from .style import new_figure, print_style
 
 AXES = {
     "hidden": "Hidden neurons",
@@ -19,7 +21,7 @@ VALUES = {
 LABELS = {"time": "Minibatch (ms)", "memory": "Memory (MiB)"}
 
 
-def plot_scaling(table, ax, axis, value):
+def plot(table, ax, axis, value):
     """Draw the time or the memory of a minibatch along one axis.
 
     Parameters
@@ -83,7 +85,7 @@ def make_scaling_figures(rows, out):
         with print_style():
             figure, axes = new_figure(len(AXES), height=2.3, sharey=True)
             for ax, axis in zip(axes, AXES, strict=True):
-                plot_scaling(table, ax, axis, value)
+                plot(table, ax, axis, value)
                 ax.label_outer()
             if len(VALUES[value]) > 1:
                 axes[0].legend()

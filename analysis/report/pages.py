@@ -3,7 +3,7 @@
 import base64
 import html
 
-from bsnn.analysis.figures import style as plots
+from bsnn.analysis.figures import saving
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto;
@@ -50,7 +50,7 @@ class Html:
         self._parts.append(f"<ul>{items}</ul>")
 
     def figure(self, number, drawing):
-        data = base64.b64encode(plots.svg_text(drawing.figure).encode()).decode()
+        data = base64.b64encode(saving.svg_text(drawing.figure).encode()).decode()
         self._parts.append(
             f'<figure><img alt="{html.escape(drawing.name)}" '
             f'src="data:image/svg+xml;base64,{data}">'
@@ -100,7 +100,7 @@ class Markdown:
 
     def figure(self, number, drawing):
         path = self._folder / drawing.name
-        plots.save_figure(drawing.figure, path, drawing.table, pdf=False, dpi=120)
+        saving.save_figure(drawing.figure, path, drawing.table, pdf=False, dpi=120)
         name = f"{self._folder.name}/{drawing.name}"
         self._parts.append(
             f"![{drawing.name}]({name}.png)\n\n"
@@ -109,7 +109,7 @@ class Markdown:
 
     def data(self, name, table):
         """Save a table beside the page, and say so."""
-        plots.save_table(self._folder / f"{name}.csv", table)
+        saving.save_table(self._folder / f"{name}.csv", table)
         self._parts.append(f"All runs: [{name}.csv]({self._folder.name}/{name}.csv).")
 
     def text(self):

@@ -104,6 +104,18 @@ def summary(dataset=None):
     return accuracy.merge(final, on=CELL, how="left")
 
 
+def with_published(sweep):
+    """Return the runs of a sweep and, below them, the published ones."""
+    return beside(sweep.runs, runs(sweep.dataset))
+
+
+def beside(ours, theirs):
+    """Return our rows and, below them, the published ones, in the columns of both."""
+    shared = [column for column in ours if column in theirs]
+    parts = [table[shared] for table in (ours, theirs) if len(table)]
+    return pd.concat(parts, ignore_index=True)
+
+
 def citation(dataset):
     """Return where the numbers beside ours on `dataset` come from, in one sentence."""
     text = "Published: A. G. Cojocaru, TU Delft 2024, rule quantised-event, 10 epochs"
@@ -123,8 +135,5 @@ def _of(table, dataset):
 def _read(name):
     with resources.files("bsnn.analysis.study").joinpath("data", name).open() as file:
         table = pd.read_csv(file).rename(columns={"seed_index": "seed"})
-    continuous = table.dt_ms == 0
-    rule = continuous.map(
-        {True: time_rules.CONTINUOUS, False: time_rules.QUANTISED_EVENT}
-    )
-    return table.assign(source="published", rule=rule)
+    names = {True: time_rules.CONTINUOUS, False: time_rules.QUANTISED_EVENT}
+    return table.assign(source="published", rule=(table.dt_ms == 0).map(names))
