@@ -66,6 +66,7 @@ def _function_of(command):
         "train": _train,
         "sweep": _sweep,
         "evaluate": _evaluate,
+        "one-neuron": _one_neuron,
         "plot": _plot,
         "report": _report,
         "bench": _bench,
@@ -165,6 +166,16 @@ def _evaluate(arguments):
         workers=arguments.workers,
     )
     print(pd.DataFrame(rows).to_string(index=False, float_format="{:.4g}".format))
+    return 0
+
+
+def _one_neuron(arguments):
+    from .analysis import read_sweep
+    from .analysis.study.one_neuron import model_and_steps, save_counts
+    from .one_neuron import count_table
+
+    sweep = read_sweep(arguments.sweep, arguments.dataset)
+    print(save_counts(sweep, count_table(*model_and_steps(sweep))))
     return 0
 
 

@@ -17,7 +17,6 @@ from .equations import time_rules
 from .equations.cuba_lif import solution
 from .event import EventSimulator
 
-INPUT = "Its input spikes arrive evenly over the window of the input code."
 CHARGES = np.arange(0.0, 60.25, 0.5)  # in thresholds
 
 

@@ -43,7 +43,8 @@ INPUTS = {
     "summary.json": 2_000,
     "metrics.csv": 2_000,
     "confidence.csv": 2_000,
-    "evaluations.csv": 2_000,
+    "evaluations.csv": 1_000,
+    "one_neuron.csv": 1_000,
     "checkpoint": 8_000,
 }
 MEMORY = 1 << 30  # bytes that reading may take beyond what the process has

@@ -97,6 +97,27 @@ def test_importing_the_package_loads_nothing_heavy():
     assert run.stdout.strip() == "[]", run.stderr
 
 
+def test_what_draws_nothing_loads_no_figures():
+    # Brian2 imports matplotlib for itself, so that is no sign.
+    code = (
+        "import sys;"
+        "from bsnn.analysis import Measurement, console_table, read_sweep;"
+        "from bsnn.analysis.study import one_neuron, published;"
+        "print([m for m in sys.modules if m.startswith('bsnn.analysis.figures')])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_the_analysis_does_not_simulate():
+    simulators = ("event", "grid", "stock", "cuda", "simulator", "one_neuron")
+    refused = {f"bsnn.{name}" for name in simulators}
+    for path in (ROOT / "analysis").rglob("*.py"):
+        for name in imported("analysis", path):
+            assert name not in refused, f"{path} imports {name}"
+            assert name.rpartition(".")[0] not in refused, f"{path} imports {name}"
+
+
 def test_nothing_imports_the_command_line():
     for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*.py"):

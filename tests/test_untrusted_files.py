@@ -38,6 +38,7 @@ READERS = (
     "metrics.csv",
     "confidence.csv",
     "evaluations.csv",
+    "one_neuron.csv",
     "checkpoint",
 )
 

@@ -4,9 +4,12 @@ Another figure is a file beside this one, whose function returns the figure, the
 of the plotted numbers and the caption, and a row below.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from bsnn.analysis.study.sweep import read_sweep
+import pandas as pd
+
+from bsnn.analysis.study.sweep import NoData, read_sweep
 
 from . import (
     accuracy,
@@ -18,7 +21,6 @@ from . import (
     spikes,
     transfer,
 )
-from .drawing import Drawing, NoData
 from .saving import save_figure
 from .style import fix_layout, print_style
 
@@ -33,6 +35,16 @@ FIGURES = {
     "raster": raster.draw,
     "membrane": membrane.draw,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A figure, the numbers in it, and its caption."""
+
+    name: str
+    figure: object
+    table: pd.DataFrame
+    caption: str
 
 
 def make_figures(folder, out, *, dataset=None, load_weights=None):

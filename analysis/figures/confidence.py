@@ -2,10 +2,10 @@
 
 from bsnn.analysis.study import published, tables
 from bsnn.analysis.study.series import in_order, is_limit
+from bsnn.analysis.study.sweep import NoData
 
 from .axes import drop_repetitions
 from .colours import MARKERS, check_one_dataset, sequential_colour
-from .drawing import NoData
 from .labels import interval, subtitle, time_step_label
 from .style import N_PANELS, new_figure
 

@@ -3,11 +3,10 @@
 import numpy as np
 
 from bsnn.analysis.study.series import PLAIN
+from bsnn.analysis.study.sweep import NoData
 from bsnn.analysis.traces import reset_times
 from bsnn.errors import RunFolderError
 from bsnn.runs import SPIKES, RunFolder
-
-from .drawing import NoData
 
 
 def example(sweep):

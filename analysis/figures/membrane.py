@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from bsnn.analysis.study.sweep import NoData
 from bsnn.analysis.traces import trace_table
 from bsnn.errors import RunFolderError
 
 from .colours import COLOURS
-from .drawing import NoData
 from .example import example, example_title
 from .style import new_figure
 

@@ -1,32 +1,18 @@
 """Spikes of one neuron against its drive, under each time rule."""
 
-import numpy as np
-
-from bsnn import one_neuron
+from bsnn.analysis.study.one_neuron import read_counts
 from bsnn.analysis.study.series import in_order
 
 from .axes import drop_repetitions
 from .colours import sequential_colour
-from .drawing import NoData
 from .labels import time_step_label
 from .style import new_figure
-
-N_STEPS = 5
 
 
 def draw(sweep):
     """Return figure, table and caption."""
-    run = sweep.runs.run.iloc[0]
-    model = sweep.model(run)
-    steps = np.array(sorted(set(sweep.runs.dt_ms) - {0.0}))
-    if model is None or not len(steps):
-        raise NoData("it needs a time step above 0 and the model in config.json")
-    chosen = np.unique(np.linspace(0, len(steps) - 1, N_STEPS).round().astype(int))
-    try:
-        table = one_neuron.count_table(model, steps[chosen])
-    except ValueError as error:
-        raise NoData(str(error)) from error
-    target = sweep.configs[run].get("true")
+    table = read_counts(sweep)
+    target = sweep.configs[sweep.runs.run.iloc[0]].get("true")
     rules = in_order(table.rule[table.dt_ms > 0])
     figure, axes = new_figure(len(rules), height=3.2, sharey=True)
     for ax, rule in zip(axes, rules, strict=True):
@@ -48,8 +34,8 @@ def plot(table, ax, target=None):
     Parameters
     ----------
     table : DataFrame
-        As `bsnn.one_neuron.count_table` returns it, of one rule and the continuous
-        limit, which is drawn in black.
+        As `read_counts` returns it, of one rule and the continuous limit, which is
+        drawn in black.
     ax : Axes
     target : float, optional
         Spikes that the loss asks of the label, marked by a line across.

@@ -2,10 +2,10 @@
 
 from bsnn.analysis.study.published import with_published
 from bsnn.analysis.study.series import of_one_loss
+from bsnn.analysis.study.sweep import NoData
 
 from .axes import accuracy_axis, time_step_axis, zero_position
 from .colours import each_series
-from .drawing import NoData
 from .labels import series_label
 
 

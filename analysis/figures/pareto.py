@@ -6,10 +6,10 @@ from bsnn.analysis.pareto import pareto_table
 from bsnn.analysis.study import tables
 from bsnn.analysis.study.published import with_published
 from bsnn.analysis.study.series import of_one_loss
+from bsnn.analysis.study.sweep import NoData
 
 from .axes import ACCURACY_NOTE, accuracy_axis, label_points
 from .colours import each_series
-from .drawing import NoData
 from .labels import interval, series_label, subtitle
 from .style import new_figure
 

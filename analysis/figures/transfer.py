@@ -5,9 +5,9 @@ from matplotlib.patches import Rectangle
 
 from bsnn.analysis.study import tables
 from bsnn.analysis.study.series import in_order
+from bsnn.analysis.study.sweep import NoData
 
 from .colours import SEQUENTIAL, check_one_dataset
-from .drawing import NoData
 from .labels import subtitle
 from .style import N_PANELS, new_figure
 

@@ -17,6 +17,10 @@ from .tables import CELL, RUN
 _MAY_DIFFER = ("seed", "workers", "device", "backend", "projection", "versions")
 
 
+class NoData(ValueError):
+    """Something that the data of a sweep do not allow; the message says why."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     """What the run folders of a sweep hold.

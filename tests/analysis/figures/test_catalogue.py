@@ -72,7 +72,6 @@ def test_figures_that_the_data_do_not_allow_say_why(tmp_path):
     assert [d.name for d in drawings] == [
         "accuracy_over_dt",
         "spikes_over_dt",
-        "one_neuron",
     ]
     assert skipped == {
         "pareto": "it needs two cells (time steps or rules)",
@@ -81,6 +80,8 @@ def test_figures_that_the_data_do_not_allow_say_why(tmp_path):
         "confidence": "no run has a confidence.csv",
         "transfer": "no run was evaluated at other time steps; "
         "do so with 'bsnn evaluate RUN --dt-ms ...'",
+        "one_neuron": "no one_neuron.csv in the folder; "
+        "make it with 'bsnn one-neuron STUDY'",
         "raster": "no run has a spikes.npz",
         "membrane": "no run has a spikes.npz",
     }
