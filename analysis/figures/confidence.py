@@ -1,5 +1,7 @@
 """Prediction confidence over time, one line for each time step."""
 
+import pandas as pd
+
 from bsnn.analysis.study import published, tables
 from bsnn.analysis.study.series import in_order, is_limit
 from bsnn.analysis.study.sweep import NoData
@@ -17,15 +19,14 @@ def draw(sweep):
     both = published.beside(sweep.confidence, published.confidence(sweep.dataset))
     table = tables.mean_over_seeds(both, [*tables.CELL, "time_ms"], ["confidence"])
     ours = table[table.source == "bsnn"]
-    rules = in_order(ours.rule[~is_limit(ours)]) or in_order(ours.rule)
-    rules = rules[:N_PANELS]
     # Published points only where a line of ours goes past them.
-    drawn = table.rule.isin(rules) | is_limit(table)
-    table = table[table.dt_ms.isin(ours.dt_ms) & table.rule.isin(ours.rule) & drawn]
+    table = table[table.dt_ms.isin(ours.dt_ms) & table.rule.isin(ours.rule)]
+    panels = _panels(table, ours)
+    table = table[pd.concat(panels, axis=1).any(axis=1)]
     steps = sorted(table.dt_ms.unique())
-    figure, axes = new_figure(len(rules), height=3.6, sharey=True)
-    for ax, rule in zip(axes, rules, strict=True):
-        plot(table[(table.rule == rule) | is_limit(table)], ax, steps)
+    figure, axes = new_figure(len(panels), height=3.6, sharey=True)
+    for ax, (rule, rows) in zip(axes, panels.items(), strict=True):
+        plot(table[rows[table.index]], ax, steps)
         ax.set_title(rule)
     drop_repetitions(axes)
     figure.suptitle(subtitle(sweep, table), fontsize=9)
@@ -35,6 +36,17 @@ def draw(sweep):
         "published. " + interval(sweep, table)
     )
     return figure, table, caption
+
+
+def _panels(table, ours):
+    """Return the rows in the panel of each rule: its own, and its limit beside them."""
+    stepped = ours.rule[ours.dt_ms > 0].unique()
+    # The limit has a panel only where there is no other to draw it in.
+    rules = in_order(ours.rule[~is_limit(ours)] if len(stepped) else ours.rule)
+    return {
+        rule: (table.rule == rule) | (is_limit(table) & (rule in stepped))
+        for rule in rules[:N_PANELS]
+    }
 
 
 def plot(table, ax, time_steps=None):

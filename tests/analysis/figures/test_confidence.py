@@ -2,10 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib.colors import to_rgb
 
+from bsnn.analysis import read_sweep
 from bsnn.analysis.figures import confidence
 from bsnn.analysis.study import published, tables
+from tests import sweep_folders
 
 
 def test_one_confidence_line_for_each_time_step(ax):
@@ -35,3 +38,16 @@ def test_time_steps_differ_in_colour_and_marker(ax):
     # Luminance rises steadily: the order survives a grey print.
     luminance = colours @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(luminance) > 0).all() and luminance.max() < 0.75
+
+
+@pytest.mark.parametrize(("dt_ms", "n_lines"), [(1.0, 3), (0, 2)])
+def test_a_line_is_of_one_loss(tmp_path, dt_ms, n_lines):
+    rule = "grid" if dt_ms else "continuous"
+    sweep_folders.write_run(tmp_path, rule=rule, dt_ms=dt_ms, true=8, false=2)
+    for config in ({}, {"spike_penalty": 0.01}):
+        sweep_folders.write_run(tmp_path, rule="continuous", dt_ms=0, **config)
+    figure, _, _ = confidence.draw(read_sweep(tmp_path))
+    lines = [line for ax in figure.axes for line in ax.lines]
+    for line in lines:
+        np.testing.assert_array_equal(line.get_xdata(), sweep_folders.TIMES_MS)
+    assert len(figure.axes) == 2 and len(lines) == n_lines
