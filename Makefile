@@ -25,6 +25,7 @@ $(VENV)/ready: setup.cfg constraints.txt pyproject.toml
 
 demo: $(VENV)/ready
 	$(BIN)/bsnn sweep digits --dt-ms 0.5 1 2 4 8 --epochs 10 --out demo
+	$(BIN)/bsnn one-neuron demo
 	$(BIN)/bsnn plot demo --out demo/figures
 
 test: $(VENV)/ready

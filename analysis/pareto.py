@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from .tables import cells
-
 
 def pareto_front(accuracy, spikes):
     """Return which points no other point dominates.
@@ -38,31 +36,30 @@ def pareto_front(accuracy, spikes):
     return ~dominated & np.isfinite(accuracy) & np.isfinite(spikes)
 
 
-def pareto_table(runs, at="last"):
-    """Return the cells of `runs` with the front of their means over seeds.
+def pareto_table(cells):
+    """Return cells with the front of their means over seeds.
 
     Parameters
     ----------
-    runs : DataFrame
-        As `tables.Sweep.runs`; ours and published runs have a front each.
-    at : {"best", "last"}
-        As for `tables.cells`.
+    cells : DataFrame
+        As `study.tables.cells` returns it; each `source` has a front of its own.
 
     Returns
     -------
     table : DataFrame
-        The columns of `tables.cells`; `inverse_spikes` = 1 / total spikes per sample,
-        with `inverse_spikes_low` and `inverse_spikes_high` at one standard deviation
-        more and fewer spikes; `on_front`.
+        The columns of `cells`; `inverse_spikes` = 1 / total spikes per sample, with
+        `inverse_spikes_low` and `inverse_spikes_high` at one standard deviation more
+        and fewer spikes; `on_front`.
     """
-    table = cells(runs, at)
-    spikes, deviation = table.total_spikes, table.total_spikes_sd
     # A network without a spike is infinitely sparse, and of no use: no point for it.
-    spikes = spikes.where(spikes > 0)
-    table["inverse_spikes"] = 1 / spikes
-    table["inverse_spikes_low"] = 1 / (spikes + deviation)
-    table["inverse_spikes_high"] = 1 / (spikes - deviation).where(spikes > deviation)
-    table["on_front"] = False
+    spikes = cells.total_spikes.where(cells.total_spikes > 0)
+    deviation = cells.total_spikes_sd
+    table = cells.assign(
+        inverse_spikes=1 / spikes,
+        inverse_spikes_low=1 / (spikes + deviation),
+        inverse_spikes_high=1 / (spikes - deviation).where(spikes > deviation),
+        on_front=False,
+    )
     for _, points in table.groupby("source"):
         front = pareto_front(points.accuracy, spikes[points.index])
         table.loc[points.index, "on_front"] = front

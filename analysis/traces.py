@@ -103,7 +103,7 @@ def reset_times(spikes, model):
     """Return when each spike reset its neuron, in seconds; shape (n_spikes,).
 
     Under "grid" the reset is where the spike arrives, under the event rules where the
-    potential crossed the threshold.
+    potential crossed the threshold; None if the spikes do not hold that.
     """
     return spikes.arrival if model.rule == time_rules.GRID else spikes.time
 

@@ -86,6 +86,14 @@ def make_parser():
     evaluate.add_argument("--workers", type=int, help="processes (default: one a core)")
     evaluate.add_argument("--data-dir", type=_path, help="(default: BSNN_DATA)")
 
+    one_neuron = _command(
+        commands,
+        "one-neuron",
+        "count the spikes of one neuron under each time rule, for plot and report",
+        "bsnn one-neuron runs/mnist",
+    )
+    _add_sweep(one_neuron)
+
     plot = _command(
         commands,
         "plot",

@@ -69,6 +69,7 @@ def _function_of(command):
         "train": _train,
         "sweep": _sweep,
         "evaluate": _evaluate,
+        "one-neuron": _one_neuron,
         "plot": _plot,
         "report": _report,
         "bench": _bench,
@@ -171,6 +172,16 @@ def _evaluate(arguments):
     return 0
 
 
+def _one_neuron(arguments):
+    from .analysis import read_sweep
+    from .analysis.study.one_neuron import model_and_steps, save_counts
+    from .one_neuron import count_table
+
+    sweep = read_sweep(arguments.sweep, arguments.dataset)
+    print(save_counts(sweep, count_table(*model_and_steps(sweep))))
+    return 0
+
+
 def _plot(arguments):
     from .analysis import make_figures
 
@@ -251,7 +262,7 @@ def _bench(arguments):
 
 
 def _scale(settings, workload, arguments):
-    from .analysis.scaling import make_scaling_figures
+    from .analysis.figures.scaling import make_scaling_figures
     from .training.bench.scale import run_scale
 
     out = arguments.out or Path("scaling")

@@ -78,6 +78,7 @@ for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
             (set -x; bsnn evaluate "$run" --dt-ms 0 0.5 1 2 4 5 7 8 10 12)
         fi
     done
+    (set -x; bsnn one-neuron "$folder/$dataset")
     (set -x; bsnn report "$folder/$dataset" --out "$results/$dataset.md")
 done
 (set -x; python "$here/saturation.py" "$@" --out "$results/saturation.csv")

@@ -45,7 +45,8 @@ INPUTS = {
     "summary.json": 2_000,
     "metrics.csv": 2_000,
     "confidence.csv": 2_000,
-    "evaluations.csv": 2_000,
+    "evaluations.csv": 1_000,
+    "one_neuron.csv": 1_000,
     "checkpoint": 8_000,
     outside.NAME: 10_000,
 }

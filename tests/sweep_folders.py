@@ -1,9 +1,12 @@
 """Sweep folders with made-up results, written in the format of real ones."""
 
 import numpy as np
+import pandas as pd
 from brian2.units import ms
 
 import bsnn
+from bsnn.analysis import read_sweep
+from bsnn.analysis.study.one_neuron import model_and_steps, save_counts
 from bsnn.runs import (
     CONFIDENCE,
     CONFIG,
@@ -19,6 +22,17 @@ from bsnn.spikes import Spikes
 SIZES = (5, 4, 3)
 LABELS = (1, 0)
 SERIES = ("true", "false", "spike_penalty", "initial_mean", "slope_min")
+# What is drawn of `write_sweep` with an example of spikes.
+FIGURES = (
+    "pareto",
+    "confidence",
+    "accuracy_over_dt",
+    "spikes_over_dt",
+    "transfer",
+    "one_neuron",
+    "raster",
+    "membrane",
+)
 TIMES_MS = np.arange(20.0, 201.0, 20.0)
 
 
@@ -128,6 +142,22 @@ def write_sweep(sweep):
         run = write_run(sweep, rule="continuous", dt_ms=0, seed=seed)
         write_evaluations(run, "grid", seed)
     return sweep
+
+
+def write_counts(sweep):
+    """Write made-up spikes of one neuron; return what is drawn of them."""
+    sweep = read_sweep(sweep)
+    _, steps = model_and_steps(sweep)
+    cells = [("continuous", 0.0)]
+    cells += [(rule, dt) for rule in ("grid", "quantised-event") for dt in steps]
+    rows = [
+        {"rule": rule, "dt_ms": dt, "charge": charge, "spikes": int(charge / (1 + dt))}
+        for rule, dt in cells
+        for charge in np.arange(0.0, 20.0, 0.5)
+    ]
+    table = pd.DataFrame(rows)
+    save_counts(sweep, table)
+    return table
 
 
 def write_evaluations(run, rule, seed):

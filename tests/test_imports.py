@@ -42,7 +42,7 @@ HEAVY = {
     ],
     "brian2cuda": ["bsnn/cuda_program.py"],
     "torch": ["training"],
-    "matplotlib": ["analysis/plots.py"],
+    "matplotlib": ["analysis/figures"],
 }
 
 
@@ -204,6 +204,13 @@ def test_importing_the_package_loads_nothing_heavy():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_the_analysis_does_not_simulate(tree):
+    simulators = ("event", "grid", "stock", "cuda", "simulator", "one_neuron")
+    refused = {f"bsnn/{name}.py" for name in simulators}
+    for path, targets in tree.items():
+        assert not (within(path, "analysis") and targets & refused), path
 
 
 def test_commands_that_draw_nothing_import_no_matplotlib():

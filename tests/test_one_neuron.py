@@ -1,13 +1,17 @@
 """One neuron's spikes against its drive, under each time rule."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from brian2.units import ms
 
 import bsnn
-from bsnn.analysis import one_neuron
+from bsnn import one_neuron
+from bsnn.analysis import read_sweep
+from bsnn.analysis.study.one_neuron import read_counts
+from bsnn.cli import main
 
-from . import oracles
+from . import oracles, sweep_folders
 
 MODEL = bsnn.Model.dense(
     [3, 4, 2],
@@ -86,3 +90,21 @@ def test_other_time_constants_have_no_closed_form():
     )
     with pytest.raises(ValueError, match="must be 2 tau_syn"):
         one_neuron.count_table(model, [1.0])
+
+
+def test_the_command_leaves_the_table_of_the_study_in_its_folder(tmp_path, capsys):
+    for dt_ms in (0.5, 4.0):
+        sweep_folders.write_run(tmp_path, dt_ms=dt_ms)
+    assert main(["one-neuron", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'one_neuron.csv'}\n"
+    found = read_counts(read_sweep(tmp_path))
+    expected = one_neuron.count_table(sweep_folders.model("grid", 0.5), [0.5, 4.0])
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    assert found.spikes.max() > 10
+
+
+def test_the_command_says_what_it_needs(tmp_path, capsys):
+    sweep_folders.write_run(tmp_path, rule="continuous", dt_ms=0)
+    assert main(["one-neuron", str(tmp_path)]) == 1
+    assert "it needs a time step above 0" in capsys.readouterr().err
+    assert not (tmp_path / "one_neuron.csv").exists()

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bsnn import runs
-from bsnn.analysis import figures, read_sweep
+from bsnn.analysis import read_sweep
+from bsnn.analysis.figures import raster
 from bsnn.errors import RunFolderError
 from bsnn.runs import RunFolder, load_spikes, save_spikes
 from bsnn.training.experiments.checkpoint import load_checkpoint
@@ -38,6 +39,7 @@ READERS = (
     "metrics.csv",
     "confidence.csv",
     "evaluations.csv",
+    "one_neuron.csv",
     "checkpoint",
 )
 
@@ -282,7 +284,7 @@ def test_spikes_of_another_model_are_refused(tmp_path):
     run = sweep_folders.write_run(tmp_path)
     sweep_folders.write_example(run)
     layers, labels = run.spikes()
-    figures.draw_raster(read_sweep(run.path))
+    raster.draw(read_sweep(run.path))
     for other in (
         (layers[:2], labels),
         ([layers[0], *layers], labels),
@@ -291,7 +293,7 @@ def test_spikes_of_another_model_are_refused(tmp_path):
     ):
         save_spikes(run.path / runs.SPIKES, *other)
         with pytest.raises(RunFolderError, match="spikes.npz of digits.* its model"):
-            figures.draw_raster(read_sweep(run.path))
+            raster.draw(read_sweep(run.path))
 
 
 def test_nested_json_is_damaged(readers):

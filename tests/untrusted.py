@@ -19,6 +19,8 @@ import torch
 import bsnn
 from bsnn import runs
 from bsnn.analysis import Measurement, console_table, read_sweep
+from bsnn.analysis.study import one_neuron
+from bsnn.analysis.study.sweep import NoData
 from bsnn.analysis.traces import raster_table
 from bsnn.arguments import SETTINGS, make_parser
 from bsnn.cli import _settings_of
@@ -131,6 +133,10 @@ def make_readers(folder):
     ):
         run = _write_run(folder / name.replace(".", "_"))
         add(name, run.path / name, _reader_of_run(run), RunFolderError, damage)
+    run = _write_run(folder / "one_neuron")
+    sweep_folders.write_counts(run.path)
+    path = run.path / one_neuron.FILE
+    add(one_neuron.FILE, path, _reader_of_counts(run), NoData, damage_table)
     run = _write_run(folder / "checkpoint")
     add(
         "checkpoint",
@@ -251,6 +257,10 @@ def write_checkpoint(run):
         within=within,
     )
     return run.path / runs.CHECKPOINT
+
+
+def _reader_of_counts(run):
+    return lambda: one_neuron.read_counts(read_sweep(run.path))
 
 
 def _reader_of_checkpoint(run):

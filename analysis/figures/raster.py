@@ -1,0 +1,77 @@
+"""The spikes of every layer in one sample."""
+
+import numpy as np
+
+from bsnn.analysis.traces import raster_table
+
+from .colours import COLOURS
+from .example import example, example_title
+from .style import new_figure
+
+
+def draw(sweep):
+    """Return figure, table and caption."""
+    run, layers, label = example(sweep)
+    model = sweep.model(run.run)
+    table = raster_table(layers)
+    figure, (ax,) = new_figure(height=4.0)
+    plot(table, ax, label, None if model is None else 1e3 * model.duration_seconds)
+    figure.suptitle(example_title(sweep, run, label), fontsize=9)
+    caption = (
+        "Spikes of one test sample in all layers, where they take effect. Each layer "
+        "has a band of the same height; the output of the label is coloured. "
+        f"Run {run.run}."
+    )
+    return figure, table, caption
+
+
+def plot(table, ax, label=None, duration_ms=None):
+    """Draw the spikes of every layer of one sample, each layer in a band of its own.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `bsnn.analysis.traces.raster_table` returns it.
+    ax : Axes
+    label : int, optional
+        The sample's label: spikes of that output are coloured.
+    duration_ms : float, optional
+        End of the time axis.
+    """
+    layers = table[["layer", "n_neurons"]].drop_duplicates().sort_values("layer")
+    output = layers.layer.max()
+    for band, (layer, n_neurons) in enumerate(layers.itertuples(index=False)):
+        spikes = table[table.layer == layer]
+        y = band + 0.05 + 0.9 * (spikes.neuron + 0.5) / n_neurons
+        chosen = (spikes.neuron == label) & (layer == output)
+        height = max(2.0, min(9.0, 60.0 / n_neurons))
+        for which, colour in ((~chosen, "black"), (chosen, COLOURS[1])):
+            ax.plot(
+                spikes.time_ms[which],
+                y[which],
+                linestyle="none",
+                marker="|",
+                markersize=height,
+                markeredgewidth=0.8,
+                color=colour,
+                rasterized=True,
+            )
+        if band:
+            ax.axhline(band, color="0.7", linewidth=0.6)
+    names = [_layer_name(layer, output) for layer in layers.layer]
+    ticks = [f"{name}\n({n})" for name, n in zip(names, layers.n_neurons, strict=True)]
+    ax.set_yticks(np.arange(len(layers)) + 0.5, ticks)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(0, len(layers))
+    ax.set_xlim(0, duration_ms)
+    ax.set_xlabel("Time (ms)")
+    ax.set_ylabel("Layer (neurons)")
+    return ax
+
+
+def _layer_name(layer, output):
+    if layer == 0:
+        return "input"
+    if layer == output:
+        return "output"
+    return "hidden" if output == 2 else f"hidden {layer}"

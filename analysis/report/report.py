@@ -1,0 +1,117 @@
+"""The page of a study."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from bsnn.analysis.figures.catalogue import draw_all
+from bsnn.analysis.figures.style import print_style
+from bsnn.analysis.study import published
+from bsnn.analysis.study.sweep import read_sweep
+from bsnn.runs import replacing
+
+from . import pages, results
+from .commands import command_lines
+
+
+def write_report(folder, path, *, dataset=None, load_weights=None):
+    """Write one page with the tables and figures of a sweep.
+
+    Parameters
+    ----------
+    folder : path
+        A sweep folder, or one run folder.
+    path : path
+        ``.html``: a page that needs no other file and no network. ``.md``: Markdown;
+        its figures (PNG), the numbers in them and the table of all runs (CSV) go into a
+        folder of the same name beside it.
+    dataset, load_weights
+        As for `bsnn.analysis.make_figures`.
+
+    Returns
+    -------
+    skipped : dict of str to str
+        Figures that could not be drawn, and why.
+
+    Raises
+    ------
+    ValueError
+        If the name ends in neither.
+    RunFolderError
+        If the folder holds no finished run, a damaged one, or several data sets, or
+        the page cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in (".html", ".md"):
+        raise ValueError(f"'path' must end in .html or .md, got '{path.name}'.")
+    sweep = read_sweep(folder, dataset, load_weights)
+    with print_style():
+        drawings, skipped = draw_all(sweep)
+        if path.suffix == ".md":
+            page = pages.Markdown(path.with_suffix(""))
+        else:
+            page = pages.Html()
+        page.heading(f"Time step study: {sweep.dataset}", level=1)
+        _add_results(page, sweep)
+        _add_comparison(page, sweep)
+        page.heading("Figures")
+        for number, drawing in enumerate(drawings, start=1):
+            page.figure(number, drawing)
+        _add_left_out(page, sweep, skipped)
+        _add_reproduction(page, sweep)
+        if path.suffix == ".md":
+            page.data("runs", sweep.runs)
+    with replacing(path) as file:
+        file.write(page.text())
+    return skipped
+
+
+def _add_results(page, sweep):
+    page.heading("Results")
+    page.table(results.results_table(sweep.runs))
+    level = f"{results.LATENCY_LEVEL:g}"
+    page.note(
+        "Mean ± standard deviation over seeds. Spikes per test sample, latency (when "
+        f"the mean prediction confidence reaches {level}; – means never, in "
+        "at least one seed), neurons silent in the whole test set and labels whose "
+        "output is: after the last epoch. The best epoch is chosen by the test "
+        "accuracy itself."
+    )
+    page.heading("Latency")
+    page.table(results.latency_table(sweep))
+    page.heading("Pareto front")
+    page.table(results.front_table(sweep))
+    page.note("No other cell of its source has as much accuracy with as few spikes.")
+
+
+def _add_comparison(page, sweep):
+    table = results.comparison_table(sweep.runs, sweep.dataset)
+    if len(table):
+        page.heading("Beside the published numbers")
+        page.table(table)
+        page.note(
+            f"{published.citation(sweep.dataset)} All hidden and output spikes of a "
+            "test sample."
+        )
+
+
+def _add_left_out(page, sweep, skipped):
+    items = [f"figure {name}: {reason}" for name, reason in skipped.items()]
+    items += [f"run {name}: not finished" for name in sweep.unfinished]
+    if items:
+        page.heading("Left out")
+        page.items(items)
+
+
+def _add_reproduction(page, sweep):
+    page.heading("How to repeat it")
+    page.code("\n".join(command_lines(sweep)))
+    rows = sorted(
+        {
+            (package, str(version))
+            for found in sweep.versions.values()
+            for package, version in found.items()
+        }
+    )
+    page.note(f"{len(sweep.runs)} finished runs.")
+    page.table(pd.DataFrame(rows, columns=["package", "version"]))

@@ -1,0 +1,1 @@
+"""What the run folders of a study hold, and what is published beside it."""

@@ -1,0 +1,50 @@
+"""The series of a study: runs that differ in nothing but time step and seed.
+
+A series is called by its time rule, and by the detection, the loss, the initial weights
+and the least slope too where they are not those of the run's preset ("grid + crossing",
+"grid, targets 8/2", "grid, penalty 0.01", "grid, mean 0/0/0.1", "grid, slope 5").
+"""
+
+import numpy as np
+
+from bsnn.equations import time_rules
+from bsnn.presets import SHORT, departures
+
+TARGETS = 15.0, 3.0  # spikes asked of the label and of the others, in the study
+CROSSING = " + crossing"
+# Those with the loss and the start of the study, in the order of every figure.
+PLAIN = (*time_rules.RULES, time_rules.GRID + CROSSING)
+
+
+def rule_name(config):
+    """Return how tables and figures call a run: its rule, and what is no default."""
+    name = config["rule"]
+    if config["detect"] == "crossing":
+        name += CROSSING
+    targets = config.get("true", TARGETS[0]), config.get("false", TARGETS[1])
+    if targets != TARGETS:
+        name += ", targets {:g}/{:g}".format(*targets)
+    if config.get("spike_penalty"):
+        name += f", penalty {config['spike_penalty']:g}"
+    for setting, value in departures(config).items():
+        numbers = "/".join(f"{number:g}" for number in np.atleast_1d(value))
+        name += f", {SHORT[setting].replace('-', ' ')} {numbers}"
+    return name
+
+
+def in_order(rules):
+    """Return the series in their fixed order, before those with another loss."""
+    present = set(rules)
+    known = [rule for rule in PLAIN if rule in present]
+    return known + sorted(present - set(known))
+
+
+def is_limit(table):
+    """Return which rows are the limit of small steps that others are drawn beside."""
+    return (table.dt_ms == 0) & table.rule.isin(PLAIN)
+
+
+def of_one_loss(runs):
+    """Return the runs with the loss of the study; all, where none of ours has it."""
+    plain = runs.rule.isin(PLAIN)
+    return runs[plain] if (plain & (runs.source == "bsnn")).any() else runs

@@ -1,0 +1,35 @@
+"""The raster of one sample."""
+
+import numpy as np
+import pandas as pd
+
+from bsnn.analysis.figures import raster
+from bsnn.analysis.figures.colours import COLOURS
+
+
+def test_raster_has_a_band_for_each_layer(ax):
+    table = pd.DataFrame(
+        {
+            "layer": [0, 0, 1, 2, 2],
+            "n_neurons": [784, 784, 800, 10, 10],
+            "neuron": [0, 783, 400, 3, 9],
+            "time_ms": [1.0, 2.0, 50.0, 90.0, 110.0],
+        }
+    )
+    raster.plot(table, ax, label=3, duration_ms=200)
+    drawn = np.concatenate(
+        [line.get_xydata() for line in ax.lines if line.get_marker() == "|"]
+    )
+    assert sorted(drawn[:, 0]) == [1, 2, 50, 90, 110]
+    bands = dict(zip(drawn[:, 0], np.floor(drawn[:, 1]), strict=True))
+    assert bands == {1: 0, 2: 0, 50: 1, 90: 2, 110: 2}
+    (coloured,) = [
+        x for x in ax.lines if x.get_color() == COLOURS[1] and len(x.get_xdata())
+    ]
+    assert coloured.get_xdata().tolist() == [90]
+    assert [t.get_text() for t in ax.get_yticklabels()] == [
+        "input\n(784)",
+        "hidden\n(800)",
+        "output\n(10)",
+    ]
+    assert ax.get_xlim() == (0, 200)

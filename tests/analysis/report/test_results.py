@@ -1,0 +1,69 @@
+"""Results as tables of text."""
+
+import re
+
+from bsnn.analysis import read_sweep
+from bsnn.analysis.report import results
+from bsnn.analysis.study import published
+from tests import sweep_folders
+
+
+def test_published_runs_stand_beside_ours_of_the_same_data_set(tmp_path):
+    sweep_folders.write_run(tmp_path, dataset="mnist", dt_ms=1.0)
+    sweep = read_sweep(tmp_path)
+    table = published.with_published(sweep)
+    assert set(table.source) == {"bsnn", "published"}
+    assert set(table.dataset) == {"mnist"}
+    # On the grid there is nothing published: nothing to compare cell by cell.
+    assert results.comparison_table(sweep.runs, "mnist").empty
+
+
+def test_comparison_pairs_cells_of_the_same_rule(tmp_path):
+    for seed in (0, 1):
+        sweep_folders.write_run(
+            tmp_path, dataset="mnist", rule="quantised-event", dt_ms=8.0, seed=seed
+        )
+    table = results.comparison_table(read_sweep(tmp_path).runs, "mnist")
+    row = table.iloc[0].to_dict()
+    # Ours: 82.0 and 82.2 %, then 80.0 and 80.4 %; 60 and 61 spikes.
+    assert (row["dt (ms)"], row["rule"]) == ("8", "quantised-event")
+    assert row["best (%), bsnn"] == "82.10 ± 0.14"
+    assert row["last (%), bsnn"] == "80.20 ± 0.28"
+    assert row["last spikes, bsnn"] in ("60 ± 1", "61 ± 1")
+    assert row["best (%), published"].startswith("84.21 ±")
+    assert row["last (%), published"].startswith("57.51 ±")
+    assert row["last spikes, published"].startswith("791 ±")
+    assert len(table) == 1
+
+
+def test_console_table_by_hand(sweep):
+    lines = results.console_table(read_sweep(sweep[0]).runs).splitlines()
+    assert re.split(r"\s{2,}", lines[0].strip())[0].startswith("dt (ms)")
+    assert len(lines) == 1 + 7
+    (line,) = [x for x in lines if re.match(r"\s*8 +grid ", x)]
+    # Seeds 0 and 1: best 82.0, 82.2; last 80.0, 80.4; 40 and 41 hidden spikes.
+    for text in (
+        "82.10 ± 0.14",
+        "80.20 ± 0.28",
+        "40.5 ± 0.7",
+        "20.0 ± 0.0",
+        "190.0 ± 0.0",
+        "25.0 ± 0.0",
+    ):
+        assert text in line
+
+
+def test_a_level_that_one_seed_never_reached_is_a_dash(sweep, monkeypatch):
+    monkeypatch.setattr(results, "LATENCY_LEVEL", 0.9)
+    table = results.results_table(read_sweep(sweep[0]).runs)
+    assert set(table["latency 0.9 (ms)"]) == {"–"}
+
+
+def test_front_is_the_cells_that_none_dominates(tmp_path):
+    # 88.0, 87.6 and 80.0 % for 60, 61 and 60 spikes.
+    sweep_folders.write_run(tmp_path, dt_ms=1.0)
+    sweep_folders.write_run(tmp_path, dt_ms=2.0, seed=1)
+    sweep_folders.write_run(tmp_path, dt_ms=8.0)
+    table = results.front_table(read_sweep(tmp_path))
+    assert table["dt (ms)"].tolist() == ["1"]
+    assert table["last (%)"].tolist() == ["87.00"]
