@@ -219,6 +219,15 @@ def test_a_pair_of_neurons_and_times_is_the_recording(recording):
     np.testing.assert_allclose(exact.time, expected.step * 1e-3, atol=1e-12)
 
 
+def test_a_pair_that_begins_a_sample_is_of_that_sample():
+    # In binary, 0.6 / 0.2 is a little less than 3.
+    found = metrics.as_spikes(
+        ([0], [0.6] * second), n_samples=4, duration=200 * ms, n_neurons=1
+    )
+    assert found.sample.tolist() == [3]
+    np.testing.assert_allclose(found.time, 0, atol=1e-15)
+
+
 def test_pairs_that_do_not_fit_are_refused():
     pair = [0, 1], [1, 2] * ms
     for changes, error, words in (
