@@ -18,7 +18,9 @@ def run_once():
     with GridSimulator(model, workers=1) as simulator:
         records = simulator.run(weights, inputs)
         output = records[-1]
-        print(simulator.folder, output.n_spikes, hash(output.step.tobytes()))
+        found = (simulator.folder, output.n_spikes, hash(output.step.tobytes()))
+        # In one piece, between those of the others.
+        sys.stdout.write(" ".join(map(str, found)) + "\n")
 
 
 if __name__ == "__main__":
