@@ -288,9 +288,10 @@ def test_silent_input_and_empty_batches(simulators):
     assert simulator.run(weights, inputs)[1].n_spikes > 0
 
 
-@pytest.mark.parametrize("n_samples", [1, 3, 41])
+@pytest.mark.parametrize("n_samples", [1, 3, 12, 41])
 def test_batches_of_any_size_equal_the_numpy_model(n_samples, simulators):
-    """Fewer samples than workers, odd parts, and more than the first shared memory."""
+    """Fewer samples than workers; odd parts; offsets that fill a cache line but for
+    one (6 a worker); and more than the first shared memory."""
     model = make_model("blocks", 0.5)
     rng = np.random.default_rng(4)
     weights, _ = draw(model, rng)

@@ -20,6 +20,10 @@ def test_accuracy_axis_keeps_small_differences_beside_a_collapse(ax):
     assert found == pytest.approx(expected, rel=1e-6)
     assert (heights > 0).all() and (heights < 1).all()
     assert "98" in [text.get_text() for text in ax.get_yticklabels()]
+    # What the pointer shows follows from the way back.
+    scale = ax.yaxis.get_transform()
+    back = scale.inverted().transform(scale.transform([57.5, 98.0, 100.0]))
+    np.testing.assert_allclose(back, [57.5, 98.0, 100.0], rtol=1e-12)
 
 
 def test_accuracies_close_together_have_a_plain_axis(ax):

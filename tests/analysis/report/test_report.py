@@ -91,6 +91,7 @@ def test_markdown_report_has_its_figures_and_numbers_beside_it(sweep, tmp_path):
     rows = [line for line in text.splitlines() if line.startswith("| 8 | grid |")]
     assert "82.10 ± 0.14" in rows[0]
     assert "| 140.0 ± 0.0 | 190.0 ± 0.0 | – |" in rows[1]
+    assert "\nMean ± standard deviation over seeds." in text
     runs = pd.read_csv(path.parent / "digits" / "runs.csv")
     assert len(runs) == len(read_sweep(folder).runs)
 
