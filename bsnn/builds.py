@@ -47,6 +47,8 @@ _COMPILER = (
     "LD_RUN_PATH",
     "LIBRARY_PATH",
 )
+# What Brian2, which compiles nothing here, has distutils take apart.
+_DISTUTILS = "AR ARFLAGS CC CFLAGS CPP CPPFLAGS CXX CXXFLAGS LDFLAGS LDSHARED".split()
 
 log = logging.getLogger(__name__)
 
@@ -200,8 +202,10 @@ def _remove_leftovers(parent):
 
 def run_python(module, *arguments, failure, folder):
     """Run a module of bsnn in a process of its own, as `run_tool`."""
-    # Brian2 writes what the user's text holds.
-    environment = {**python_environment(), "PYTHONUTF8": "1"}
+    environment = python_environment()
+    for name in _DISTUTILS:
+        environment.pop(name, None)
+    environment["PYTHONUTF8"] = "1"  # Brian2 writes what the user's text holds
     command = python_command("-m", module, *arguments)
     run_tool(command, failure, folder, environment)
 

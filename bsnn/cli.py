@@ -26,6 +26,7 @@ def main(argv=None):
     logging.getLogger("bsnn").setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
+        _check_working_folder()
         if arguments.command != "doctor":  # which copes without Brian2
             from .brian2_files import import_brian2
 
@@ -39,6 +40,15 @@ def main(argv=None):
             raise
         print(f"bsnn: {error}", file=sys.stderr)
         return 1
+
+
+def _check_working_folder():
+    try:
+        os.getcwd()
+    except OSError as error:  # torch's libraries end the process
+        raise OSError(
+            f"the working folder is gone ({error.strerror}); change to another one."
+        ) from error
 
 
 def run():

@@ -27,12 +27,12 @@ def user_cache(variable):
     Raises
     ------
     ValueError
-        If the user's folder is not known, as where HOME is not set, or not absolute.
+        If the user's folder is not absolute, since HOME is not.
     """
     folder = _at_home(platformdirs.user_cache_path("bsnn"), variable)
     if not folder.is_absolute():
         raise ValueError(
-            f"the user's cache must be an absolute folder, got '{folder}' of "
+            f"the user's cache must be an absolute folder, got '{folder}' from HOME or "
             f"XDG_CACHE_HOME; name a folder in {variable}."
         )
     return folder

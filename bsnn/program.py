@@ -97,9 +97,10 @@ def build_program(model, *, precision="double", projection="dense"):
         run_tool(command, failure, folder)
         # Nothing will be edited here, so no dependencies need to be found out.
         (folder / "make.deps").touch()
-        command = [*compiler(), *sanitize_flags(), "-include", PRELUDE]
-        command = shlex.join(command).replace("$", "$$")
-        run_tool(["make", "-j2", f"CXX={command}"], failure, folder)
+        # A file, because make would read the names in the command in its own way.
+        command = shlex.join([*compiler(), *sanitize_flags(), "-include", PRELUDE])
+        (folder / "compile").write_text(f'{command} "$@"\n', "utf-8", "surrogateescape")
+        run_tool(["make", "-j2", "CXX=sh ./compile"], failure, folder)
         check_start(folder / "main")
         for leftover in (*folder.rglob("*.o"), *folder.glob("*.gch")):
             leftover.unlink()

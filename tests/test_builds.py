@@ -136,8 +136,9 @@ def test_a_program_must_start(tmp_path, monkeypatch, script, reason):
     if script is not None:
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o700)
-    with pytest.raises(BuildError, match=rf"(?s)does not start.*BSNN_CACHE.*{reason}"):
+    with pytest.raises(BuildError, match="does not start .*BSNN_CACHE") as raised:
         check_start(program)
+    assert reason in str(raised.value)
     program.write_text("#!/bin/sh\necho ${BSNN_SOCKET:-no BSNN_SOCKET}; exit 3\n")
     program.chmod(0o700)
     check_start(program)
