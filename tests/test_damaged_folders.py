@@ -11,8 +11,12 @@ from brian2 import ms
 
 import bsnn
 from bsnn import runs
-from bsnn.analysis import Measurement, figures, read_sweep
+from bsnn.analysis import Measurement, read_sweep
+from bsnn.analysis.figures import membrane
+from bsnn.analysis.study.one_neuron import model_and_steps
+from bsnn.analysis.study.sweep import NoData
 from bsnn.errors import RunFolderError
+from bsnn.one_neuron import count_table
 from bsnn.runs import RunFolder, load_spikes
 from bsnn.training.experiments.checkpoint import load_checkpoint
 
@@ -263,13 +267,13 @@ def no_weights(path):
 def test_a_membrane_needs_weights_and_a_model(tmp_path):
     run = sweep_folders.write_run(tmp_path)
     sweep_folders.write_example(run)
-    with pytest.raises(figures.NoData, match="no way to load them was given"):
-        figures.draw_membrane(read_sweep(tmp_path), None)
-    with pytest.raises(figures.NoData, match="no weights there"):
-        figures.draw_membrane(read_sweep(tmp_path), no_weights)
+    with pytest.raises(NoData, match="no way to load them was given"):
+        membrane.draw(read_sweep(tmp_path))
+    with pytest.raises(NoData, match="no weights there"):
+        membrane.draw(read_sweep(tmp_path, load_weights=no_weights))
     change_config(run, model=None)
-    with pytest.raises(figures.NoData, match="does not describe the model"):
-        figures.draw_membrane(read_sweep(tmp_path), no_weights)
+    with pytest.raises(NoData, match="does not describe the model"):
+        membrane.draw(read_sweep(tmp_path, load_weights=no_weights))
 
 
 def test_one_neuron_needs_a_model_and_its_closed_form(tmp_path):
@@ -278,8 +282,8 @@ def test_one_neuron_needs_a_model_and_its_closed_form(tmp_path):
     for neuron in model["neurons"]:
         neuron["tau_mem"] = 0.2
     change_config(run, model=model)
-    with pytest.raises(figures.NoData, match="'tau_mem' .* must be 2 tau_syn"):
-        figures.draw_one_neuron(read_sweep(tmp_path))
+    with pytest.raises(ValueError, match="'tau_mem' .* must be 2 tau_syn"):
+        count_table(*model_and_steps(read_sweep(tmp_path)))
     change_config(run, model=None)
-    with pytest.raises(figures.NoData, match="above 0 and the model in config.json"):
-        figures.draw_one_neuron(read_sweep(tmp_path))
+    with pytest.raises(NoData, match="above 0 and the model in config.json"):
+        model_and_steps(read_sweep(tmp_path))

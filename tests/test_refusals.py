@@ -17,7 +17,8 @@ from bsnn.equations.units import in_seconds
 from bsnn.errors import BackendUnavailable, RunFolderError
 from bsnn.machine import n_cores
 from bsnn.resident import Segment
-from bsnn.training import SpikingNetwork, checkpoint, epoch, kernel, sweep
+from bsnn.training import SpikingNetwork, kernel
+from bsnn.training.experiments import checkpoint, epoch, sweep
 from bsnn.training.settings import Settings
 
 from . import test_event, test_grid

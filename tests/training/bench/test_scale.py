@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bsnn.analysis import scaling
-from bsnn.analysis.plots import new_figure
+from bsnn.analysis.figures import scaling
+from bsnn.analysis.figures.style import new_figure
 from bsnn.training.bench.scale import scale_points
 from bsnn.training.settings import Settings
 
@@ -57,7 +57,7 @@ def test_scaling_figures_draw_the_table(rows, tmp_path):
     saved = pd.read_csv(tmp_path / "scaling_time.csv")
     pd.testing.assert_frame_equal(saved, pd.DataFrame(rows), rtol=1e-12)
     ax = new_figure()[1][0]
-    assert scaling.plot_scaling(pd.DataFrame(rows), ax, "dt_ms", "time") is ax
+    assert scaling.plot(pd.DataFrame(rows), ax, "dt_ms", "time") is ax
     (training,) = [c for c in ax.containers if c.get_label() == "training"]
     line, _, (bars,) = training.lines
     np.testing.assert_array_equal(line.get_xydata(), [[1, 3], [2, 6], [4, 12]])
