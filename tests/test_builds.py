@@ -310,7 +310,7 @@ def test_every_text_is_part_of_a_programs_name(cache, name, monkeypatch):
     """Else an edited equation would run the program of the old one."""
     made = []
 
-    def remember(kind, key, make):
+    def remember(kind, key, make, product):
         made.append(key)
         return cache
 

@@ -11,6 +11,7 @@ from bsnn.choose import make_simulator
 from bsnn.equations import time_rules
 from bsnn.equations.units import as_int, in_hertz, per_layer
 from bsnn.errors import BackendUnavailable
+from bsnn.forks import tell_of_forks
 from bsnn.gate import spikes_for
 from bsnn.machine import n_cores
 from bsnn.presets import PRESETS
@@ -168,6 +169,7 @@ class SpikingNetwork(nn.Module):
         self.connections = nn.ModuleList(
             Connection(torch.from_numpy(array)) for array in arrays
         )
+        tell_of_forks(self)
 
     # Torch would accept these hooks, and never call them.
     register_backward_hook = _refused("register_backward_hook")
@@ -298,6 +300,7 @@ class SpikingNetwork(nn.Module):
 
     def __setstate__(self, state):
         super().__setstate__(state)
+        tell_of_forks(self)
         if self.model.rule != time_rules.GRID or self._simulator.closed:
             return
         # Weights of a copy go where its own programs read them.
@@ -308,6 +311,13 @@ class SpikingNetwork(nn.Module):
             if weight is not None and not weight.is_shared():
                 array[:] = weight.detach().numpy()
                 weight.data = torch.from_numpy(array)
+
+    def after_fork(self):
+        """Do without OpenMP in a forked child, where its threads are not.
+
+        Torch would wait for them without end; its DataLoader does the same.
+        """
+        torch.set_num_threads(1)
 
     def _load_from_state_dict(self, state_dict, prefix, *arguments):
         for layer in range(len(self.connections)):  # names of version 0.1
