@@ -104,9 +104,9 @@ def render(checks) -> str:
 def _python():
     return Check(
         name="Python",
-        ok=sys.version_info >= (3, 11),
+        ok=(3, 11) <= sys.version_info < (3, 14),
         found=f"{platform.python_version()}, {sys.executable}",
-        remedy="install Python 3.11 or later",
+        remedy="install Python 3.11, 3.12 or 3.13",
     )
 
 

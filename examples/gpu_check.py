@@ -17,6 +17,7 @@ import numpy as np
 from brian2 import ms
 
 import bsnn
+from bsnn.children import python_command, python_environment
 from bsnn.cuda import CudaSimulator, require_gpu
 from bsnn.errors import BsnnError
 from bsnn.grid import GridSimulator
@@ -180,9 +181,11 @@ def memory_errors():
     code = SANITIZED.format(folder=str(Path(__file__).parent))
     run = subprocess.run(
         [tool, "--target-processes", "all", "--error-exitcode", "9"]
-        + [sys.executable, "-c", code],
+        + python_command("-c", code),
+        env=python_environment(),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     summary = [line for line in run.stdout.splitlines() if "ERROR SUMMARY" in line]
     clean = run.returncode == 0 and bool(summary)
