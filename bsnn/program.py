@@ -21,9 +21,7 @@ from .builds import (
     run_tool,
     sanitize_flags,
 )
-from .equations.cuba_lif import texts_of
 from .errors import BuildError
-from .model import Model
 
 NATIVE = Path(__file__).parent / "native"
 PRECISIONS = ("double", "single")
@@ -137,6 +135,8 @@ def specify(model, **options):
 
     It holds every text of the neurons: with an edited one it is another program.
     """
+    from .equations.cuba_lif import texts_of  # not before `import_brian2`, in a child
+
     values = {
         # dt and duration are data of the program, so they are not part of its identity.
         "model": {**model.to_dict(), "dt": 1e-3, "duration": 1.0},
@@ -154,6 +154,8 @@ def read_specification(specification):
     RuntimeError
         If the neurons of this process have other texts.
     """
+    from .model import Model
+
     values = json.loads(specification)
     model, options = Model.from_dict(values["model"]), values["options"]
     if specify(model, **options) != specification:

@@ -149,7 +149,7 @@ def test_a_checkpoint_of_another_version_and_none(readers, tmp_path):
         (lambda a: {"labels": np.append(a["labels"], 0)}, "one label for each sample"),
         (
             lambda a: {"n_neurons": np.array([2**31, 4, 3])},
-            "a layer must not have 2147483648 neurons",
+            "'n_neurons' must lie in 1..2147483647, got 2147483648",
         ),
     ],
 )
