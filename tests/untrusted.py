@@ -381,11 +381,16 @@ def damage_json(data, rng):
 
 
 def damage_words(data, rng):
-    """Leave a word out, or put another in its place or before it."""
+    """Leave a word out, put another in its place, or add an option with a value."""
     words = data.decode().split("\n")
-    at, kind = rng.randrange(len(words)), rng.randrange(3)
-    word = str(rng.choice((*SETTINGS, *VALUES)))
-    words[at : at + (kind > 0)] = [word] if kind < 2 else []
+    at, kind = rng.randrange(len(words)), rng.randrange(4)
+    option, value = rng.choice(tuple(SETTINGS)), str(rng.choice(VALUES))
+    if kind == 0:
+        del words[at]
+    elif kind == 1:
+        words[at] = rng.choice((option, value))
+    else:
+        words += [option, value]
     return "\n".join(words).encode(errors="surrogatepass")
 
 
