@@ -85,9 +85,10 @@ public:
     Array() = default;
     explicit Array(int64_t n) { resize(n); }
     void resize(int64_t n) {
-#ifndef BSNN_SANITIZE  // which watches the end of what was allocated
-        if (n <= capacity) return;
+#ifdef BSNN_SANITIZE
+        capacity = 0;  // so that nothing lies behind the end
 #endif
+        if (n <= capacity) return;
         values.reset(new T[n]);
         capacity = n;
     }
