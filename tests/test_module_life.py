@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from brian2 import ms
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
@@ -365,7 +366,7 @@ def test_a_default_device_of_torch_changes_nothing(network, inputs):
     with torch.device("meta"), make_network(network.model) as other:
         layers = other(inputs)
         assert not any(layer.counts().is_meta for layer in layers)
-        FirstSpikeLoss(tau=0.01, duration=0.2)(layers, LABELS).backward()
+        FirstSpikeLoss(tau=10 * ms, duration=200 * ms)(layers, LABELS).backward()
         other.zero_grad()
         SpikeCountLoss()(other(inputs), LABELS).backward()
         assert all(map(torch.equal, [w.grad for w in other.weights], expected))

@@ -49,8 +49,9 @@ def draw_inputs(model, seed):
     rng = np.random.default_rng(seed)
     return bsnn.Spikes.from_events(
         sample=np.repeat(np.arange(4), 30),
-        neuron=rng.integers(20, size=120),
-        time=rng.uniform(0, 0.15, 120),
+        # In turn, so that none fires twice in a time step.
+        neuron=np.tile(rng.permutation(20), 6),
+        time=np.sort(rng.uniform(0, 0.15, (4, 30))).ravel(),
         n_samples=4,
         n_neurons=20,
         dt=model.dt_seconds,
@@ -120,7 +121,7 @@ def learn(network, inputs):
 
 
 def test_threads_get_the_gradients_of_their_own_inputs(network):
-    network.slope_min = 1e9  # more than any slope
+    network.slope_min = (1e9,) * network.model.n_layers  # more than any slope
     inputs = [draw_inputs(network.model, seed) for seed in range(N_THREADS)]
     expected = [learn(network, given) for given in inputs]
     n_clamped, network.n_clamped = network.n_clamped, 0

@@ -11,7 +11,7 @@ import torch
 from brian2 import ms
 
 import bsnn
-from bsnn import cuda_program, event, grid
+from bsnn import cuda_program, event, gate, grid
 from bsnn.cuda_program import build_cuda_program
 from bsnn.equations.units import in_seconds
 from bsnn.errors import BackendUnavailable, RunFolderError
@@ -86,10 +86,10 @@ def test_inputs_beyond_the_layer_are_refused(rule, neuron):
 
 @pytest.mark.cpp
 def test_a_batch_has_at_most_as_many_steps_as_brian2_can_number(monkeypatch):
-    assert grid.MAX_STEPS == np.iinfo(np.int32).max
-    model = test_grid.make_model("two layers", 7)  # 29 steps
+    assert gate.MAX_INT32 == np.iinfo(np.int32).max
+    model = test_grid.make_model("two layers", 1)  # more steps than spikes
     weights, inputs = test_grid.draw(model, np.random.default_rng(0), n_samples=4)
-    monkeypatch.setattr(grid, "MAX_STEPS", 3 * model.n_steps)
+    monkeypatch.setattr(gate, "MAX_INT32", 3 * model.n_steps)
     with grid.GridSimulator(model, workers=1) as simulator:
         records = simulator.run(weights, inputs.select(0, 3))
         assert records[0].n_spikes > 0
