@@ -69,7 +69,7 @@ def die_writing(name):
 
 def tell_at(batch, pipe):
     """Write to a pipe as the simulation of the `batch`-th batch begins."""
-    simulate, n_left = SpikingNetwork.simulate, batch
+    simulate, n_left = SpikingNetwork._run, batch
 
     def simulate_and_tell(*arguments):
         nonlocal n_left
@@ -78,7 +78,7 @@ def tell_at(batch, pipe):
             os.write(pipe, b".")
         return simulate(*arguments)
 
-    SpikingNetwork.simulate = simulate_and_tell
+    SpikingNetwork._run = simulate_and_tell
 
 
 def start(path, prepare, *arguments):

@@ -88,7 +88,7 @@ def assert_same_end(found, expected):
 
 
 def test_programs_that_keep_dying_end_the_training(unbroken, tmp_path, caplog):
-    simulate, start = SpikingNetwork.simulate, ResidentProgram._start
+    simulate, start = SpikingNetwork._run, ResidentProgram._start
     calls = itertools.count(1)
 
     def start_and_die(self, *arguments):
@@ -97,15 +97,15 @@ def test_programs_that_keep_dying_end_the_training(unbroken, tmp_path, caplog):
 
     with pytest.MonkeyPatch.context() as patch:
 
-        def simulate_and_kill(network, inputs):
+        def simulate_and_kill(network, weights, inputs):
             call = next(calls)
             if call in (5, 20):
                 os.kill(network.simulator.pids[0], signal.SIGKILL)
             if call == 20:  # 16 batches and a test before it
                 patch.setattr(ResidentProgram, "_start", start_and_die)
-            return simulate(network, inputs)
+            return simulate(network, weights, inputs)
 
-        patch.setattr(SpikingNetwork, "simulate", simulate_and_kill)
+        patch.setattr(SpikingNetwork, "_run", simulate_and_kill)
         with pytest.raises(
             ProgramError, match=r"(?s)3 times in a row.*last checkpoint"
         ):

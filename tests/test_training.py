@@ -271,13 +271,13 @@ def test_every_setting_of_the_experiment_has_an_option():
 
 
 def test_the_latest_input_spike_is_a_setting(digits, tmp_path, monkeypatch):
-    latest, simulate = [], SpikingNetwork.simulate
+    latest, simulate = [], SpikingNetwork._run
 
-    def watched(network, inputs):
+    def watched(network, weights, inputs):
         latest.append(inputs.step.max())
-        return simulate(network, inputs)
+        return simulate(network, weights, inputs)
 
-    monkeypatch.setattr(SpikingNetwork, "simulate", watched)
+    monkeypatch.setattr(SpikingNetwork, "_run", watched)
     settings = Settings.reference("digits", dt_ms=2.0, epochs=1, t_max_ms=50.0)
     folder, few = runs.RunFolder(tmp_path / "run"), digits.head(60, 60)
     train(replace(settings, workers=1), few, folder, measurement=Measurement)
