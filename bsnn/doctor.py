@@ -14,12 +14,11 @@ from pathlib import Path
 from packaging.version import Version
 
 from . import builds
-from .children import python_command, python_environment
 from .cuda_tools import find_nvcc, find_packaged_curand
 from .datasets import available_emnist, data_folder, load_dataset
 from .errors import BackendUnavailable, DataError
 from .image_files import IMAGE_SETS, locate
-from .machine import GPU_NEEDED, TIMEOUT, ask, find_gpus, n_cores
+from .machine import GPU_NEEDED, TIMEOUT, ask, ask_python, find_gpus, n_cores
 
 PACKAGES = ("brian2", "numpy", "torch")
 OLDEST_CUDA = 12
@@ -134,7 +133,7 @@ def _package(name, timeout):
             return check(
                 False, found, "pip install 'numpy<2.4'; Brian2 < 2.10 needs it"
             )
-    status, output = _ask_python(f"import {name}", timeout)
+    status, output = ask_python(f"import {name}", timeout)
     if status != 0:
         reason = output[-1] if output else f"exit status {status}"
         remedy = f"pip install --force-reinstall {name}"
@@ -295,7 +294,7 @@ def _curand(timeout):
 
 def _torch_cuda(timeout):
     code = "import torch; print(torch.version.cuda, torch.cuda.is_available())"
-    status, output = _ask_python(code, timeout)
+    status, output = ask_python(code, timeout)
     version, usable = output[-1].split() if status == 0 and output else ("None", "")
     built = f"built for CUDA {version}" if version != "None" else "built for the CPU"
     return Check(
@@ -306,7 +305,3 @@ def _torch_cuda(timeout):
         "driver as new; until then gradients are computed on the CPU",
         required=False,
     )
-
-
-def _ask_python(code, timeout):
-    return ask(python_command("-c", code), timeout, python_environment())

@@ -42,10 +42,13 @@ def n_multiprocessors():
         "import ctypes as c; d = c.CDLL('libcuda.so.1'); d.cuInit(0); n = c.c_int(); "
         "f = d.cuDeviceGetAttribute(c.byref(n), 16, 0); print(n.value)"
     )
-    command, environment = python_command("-c", code), python_environment()
-    run = subprocess.run(command, capture_output=True, env=environment)
-    answered = run.returncode == 0 and run.stdout.strip().isdigit()
-    return int(run.stdout) if answered else 0
+    status, output = ask_python(code)
+    return int(output[-1]) if status == 0 and output and output[-1].isdigit() else 0
+
+
+def ask_python(code, timeout=TIMEOUT):
+    """Return what `ask` does of Python code in a process of its own."""
+    return ask(python_command("-c", code), timeout, python_environment())
 
 
 def ask(command, timeout, environment=None):

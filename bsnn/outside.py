@@ -1,10 +1,8 @@
 """Values from outside as plain numbers of one kind, or an error that names them."""
 
-import operator
-
 import numpy as np
 
-from .equations.units import plain_seconds
+from .equations.units import as_int, plain_seconds
 
 MAX_INT32 = 2**31 - 1  # generated programs number neurons, steps and spikes in int32
 
@@ -49,12 +47,7 @@ def whole_number(value, name, least):
     ValueError
         If it is out of range.
     """
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"'{name}' must be an int, got {value!r}.")
-    try:
-        number = operator.index(value)
-    except TypeError as error:
-        raise TypeError(f"'{name}' must be an int, got {value!r}.") from error
+    number = as_int(value, name)
     if not least <= number <= MAX_INT32:
         raise ValueError(f"'{name}' must lie in {least}..{MAX_INT32}, got {number}.")
     return number

@@ -11,7 +11,7 @@ from bsnn import Spikes
 from bsnn.choose import make_simulator
 from bsnn.gate import spikes_for
 
-from . import oracles
+from .test_grid import by_numpy_model
 from .test_grid import make_model as make_grid_model
 from .untrusted import Reader, damage_json
 
@@ -170,16 +170,7 @@ def check_simulation(simulator, spikes):
 
 def compare_with_the_oracle(model, weights, inputs, records):
     """Assert that one sample's clock-driven records are those of the slow model."""
-    neurons = [neuron.parameters for neuron in model.neurons]
-    expected, nearest = oracles.grid_spikes(
-        weights,
-        [(p["tau_mem"], p["tau_syn"]) for p in neurons],
-        [p["v_threshold"] for p in neurons],
-        [p["delta_v"] for p in neurons],
-        model.n_steps,
-        model.dt_seconds,
-        list(zip(inputs.step, inputs.neuron, strict=True)),
-    )
+    expected, nearest = by_numpy_model(model, weights, inputs)
     if nearest < 1e-9:  # rounding may decide
         return
     for record, spikes in zip(records, expected, strict=True):

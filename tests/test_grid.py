@@ -83,22 +83,26 @@ def assert_same_spikes(found, expected):
         np.testing.assert_array_equal(one.neuron, other.neuron)
 
 
+def by_numpy_model(model, weights, inputs):
+    """Each layer's spikes in one sample, and how near one came to the threshold."""
+    neurons = [neuron.parameters for neuron in model.neurons]
+    return oracles.grid_spikes(
+        weights,
+        [(p["tau_mem"], p["tau_syn"]) for p in neurons],
+        [p["v_threshold"] for p in neurons],
+        [p["delta_v"] for p in neurons],
+        model.n_steps,
+        model.dt_seconds,
+        list(zip(inputs.step, inputs.neuron, strict=True)),
+    )
+
+
 def assert_equal_the_numpy_model(
     model, weights, inputs, records, samples, *, nearest=1e-9, rtol=1e-9
 ):
     """Compare samples of a batch; `nearest` to threshold rounding might decide."""
-    neurons = [neuron.parameters for neuron in model.neurons]
     for m in samples:
-        one = inputs.select(m, m + 1)
-        expected, distance = oracles.grid_spikes(
-            weights,
-            [(p["tau_mem"], p["tau_syn"]) for p in neurons],
-            [p["v_threshold"] for p in neurons],
-            [p["delta_v"] for p in neurons],
-            model.n_steps,
-            model.dt_seconds,
-            list(zip(one.step, one.neuron, strict=True)),
-        )
+        expected, distance = by_numpy_model(model, weights, inputs.select(m, m + 1))
         assert distance > nearest  # the seeds see to it
         for record, spikes in zip(records, expected, strict=True):
             assert spikes

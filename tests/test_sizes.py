@@ -32,11 +32,15 @@ from bsnn.event import EventSimulator
 from bsnn.training import SpikeCountLoss, SpikingNetwork, kernel
 from bsnn.training.experiments.epoch import evaluate, train_epoch
 
-from . import event_oracles
 from .gradient_oracles import network_gradient, random_inputs, random_layer
 from .test_encoding import make_model as make_encoder
 from .test_encoding import slow_spikes
-from .test_event import DURATION, TAU_MEM, TAU_SYN, draw, make_inputs, make_model
+from .test_event import (
+    by_root_finder,
+    draw,
+    make_inputs,
+    make_model,
+)
 from .test_gradient import (
     SLOPE_MIN,
     THREE_MODES,
@@ -68,16 +72,7 @@ def test_events_of_several_blocks_equal_the_root_finder(dt_ms, real):
         records = simulator.run(weights, batch)
     for sample in range(batch.n_samples):
         one = batch.select(sample, sample + 1)
-        expected = event_oracles.simulate_network(
-            list(zip(one.arrival, one.neuron, strict=True)),
-            weights,
-            layers=[
-                {"tau_mem": TAU_MEM, "tau_syn": TAU_SYN, "v_threshold": v, "delta_v": d}
-                for v, d in zip(thresholds, deltas, strict=True)
-            ],
-            duration=DURATION,
-            dt=model.dt_seconds,
-        )
+        expected = by_root_finder(weights, one, thresholds, deltas)
         for record, spikes in zip(records, expected, strict=True):
             found = record.select(sample, sample + 1)
             np.testing.assert_array_equal(found.neuron, [s[3] for s in spikes])
