@@ -1,7 +1,7 @@
 """Membrane potentials of one sample, reconstructed exactly from its spikes.
 
 Between spikes the equations are linear, so with the responses eps and rho of
-`bsnn.equations.modes`
+`bsnn.equations.linear`
 
     v(t) = sum_i w_i eps(t - T_i) + sum_z rho(t - T_z),
 

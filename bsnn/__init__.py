@@ -14,9 +14,9 @@ _HOME = {
     "CubaLIF": ".equations",
     "Model": ".model",
     "Spikes": ".spikes",
-    "encode_ttfs": ".encoding",
-    "load_dataset": ".datasets",
-    "make_simulator": ".choose",
+    "encode_ttfs": ".inputs.encoding",
+    "load_dataset": ".inputs.datasets",
+    "make_simulator": ".simulators.choose",
 }
 __all__ = [*_HOME]
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

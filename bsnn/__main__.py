@@ -9,6 +9,6 @@ if __name__ == "__main__":
     if not sys.flags.safe_path:
         with contextlib.suppress(OSError, ValueError):
             sys.path.remove(os.getcwd())
-    from .cli import run
+    from bsnn.cli.main import run
 
     run()

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import filelock
 
-from .children import python_command, python_environment, tool_environment
+from bsnn.processes.children import python_command, python_environment, tool_environment
+
 from .errors import BackendUnavailable, BuildError
 from .folders import named_folder, user_cache
 from .seals import is_sound, seal

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import tempfile
 
-from .children import python_command, python_environment
+from bsnn.processes.children import python_command, python_environment
 
 TIMEOUT = 60.0  # seconds that a program may take to answer
 GPU_NEEDED = "--device cuda needs an NVIDIA GPU that nvidia-smi shows"

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 
 from brian2.units import Quantity, second
 
-from .equations import CubaLIF, time_rules
-from .equations.cuba_lif import check_neuron
-from .equations.units import (
+from bsnn.equations.models.cuba_lif import check_neuron
+from bsnn.equations.units import (
     as_int,
     as_list,
     as_number,
@@ -15,6 +14,8 @@ from .equations.units import (
     per_layer,
     positive_seconds,
 )
+
+from .equations import CubaLIF, time_rules
 
 # In time constants: Brian2's exact update evaluates exp(dt/tau), in single precision.
 LONGEST_DT = 80

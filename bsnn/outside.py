@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .equations.units import as_int, plain_seconds
+from bsnn.equations.units import as_int, plain_seconds
 
 MAX_INT32 = 2**31 - 1  # generated programs number neurons, steps and spikes in int32
 

@@ -5,17 +5,10 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from bsnn.equations.units import plain_seconds
+
 from .equations import time_rules
-from .equations.units import plain_seconds
-from .outside import (
-    fixed,
-    floats,
-    indices,
-    plain_array,
-    seconds,
-    truths,
-    whole_number,
-)
+from .outside import fixed, floats, indices, plain_array, seconds, truths, whole_number
 from .sound import bins_of, check_clock, check_shapes, sound_arrays, time_step
 
 PER_SPIKE = ("neuron", "step", "time", "slope")

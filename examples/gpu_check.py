@@ -17,10 +17,10 @@ import numpy as np
 from brian2 import ms
 
 import bsnn
-from bsnn.children import python_command, python_environment
-from bsnn.cuda import CudaSimulator, require_gpu
 from bsnn.errors import BsnnError
-from bsnn.grid import GridSimulator
+from bsnn.processes.children import python_command, python_environment
+from bsnn.simulators.cuda import CudaSimulator, require_gpu
+from bsnn.simulators.grid import GridSimulator
 from bsnn.training.bench.peers import is_installed
 
 FORWARD = 50_000  # samples/s at R = 1000
@@ -32,7 +32,7 @@ SANITIZED = """
 import sys, numpy as np
 sys.path.insert(0, {folder!r})
 from gpu_check import drawn, small_model
-from bsnn.cuda import CudaSimulator
+from bsnn.simulators.cuda import CudaSimulator
 model = small_model()
 with CudaSimulator(model, replicas=4, timeout=600) as simulator:
     simulator.run(*drawn(model, 6))
@@ -90,7 +90,7 @@ def same_gradient():
     """The torch gradient on the GPU equal to that on the CPU, to rounding."""
     import torch
 
-    from bsnn.training import gradient
+    from bsnn.training.linear import gradient
     from bsnn.training.spiking_network import arrivals, crossings
 
     model = mnist_model()
@@ -143,7 +143,7 @@ def speed():
 
 def accuracy():
     """MNIST in batches of 50 over one epoch and of 1000 over three, as fast as due."""
-    from bsnn.datasets import load_dataset
+    from bsnn.inputs.datasets import load_dataset
     from bsnn.training.settings import Settings
 
     dataset = load_dataset("mnist")

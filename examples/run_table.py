@@ -4,7 +4,7 @@ import argparse
 
 import pandas as pd
 
-from bsnn.datasets import load_dataset
+from bsnn.inputs.datasets import load_dataset
 from bsnn.runs import RunFolder
 from bsnn.training.settings import Settings
 

@@ -5,9 +5,8 @@ import sys
 
 import numpy as np
 
-from bsnn.grid import GridSimulator
-
-from .test_grid import draw, make_model
+from bsnn.simulators.grid import GridSimulator
+from tests.test_grid import draw, make_model
 
 N_PROCESSES = 8
 

@@ -29,8 +29,8 @@ else:
         enable_loader_override=False,
     )
 with contextlib.redirect_stderr(io.StringIO()), guide:  # it names each module
-    from . import outside
-    from .untrusted import make_readers, make_rng
+    from tests import outside
+    from tests.untrusted import make_readers, make_rng
 
 # Damaged inputs of each reader: fewer where reading takes milliseconds.
 INPUTS = {

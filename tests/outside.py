@@ -8,12 +8,11 @@ import numpy as np
 from brian2 import ms
 
 from bsnn import Spikes
-from bsnn.choose import make_simulator
 from bsnn.gate import spikes_for
-
-from .test_grid import by_numpy_model
-from .test_grid import make_model as make_grid_model
-from .untrusted import Reader, damage_json
+from bsnn.simulators.choose import make_simulator
+from tests.test_grid import by_numpy_model
+from tests.test_grid import make_model as make_grid_model
+from tests.untrusted import Reader, damage_json
 
 NAME = "spikes from outside"
 RULES = {"grid": 7, "quantised-event": 7, "continuous": 0}  # time step in ms

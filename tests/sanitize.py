@@ -43,7 +43,7 @@ def main(arguments):
     tests = ["pytest", "-q", "--capture=sys", *(arguments or TESTS)]
     commands = [[*run, *tests]]
     if not arguments:
-        from .fuzz import INPUTS  # which instruments what is imported after it
+        from tests.fuzz import INPUTS  # which instruments what is imported after it
 
         readers = [name for name in INPUTS if "spikes" in name]
         commands.append([*run, "tests.fuzz", *readers, f"--scale={FUZZ_SCALE}"])

@@ -21,8 +21,7 @@ import numpy as np
 import pandas as pd
 
 from bsnn import runs
-
-from .processes import marked
+from tests.processes import marked
 
 WARM_UP = 0.2  # of the time
 MAX_GROWTH = 0.01

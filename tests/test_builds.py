@@ -22,9 +22,14 @@ from bsnn.builds import (
     load_kernel,
 )
 from bsnn.equations import CubaLIF
-from bsnn.equations.cuba_lif import TEXTS
+from bsnn.equations.models.cuba_lif import TEXTS
 from bsnn.errors import BackendUnavailable, BuildError
-from bsnn.program import build_program, check_start, read_specification, specify
+from bsnn.targets.cpp.target import (
+    build_program,
+    check_start,
+    read_specification,
+    specify,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -314,7 +319,7 @@ def test_every_text_is_part_of_a_programs_name(cache, name, monkeypatch):
         made.append(key)
         return cache
 
-    monkeypatch.setattr("bsnn.program.build_once", remember)
+    monkeypatch.setattr("bsnn.targets.cpp.target.build_once", remember)
     edited = model()
     build_program(edited)
     monkeypatch.setattr(CubaLIF, name, f"{getattr(CubaLIF, name)} # edited")

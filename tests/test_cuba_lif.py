@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bsnn import Model, make_simulator
 from bsnn.equations import CubaLIF, ExponentialModes
-from bsnn.equations.cuba_lif import (
+from bsnn.equations.models.cuba_lif import (
     EQUATIONS,
     TEXTS,
     crossing,
@@ -23,10 +23,9 @@ from bsnn.equations.cuba_lif import (
     slope,
     solution,
 )
-from bsnn.network import kept_variables
-
-from . import oracles
-from .strategies import tau_pairs
+from bsnn.program.forward import kept_variables
+from tests import oracles
+from tests.strategies import tau_pairs
 
 TAU_PAIRS = [(0.26, 0.13), (0.02, 0.005), (0.005, 0.02), (0.03, 0.0299)]
 

@@ -11,18 +11,17 @@ import pytest
 from brian2 import ms
 
 import bsnn
-from bsnn.choose import make_simulator
-from bsnn.cli import main
-from bsnn.cuda import CudaSimulator
-from bsnn.cuda_program import build_cuda_program, generate_cuda_project
-from bsnn.cuda_tools import find_nvcc, find_packaged_curand
+from bsnn.cli.main import main
 from bsnn.errors import BackendUnavailable, ProgramError
-from bsnn.grid import GridSimulator
 from bsnn.machine import find_gpus
-from bsnn.program import specify
-
-from .cuda_on_host import compile_for_host
-from .test_grid import draw, make_model
+from bsnn.simulators.choose import make_simulator
+from bsnn.simulators.cuda import CudaSimulator
+from bsnn.simulators.grid import GridSimulator
+from bsnn.targets.cpp.target import specify
+from bsnn.targets.cuda.target import build_cuda_program, generate_cuda_project
+from bsnn.targets.cuda.tools import find_nvcc, find_packaged_curand
+from tests.cuda_on_host import compile_for_host
+from tests.test_grid import draw, make_model
 
 NO_BRIAN2CUDA = importlib.util.find_spec("brian2cuda") is None
 NO_GPU = not find_gpus()

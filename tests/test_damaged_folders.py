@@ -16,12 +16,11 @@ from bsnn.analysis.figures import membrane
 from bsnn.analysis.study.one_neuron import model_and_steps
 from bsnn.analysis.study.sweep import NoData
 from bsnn.errors import RunFolderError
-from bsnn.one_neuron import count_table
 from bsnn.runs import RunFolder, load_spikes
+from bsnn.simulators.one_neuron import count_table
 from bsnn.training.experiments.checkpoint import load_checkpoint
-
-from . import sweep_folders
-from .test_untrusted_files import (
+from tests import sweep_folders
+from tests.test_untrusted_files import (
     CLAIMED,
     RESERVE,
     array_claiming,
@@ -30,7 +29,7 @@ from .test_untrusted_files import (
     zip_bomb,
     zip_of,
 )
-from .untrusted import make_readers
+from tests.untrusted import make_readers
 
 
 @pytest.fixture(scope="module")

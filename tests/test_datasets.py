@@ -20,13 +20,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import bsnn.yin_yang as yin_yang
+import bsnn.inputs.yin_yang as yin_yang
 from bsnn import load_dataset
-from bsnn.datasets import Dataset, data_folder
-from bsnn.download import LOCK, download
 from bsnn.errors import DataError
-from bsnn.idx import read_idx
-from bsnn.image_files import IMAGE_SETS, ImageFiles, read_splits
+from bsnn.inputs.datasets import Dataset, data_folder
+from bsnn.inputs.download import LOCK, download
+from bsnn.inputs.idx import read_idx
+from bsnn.inputs.image_files import IMAGE_SETS, ImageFiles, read_splits
 
 
 def idx(array, magic=None):

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from bsnn import doctor
-from bsnn.image_files import IMAGE_SETS
+from bsnn.cli import doctor
+from bsnn.inputs.image_files import IMAGE_SETS
 
 PACKAGES = ("brian2", "numpy", "torch")
 OPTIONAL = {

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from bsnn import folders
-from bsnn.arguments import make_parser
-from bsnn.brian2_files import import_brian2
 from bsnn.builds import cache_dir
-from bsnn.children import python_command, python_environment, tool_environment
-from bsnn.datasets import data_folder
+from bsnn.cli.arguments import make_parser
 from bsnn.errors import ProgramError
+from bsnn.inputs.datasets import data_folder
 from bsnn.machine import n_cores
-from bsnn.workers import call_apart
+from bsnn.processes.brian2_files import import_brian2
+from bsnn.processes.children import python_command, python_environment, tool_environment
+from bsnn.processes.workers import call_apart
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("analysis", "bsnn", "equations", "training")
@@ -144,7 +144,7 @@ def test_brian2_is_imported_as_it_comes(hostile):
     code = """
 import os, sys
 here, home = os.getcwd(), os.environ["HOME"]
-from bsnn.brian2_files import import_brian2
+from bsnn.processes.brian2_files import import_brian2
 import_brian2()
 from brian2 import prefs
 assert prefs.codegen.loop_invariant_optimisations
@@ -258,7 +258,7 @@ def test_a_script_without_a_guard_can_start_children(tmp_path):
     """What starts processes by running the script again would never end."""
     script = tmp_path / "script.py"
     script.write_text("""
-from bsnn.workers import call_apart
+from bsnn.processes.workers import call_apart
 import os
 print(os.getpid() != call_apart(os.getpid))
 """)

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bsnn
-from bsnn.event import EventSimulator
-
-from . import event_oracles, oracles
+from bsnn.simulators.event import EventSimulator
+from tests import event_oracles, oracles
 
 pytestmark = pytest.mark.cpp
 

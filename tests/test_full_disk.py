@@ -10,21 +10,21 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bsnn import cli, runs
+from bsnn import runs
 from bsnn.builds import SPACE_NEEDED, build_once
+from bsnn.cli import main as cli
 from bsnn.errors import BuildError, RunFolderError
 from bsnn.training.experiments import loop
 from bsnn.training.experiments.checkpoint import load_checkpoint
-
-from .kill_training import train_digits
-from .untrusted import make_readers, write_checkpoint
+from tests.kill_training import train_digits
+from tests.untrusted import make_readers, write_checkpoint
 
 RUN = "digits --dt-ms 2 --epochs 2 --n-train 200 --n-test 50 --workers 1".split()
 
 # Trains until a checkpoint of the first epoch is there; then `happen` happens.
 TRAIN = """
 import sys
-from bsnn.cli import main
+from bsnn.cli.main import main
 from bsnn.training.experiments import loop
 
 def happen():

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 import bsnn
 from bsnn import gate
-from bsnn.choose import make_simulator
 from bsnn.equations import time_rules
-from bsnn.simulator import Simulator
-from bsnn.stock import run_stock
+from bsnn.simulators.base import Simulator
+from bsnn.simulators.choose import make_simulator
+from bsnn.simulators.stock import run_stock
 from bsnn.training import SpikeCountLoss, SpikingNetwork
-
-from . import event_oracles, outside
-from .outside import RULES, make_model
+from tests import event_oracles, outside
+from tests.outside import RULES, make_model
 
 N_INPUTS, DURATION = 12, 0.2
 # Double precision shares the program of test_grid.py.

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from bsnn.equations import ExponentialModes
-from bsnn.training import gradient, kernel
-from bsnn.training.gradient import Arrivals, Crossings, reverse_scan
-
-from .gradient_oracles import (
+from bsnn.training.linear import gradient, kernel
+from bsnn.training.linear.gradient import Arrivals, Crossings, reverse_scan
+from tests.gradient_oracles import (
     RULES,
     Spike,
     continuous_spikes,

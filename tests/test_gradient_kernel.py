@@ -10,13 +10,12 @@ import torch
 from brian2 import ms
 
 from bsnn.equations import CubaLIF, ExponentialModes
-from bsnn.equations.cuba_lif import solution
+from bsnn.equations.models.cuba_lif import solution
 from bsnn.spikes import Spikes
-from bsnn.training import gradient, kernel
+from bsnn.training.linear import gradient, kernel
 from bsnn.training.spiking_network import crossings
-
-from .gradient_oracles import Spike, random_inputs, random_layer
-from .test_gradient import (
+from tests.gradient_oracles import Spike, random_inputs, random_layer
+from tests.test_gradient import (
     SLOPE_MIN,
     THREE_MODES,
     TWO_MODES,

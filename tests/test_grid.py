@@ -8,9 +8,8 @@ from brian2 import Hz, ms, second
 
 import bsnn
 from bsnn.builds import cache_dir
-from bsnn.grid import GridSimulator
-
-from . import event_oracles, oracles
+from bsnn.simulators.grid import GridSimulator
+from tests import event_oracles, oracles
 
 pytestmark = pytest.mark.cpp
 

@@ -18,29 +18,29 @@ FOLDERS = ("equations", "bsnn", "training", "analysis")
 MAY_IMPORT = {
     "equations": [],
     "bsnn": ["equations"],
-    "bsnn/__init__.py": ["equations", "bsnn", "bsnn/choose.py"],
-    "bsnn/cli.py": [*FOLDERS, "bsnn/doctor.py"],
-    "bsnn/__main__.py": ["bsnn/cli.py"],
-    "training": ["equations", "bsnn", "bsnn/choose.py"],
+    "bsnn/__init__.py": ["equations", "bsnn", "bsnn/simulators/choose.py"],
+    "bsnn/cli/main.py": [*FOLDERS, "bsnn/cli/doctor.py"],
+    "bsnn/__main__.py": ["bsnn/cli/main.py"],
+    "training": ["equations", "bsnn", "bsnn/simulators/choose.py"],
     "training/experiments": ["equations", "bsnn", "training"],
     "training/bench": ["equations", "bsnn", "training"],
     "analysis": ["equations", "bsnn"],
 }
 # Imported only by the rows that name them.
-PRIVATE = ["bsnn/choose.py", "bsnn/cli.py", "bsnn/doctor.py"]
+PRIVATE = ["bsnn/simulators/choose.py", "bsnn/cli/main.py", "bsnn/cli/doctor.py"]
 # Who may import a heavy package, at any depth; of brian2, the units are free.
 HEAVY = {
     "brian2": [
         "equations",
-        "bsnn/brian2_files.py",
-        "bsnn/codeobject.py",
-        "bsnn/cuda_program.py",
-        "bsnn/network.py",
-        "bsnn/program.py",
-        "bsnn/projection.py",
-        "bsnn/stock.py",
+        "bsnn/processes/brian2_files.py",
+        "bsnn/targets/cpp/codeobject.py",
+        "bsnn/targets/cuda/target.py",
+        "bsnn/program/forward.py",
+        "bsnn/targets/cpp/target.py",
+        "bsnn/program/projection.py",
+        "bsnn/simulators/stock.py",
     ],
-    "brian2cuda": ["bsnn/cuda_program.py"],
+    "brian2cuda": ["bsnn/targets/cuda/target.py"],
     "torch": ["training"],
     "matplotlib": ["analysis/figures"],
 }
@@ -215,9 +215,9 @@ def test_the_analysis_does_not_simulate(tree):
 
 def test_commands_that_draw_nothing_import_no_matplotlib():
     code = (
-        "from bsnn.brian2_files import import_brian2; import_brian2();"
+        "from bsnn.processes.brian2_files import import_brian2; import_brian2();"
         "from bsnn.analysis import Measurement, console_table, read_sweep;"
-        "import sys, bsnn.cli, bsnn.training.experiments.sweep;"
+        "import sys, bsnn.cli.main, bsnn.training.experiments.sweep;"
         "import bsnn.training.experiments.evaluation, bsnn.training.bench.cpu;"
         "import bsnn.training.experiments.loop;"
         "print([m for m in ('matplotlib', 'pylab') if m in sys.modules])"

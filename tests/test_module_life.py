@@ -22,8 +22,7 @@ from torch.nn.utils import parametrizations, parametrize, prune
 import bsnn
 from bsnn.training import FirstSpikeLoss, SpikeCountLoss, SpikingNetwork
 from bsnn.training.settings import Settings
-
-from .processes import is_alive
+from tests.processes import is_alive
 
 pytestmark = pytest.mark.cpp
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import sympy
 
-from bsnn.equations import cuba_lif, time_rules
+from bsnn.equations import time_rules
+from bsnn.equations.models import cuba_lif
 
 ROOT = Path(__file__).parents[1]
 EVENT = ROOT / "bsnn" / "native" / "event.cpp"

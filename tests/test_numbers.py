@@ -11,11 +11,10 @@ import bsnn
 import bsnn.training.settings as settings
 from bsnn import runs
 from bsnn.errors import NumbersError
-from bsnn.simulator import LARGEST_WEIGHT, check_weights
+from bsnn.simulators.base import LARGEST_WEIGHT, check_weights
 from bsnn.training.experiments.checkpoint import load_checkpoint
 from bsnn.training.spiking_network import SpikingNetwork
-
-from .kill_training import BATCH_SIZE, N_TRAIN, train_digits
+from tests.kill_training import BATCH_SIZE, N_TRAIN, train_digits
 
 pytestmark = [pytest.mark.cpp]
 

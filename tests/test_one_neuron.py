@@ -6,12 +6,11 @@ import pytest
 from brian2.units import ms
 
 import bsnn
-from bsnn import one_neuron
 from bsnn.analysis import read_sweep
 from bsnn.analysis.study.one_neuron import read_counts
-from bsnn.cli import main
-
-from . import oracles, sweep_folders
+from bsnn.cli.main import main
+from bsnn.simulators import one_neuron
+from tests import oracles, sweep_folders
 
 MODEL = bsnn.Model.dense(
     [3, 4, 2],

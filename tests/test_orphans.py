@@ -13,8 +13,7 @@ import pytest
 
 from bsnn import runs
 from bsnn.builds import build_once
-
-from .processes import assert_none_left, marked
+from tests.processes import assert_none_left, marked
 
 pytestmark = [pytest.mark.cpp, pytest.mark.slow]
 # How a training ends, and its exit code.

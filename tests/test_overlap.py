@@ -15,13 +15,12 @@ import torch
 from brian2 import ms
 
 import bsnn
-from bsnn.grid import GridSimulator
-from bsnn.supervision import SupervisedProgram
+from bsnn.program.supervised import SupervisedProgram
+from bsnn.simulators.grid import GridSimulator
 from bsnn.training import SpikingNetwork
-
-from .processes import is_alive
-from .test_grid import draw, make_model
-from .test_supervision import assert_same_records
+from tests.processes import is_alive
+from tests.test_grid import draw, make_model
+from tests.test_supervision import assert_same_records
 
 pytestmark = pytest.mark.cpp
 

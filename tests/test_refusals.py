@@ -11,20 +11,22 @@ import torch
 from brian2 import ms
 
 import bsnn
-from bsnn import cuda_program, event, gate, grid
-from bsnn.cuda_program import build_cuda_program
+from bsnn import gate
 from bsnn.equations.units import in_seconds
 from bsnn.errors import BackendUnavailable, RunFolderError
 from bsnn.machine import n_cores
-from bsnn.resident import Segment
-from bsnn.training import SpikingNetwork, kernel
+from bsnn.program.resident import Segment
+from bsnn.simulators import event, grid
+from bsnn.targets.cuda import target as cuda_program
+from bsnn.targets.cuda.target import build_cuda_program
+from bsnn.training import SpikingNetwork
 from bsnn.training.experiments import checkpoint, epoch, sweep
+from bsnn.training.linear import kernel
 from bsnn.training.settings import Settings
-
-from . import test_event, test_grid
-from .test_gradient import TWO_MODES
-from .test_gradient_kernel import random_case
-from .untrusted import make_network
+from tests import test_event, test_grid
+from tests.test_gradient import TWO_MODES
+from tests.test_gradient_kernel import random_case
+from tests.untrusted import make_network
 
 
 @pytest.mark.parametrize("n", [1, 2])

@@ -15,11 +15,10 @@ import torch
 from bsnn import runs
 from bsnn.builds import cache_dir
 from bsnn.errors import ProgramError, RunFolderError
-from bsnn.resident import ResidentProgram
+from bsnn.program.resident import ResidentProgram
 from bsnn.training import SpikingNetwork
 from bsnn.training.experiments.checkpoint import load_checkpoint
-
-from .kill_training import (
+from tests.kill_training import (
     BATCH_SIZE,
     EPOCHS,
     N_TEST,

@@ -10,11 +10,10 @@ import pytest
 
 from bsnn.builds import SANITIZE_FLAGS, compiler, fingerprint, load_kernel
 from bsnn.errors import BackendUnavailable, ProgramError
-from bsnn.program import NATIVE
-from bsnn.resident import ResidentProgram, Segment
-
-from .sanitize import ROOT, environment
-from .test_grid import draw, make_model
+from bsnn.program.resident import ResidentProgram, Segment
+from bsnn.targets.cpp.target import HEADERS
+from tests.sanitize import ROOT, environment
+from tests.test_grid import draw, make_model
 
 pytestmark = pytest.mark.cpp
 
@@ -59,7 +58,12 @@ int main() {
 
 def test_a_write_behind_a_block_of_shared_memory_is_told(tmp_path):
     (tmp_path / "main.cpp").write_text(OVERRUN)
-    command = [*compiler(), *SANITIZE_FLAGS, "-std=c++17", f"-I{NATIVE}"]
+    command = [
+        *compiler(),
+        *SANITIZE_FLAGS,
+        "-std=c++17",
+        *(f"-I{header.parent}" for header in HEADERS),
+    ]
     subprocess.run([*command, "main.cpp", "-o", "main"], cwd=tmp_path, check=True)
     model = make_model()
     inputs = draw(model, np.random.default_rng(0))[1]

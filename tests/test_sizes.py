@@ -1,21 +1,24 @@
 """Layers, batches and spikes beyond every size at which code takes another path.
 
-templates/threshold.cpp       blocks of 32 neurons, words of 8 within them, the rest
-templates/dense_projection    rows two at a time, an odd one alone
-native/resident.h             records that outgrow the exchange, which grows by half
-grid.py, event.py             fewer samples than workers, parts that differ by one
-resident.py                   inputs that outgrow the first exchange of 1 MiB
-native/event.cpp              blocks of 16 neurons; 1, 2 and more deliveries at once;
-                              64 tau_mem from the reference; 100,000 spikes of a neuron
-training/native/gradient.cpp  blocks of 1, 2 or 4 cache lines (8, 16, 32 columns, twice
-                              as many in single precision), the last one not full; up to
-                              4 groups of samples for fewer blocks; 2,000 spikes and
-                              250,000 elements a thread; windows of 4 of the shortest
-                              tau; spikes out of the order of arrivals; 8 modes
-training/gradient.py          chunks of 4,194,304 elements
-encoding.py                   grey levels as bytes; 256 samples
-training/epoch.py             50 samples beside; 500 samples an evaluation
-spikes.py, analysis           none
+In bsnn/targets/cpp, bsnn/program, bsnn/simulators:
+threshold.cpp         blocks of 32 neurons, words of 8 within them, the rest
+dense_projection.cpp  rows two at a time, an odd one alone
+resident.h            records that outgrow the exchange, which grows by half
+resident.py           inputs that outgrow the first exchange of 1 MiB
+grid.py, event.py     fewer samples than workers, parts that differ by one
+event.cpp             blocks of 16 neurons; 1, 2 and more deliveries at once;
+                      64 tau_mem from the reference; 100,000 spikes of a neuron
+In training/linear:
+gradient.cpp          blocks of 1, 2 or 4 cache lines (8, 16, 32 columns, twice as many
+                      in single precision), the last one not full; up to 4 groups of
+                      samples for fewer blocks; 2,000 spikes and 250,000 elements a
+                      thread; windows of 4 of the shortest tau; spikes out of the order
+                      of arrivals; 8 modes
+gradient.py           chunks of 4,194,304 elements
+Elsewhere:
+encoding.py           grey levels as bytes; 256 samples
+epoch.py              50 samples beside; 500 samples an evaluation
+spikes.py, analysis   none
 
 What is not below is in test_grid ("blocks", batches of any size), test_event (spans,
 spikes without bound) and test_gradient, test_gradient_kernel (chunks, threads).
@@ -28,20 +31,15 @@ from brian2 import ms
 
 import bsnn
 from bsnn.equations import ExponentialModes
-from bsnn.event import EventSimulator
-from bsnn.training import SpikeCountLoss, SpikingNetwork, kernel
+from bsnn.simulators.event import EventSimulator
+from bsnn.training import SpikeCountLoss, SpikingNetwork
 from bsnn.training.experiments.epoch import evaluate, train_epoch
-
-from .gradient_oracles import network_gradient, random_inputs, random_layer
-from .test_encoding import make_model as make_encoder
-from .test_encoding import slow_spikes
-from .test_event import (
-    by_root_finder,
-    draw,
-    make_inputs,
-    make_model,
-)
-from .test_gradient import (
+from bsnn.training.linear import kernel
+from tests.gradient_oracles import network_gradient, random_inputs, random_layer
+from tests.test_encoding import make_model as make_encoder
+from tests.test_encoding import slow_spikes
+from tests.test_event import by_root_finder, draw, make_inputs, make_model
+from tests.test_gradient import (
     SLOPE_MIN,
     THREE_MODES,
     TWO_MODES,

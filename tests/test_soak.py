@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from .soak import judge
+from tests.soak import judge
 
 SECONDS = np.arange(100.0)
 

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from bsnn.errors import ProgramError
-from bsnn.grid import GridSimulator
-from bsnn.resident import ANSWER, MAGIC, ResidentProgram, Segment, aligned
-
-from .processes import is_alive
-from .test_grid import assert_same_spikes, draw, make_model
+from bsnn.program.resident import ANSWER, MAGIC, ResidentProgram, Segment, aligned
+from bsnn.simulators.grid import GridSimulator
+from tests.processes import is_alive
+from tests.test_grid import assert_same_spikes, draw, make_model
 
 pytestmark = pytest.mark.cpp
 

@@ -16,7 +16,7 @@ import pytest
 
 from bsnn import runs
 from bsnn.analysis import read_sweep
-from bsnn.cli import main
+from bsnn.cli.main import main
 from bsnn.errors import RunFolderError
 from bsnn.runs import RunFolder
 from bsnn.training.experiments import cluster
@@ -29,8 +29,7 @@ from bsnn.training.experiments.sweep import (
     make_cells,
 )
 from bsnn.training.settings import Settings
-
-from .processes import assert_none_left
+from tests.processes import assert_none_left
 
 ROOT = Path(__file__).parents[1]
 SIZE = "--epochs 2 --n-train 120 --n-test 60".split()

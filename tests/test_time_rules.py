@@ -12,9 +12,9 @@ from brian2 import (
     second,
 )
 
-from bsnn.equations import CubaLIF, cuba_lif, time_rules
-
-from . import event_oracles, oracles
+from bsnn.equations import CubaLIF, time_rules
+from bsnn.equations.models import cuba_lif
+from tests import event_oracles, oracles
 
 THRESHOLD = 0.7
 # tau_mem, tau_syn, dt in ms: both orders of the time constants, tau_mem = 2 tau_syn,

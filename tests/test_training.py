@@ -18,8 +18,8 @@ import torch
 import bsnn
 from bsnn import runs
 from bsnn.analysis import Measurement
-from bsnn.arguments import make_parser
-from bsnn.cli import _settings_of, main
+from bsnn.cli.arguments import make_parser
+from bsnn.cli.main import _settings_of, main
 from bsnn.errors import RunFolderError
 from bsnn.presets import PRESETS
 from bsnn.training import SpikeCountLoss, SpikingNetwork
@@ -28,8 +28,7 @@ from bsnn.training.experiments.evaluation import evaluate_run
 from bsnn.training.experiments.loop import train
 from bsnn.training.settings import Settings, make_network
 from bsnn.training.spiking_network import crossings
-
-from . import oracles
+from tests import oracles
 
 pytestmark = pytest.mark.cpp
 

@@ -17,8 +17,8 @@ from bsnn.analysis import (
     prediction_confidence,
     sample_latency,
 )
-from bsnn.datasets import load_dataset
 from bsnn.equations.units import as_int, as_number, in_hertz, times_in_seconds
+from bsnn.inputs.datasets import load_dataset
 from bsnn.training import SpikeCountLoss, SpikingNetwork
 from bsnn.training.settings import Settings
 

@@ -22,9 +22,8 @@ from bsnn.errors import RunFolderError
 from bsnn.runs import RunFolder, load_spikes, save_spikes
 from bsnn.training.experiments.checkpoint import load_checkpoint
 from bsnn.training.settings import Settings
-
-from . import sweep_folders
-from .untrusted import make_readers
+from tests import sweep_folders
+from tests.untrusted import make_readers
 
 READERS = (
     "images",

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bsnn.workers import Task, run_task, run_tasks
-
-from . import worker_tasks
-from .processes import is_alive
+from bsnn.processes.workers import Task, run_task, run_tasks
+from tests import worker_tasks
+from tests.processes import is_alive
 
 ROOT = Path(__file__).parents[1]
 

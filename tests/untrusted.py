@@ -22,19 +22,18 @@ from bsnn.analysis import Measurement, console_table, read_sweep
 from bsnn.analysis.study import one_neuron
 from bsnn.analysis.study.sweep import NoData
 from bsnn.analysis.traces import raster_table
-from bsnn.arguments import SETTINGS, make_parser
-from bsnn.cli import _settings_of
+from bsnn.cli.arguments import SETTINGS, make_parser
+from bsnn.cli.main import _settings_of
 from bsnn.errors import BackendUnavailable, DataError, RunFolderError
-from bsnn.idx import read_idx
-from bsnn.simulator import check_model
+from bsnn.inputs.idx import read_idx
+from bsnn.simulators.base import check_model
 from bsnn.training.experiments.checkpoint import (
     load_checkpoint,
     restore_training,
     save_checkpoint,
 )
 from bsnn.training.settings import Settings
-
-from . import sweep_folders
+from tests import sweep_folders
 
 IMAGE_SHAPE = (4, 4)
 

@@ -6,8 +6,7 @@ from torch import nn
 
 from bsnn.equations.units import as_number, positive_seconds
 from bsnn.labels import checked_labels
-
-from .kernel import as_tensor
+from bsnn.training.linear.kernel import as_tensor
 
 
 class SpikeCountLoss(nn.Module):

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from brian2.units import ms
 
-from bsnn.choose import DEVICES
-from bsnn.datasets import is_name
-from bsnn.encoding import encode_ttfs
 from bsnn.equations import time_rules
 from bsnn.equations.units import as_int, as_list, as_number, per_layer
+from bsnn.inputs.datasets import is_name
+from bsnn.inputs.encoding import encode_ttfs
 from bsnn.model import Model
 from bsnn.presets import ALTERNATIVES, preset_values
+from bsnn.simulators.choose import DEVICES
 
 from .losses import SpikeCountLoss
 from .spiking_network import SpikingNetwork, mean_weights, relative_slopes

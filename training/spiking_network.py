@@ -7,20 +7,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from bsnn.choose import make_simulator
 from bsnn.equations import time_rules
 from bsnn.equations.units import as_int, in_hertz, per_layer
 from bsnn.errors import BackendUnavailable
-from bsnn.forks import tell_of_forks
 from bsnn.gate import spikes_for
 from bsnn.machine import n_cores
 from bsnn.presets import PRESETS
-from bsnn.simulator import closed_error
+from bsnn.processes.forks import tell_of_forks
+from bsnn.simulators.base import closed_error
+from bsnn.simulators.choose import make_simulator
 from bsnn.spikes import Spikes
+from bsnn.training.linear.gradient import Arrivals, Crossings
 
-from . import gradient, kernel
 from .connection import Connection, Count
-from .gradient import Arrivals, Crossings
+from .linear import gradient, kernel
 
 GRADIENTS = ("native", "torch", "cuda")
 PRECISION = {"single": np.float32, "double": np.float64}
@@ -64,7 +64,8 @@ class SpikingNetwork(nn.Module):
     r"""Fully connected spiking layers with exact spike-time gradients.
 
     The forward pass runs the model's simulator. The backward pass is that of
-    `bsnn.training.gradient`: straight-through across the time grid, exact inside a bin.
+    `bsnn.training.linear.gradient`: straight-through across the time grid, exact
+    inside a bin.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def model_and_steps(sweep):
 
 
 def save_counts(sweep, table):
-    """Save what `bsnn.one_neuron.count_table` returned for `model_and_steps`.
+    """Save the table of `bsnn.simulators.one_neuron` for `model_and_steps`.
 
     Returns
     -------

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from bsnn.datasets import is_name
 from bsnn.equations import time_rules
 from bsnn.errors import RunFolderError
+from bsnn.inputs.datasets import is_name
 from bsnn.model import Model
 from bsnn.presets import PRESETS, SHORT
 from bsnn.runs import CONFIDENCE, CONFIG, EVALUATIONS, SUMMARY, RunFolder

@@ -6,7 +6,7 @@ import numpy as np
 
 from bsnn.errors import BsnnError
 from bsnn.machine import n_cores
-from bsnn.stock import run_stock
+from bsnn.simulators.stock import run_stock
 
 from .measure import timed_runs
 from .peers import run_peer

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from bsnn.encoding import encode_ttfs
+from bsnn.inputs.encoding import encode_ttfs
 from bsnn.machine import find_gpus
 from bsnn.runs import versions
 from bsnn.training.settings import make_network

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from bsnn.builds import cache_dir
-from bsnn.encoding import encode_ttfs
-from bsnn.program import build_program
+from bsnn.inputs.encoding import encode_ttfs
+from bsnn.targets.cpp.target import build_program
 from bsnn.training.experiments.epoch import train_epoch
 from bsnn.training.settings import make_network
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bsnn.datasets import data_folder, load_dataset
 from bsnn.errors import DataError
+from bsnn.inputs.datasets import data_folder, load_dataset
 
 SYNTHETIC_SPIKES = 150  # a sample, as MNIST has on average
 

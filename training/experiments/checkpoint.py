@@ -12,13 +12,8 @@ import zipfile
 import torch
 
 from bsnn.errors import RunFolderError
-from bsnn.runs import (
-    CHECKPOINT,
-    METRICS_COLUMNS,
-    PREVIOUS,
-    replacing,
-)
-from bsnn.simulator import check_weights
+from bsnn.runs import CHECKPOINT, METRICS_COLUMNS, PREVIOUS, replacing
+from bsnn.simulators.base import check_weights
 
 FORMAT = 5
 FOLDER = 0x10  # of a member's attributes in a zip

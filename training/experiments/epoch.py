@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from bsnn.encoding import encode_ttfs
 from bsnn.errors import NumbersError, RunFolderError
-from bsnn.simulator import check_finite
+from bsnn.inputs.encoding import encode_ttfs
+from bsnn.simulators.base import check_finite
 from bsnn.spikes import Spikes
 
 EVALUATION_BATCH = 500

@@ -12,11 +12,7 @@ from bsnn import runs
 from bsnn.errors import RunFolderError
 from bsnn.training.settings import make_network
 
-from .checkpoint import (
-    load_checkpoint,
-    restore_training,
-    save_checkpoint,
-)
+from .checkpoint import load_checkpoint, restore_training, save_checkpoint
 from .epoch import evaluate, numbers_named, train_epoch
 from .summary import make_curve, make_line, make_row, make_summary, warn_of_silence
 

@@ -20,10 +20,10 @@ from bsnn.equations.units import as_int
 from bsnn.errors import RunFolderError
 from bsnn.machine import n_cores
 from bsnn.presets import SHORT, departures
+from bsnn.processes.workers import Task, run_tasks
 from bsnn.runs import CONFIG, RunFolder
-from bsnn.simulator import check_model
+from bsnn.simulators.base import check_model
 from bsnn.training.settings import Settings
-from bsnn.workers import Task, run_tasks
 
 from .cluster import run_on_cluster
 

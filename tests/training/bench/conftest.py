@@ -2,7 +2,7 @@
 
 import pytest
 
-from bsnn.encoding import encode_ttfs
+from bsnn.inputs.encoding import encode_ttfs
 from bsnn.training.bench.workload import load_workload
 from bsnn.training.settings import Settings
 

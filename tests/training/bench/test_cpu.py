@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from bsnn import Spikes
-from bsnn.cli import main
+from bsnn.cli.main import main
 from bsnn.training import SpikingNetwork
 from bsnn.training.bench.compare import compare_stock, same_spikes
 from bsnn.training.bench.cpu import run_bench
 from bsnn.training.bench.measure import PHASES
 from bsnn.training.bench.report import Spread
-
-from .conftest import TINY
+from tests.training.bench.conftest import TINY
 
 
 @pytest.fixture(scope="module")

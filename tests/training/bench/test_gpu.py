@@ -5,14 +5,13 @@ import json
 
 import pytest
 
-from bsnn.cli import main
+from bsnn.cli.main import main
 from bsnn.machine import find_gpus
 from bsnn.training.bench import gpu, peers
 from bsnn.training.bench.measure import PHASES
 from bsnn.training.bench.report import Spread
 from bsnn.training.settings import make_network
-
-from .conftest import TINY
+from tests.training.bench.conftest import TINY
 
 SETTINGS = dataclasses.replace(TINY, device="cuda", workers=1)
 

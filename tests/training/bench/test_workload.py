@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bsnn.encoding import encode_ttfs
 from bsnn.errors import DataError
+from bsnn.inputs.encoding import encode_ttfs
 from bsnn.training.bench.workload import load_workload
 from bsnn.training.settings import Settings
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bsnn.children import python_command, python_environment
 from bsnn.errors import BackendUnavailable, ProgramError
+from bsnn.processes.children import python_command, python_environment
 
 PEERS = ("spyx", "snntorch", "norse", "spikingjelly")
 

@@ -1,0 +1,1 @@
+"""The console command ``bsnn``: arguments, commands, and the doctor."""

@@ -1,0 +1,305 @@
+"""The console command ``bsnn``."""
+
+import json
+import logging
+import os
+import signal
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from bsnn.errors import BsnnError
+
+from .arguments import SETTINGS, make_parser
+
+_STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
+
+def main(argv=None):
+    """Run one command; return its exit code.
+
+    What was asked for goes to stdout, everything else to stderr. An error is one
+    message; BSNN_DEBUG=1 shows where it came from.
+    """
+    arguments = make_parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("bsnn").setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        _check_working_folder()
+        if arguments.command != "doctor":  # which copes without Brian2
+            from bsnn.processes.brian2_files import import_brian2
+
+            import_brian2()
+        return _function_of(arguments.command)(arguments)
+    except KeyboardInterrupt:
+        print("bsnn: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except (BsnnError, ValueError, TypeError, OSError) as error:
+        if os.environ.get("BSNN_DEBUG"):
+            raise
+        print(f"bsnn: {error}", file=sys.stderr)
+        return 1
+
+
+def _check_working_folder():
+    try:
+        os.getcwd()
+    except OSError as error:  # torch's libraries end the process
+        raise OSError(
+            f"the working folder is gone ({error.strerror}); change to another one."
+        ) from error
+
+
+def run():
+    """Entry point of the console script."""
+    _open_standard_streams()
+    for stream in (sys.stdout, sys.stderr):  # no word is worth a lost result
+        stream.reconfigure(errors="backslashreplace")
+    os.environ["MPLBACKEND"] = "agg"  # that of a notebook stops where there is none
+    sys.exit(main())
+
+
+def _open_standard_streams():
+    """Put the null device where a standard stream is closed.
+
+    Otherwise a file or socket opened later takes its number, and what is meant for the
+    stream; and no program can be started with it.
+    """
+    for number, (name, mode) in enumerate(_STREAMS):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the least number
+            setattr(sys, name, open(number, mode, closefd=False))
+
+
+def _function_of(command):
+    return {
+        "train": _train,
+        "sweep": _sweep,
+        "evaluate": _evaluate,
+        "one-neuron": _one_neuron,
+        "plot": _plot,
+        "report": _report,
+        "bench": _bench,
+        "doctor": _doctor,
+    }[command]
+
+
+def _settings_of(arguments, *more, axes=()):
+    from bsnn.training.settings import Settings
+
+    names = [option[2:].replace("-", "_") for option in SETTINGS] + list(more)
+    given = {name: getattr(arguments, name) for name in names if name not in axes}
+    settings = Settings.reference(arguments.dataset, **given)
+    _check_device(settings)
+    return settings
+
+
+def _check_device(settings):
+    if settings.device == "cuda":
+        from bsnn.simulators.cuda import require_gpu
+
+        require_gpu()  # before anything is loaded or written
+
+
+def _train(arguments):
+    from bsnn.analysis import Measurement, console_table, read_sweep
+    from bsnn.inputs.datasets import load_dataset
+    from bsnn.runs import RunFolder
+    from bsnn.training.experiments.loop import train
+    from bsnn.training.experiments.sweep import cell_name
+
+    settings = _settings_of(arguments, "dt_ms", "rule", "seed", "workers")
+    dataset = load_dataset(settings.dataset, data_dir=arguments.data_dir)
+    settings = replace(settings, dataset=dataset.name)  # a subset says so
+    out = arguments.out or Path("runs") / cell_name(settings)
+    train(
+        settings,
+        dataset.head(settings.n_train, settings.n_test),
+        RunFolder(out),
+        measurement=Measurement,
+        resume=arguments.resume,
+        checkpoint_seconds=arguments.checkpoint_seconds,
+    )
+    print(console_table(read_sweep(out).runs))
+    return 0
+
+
+def _sweep(arguments):
+    from bsnn.analysis import Measurement, console_table, read_sweep
+    from bsnn.inputs.datasets import data_folder, load_dataset
+    from bsnn.training.experiments.sweep import make_cells, run_sweep
+
+    base = _settings_of(arguments, axes=["spike_penalty"])
+    folder, is_cache = data_folder(arguments.data_dir)
+    load = partial(load_dataset, data_dir=None if is_cache else folder.resolve())
+    dataset = load(base.dataset).head(base.n_train, base.n_test)
+    base = replace(base, dataset=dataset.name)  # a subset says so
+    base.check_dataset(dataset)
+    cells = make_cells(
+        base,
+        dt_ms=arguments.dt_ms,
+        rules=arguments.rules,
+        seeds=arguments.seeds,
+        spike_penalties=arguments.spike_penalty,
+    )
+    out = arguments.out or Path("runs") / base.dataset
+    failed = run_sweep(
+        cells,
+        out,
+        load=load,
+        measurement=Measurement,
+        parallel=arguments.parallel,
+        scheduler=arguments.scheduler,
+    )
+    for name, error in failed.items():
+        print(f"bsnn: {name} failed: {error} ({out / name}.log)", file=sys.stderr)
+    if len(failed) < len(cells):
+        print(console_table(read_sweep(out).runs))
+    return 1 if failed else 0
+
+
+def _evaluate(arguments):
+    import pandas as pd
+
+    from bsnn.analysis import Measurement
+    from bsnn.inputs.datasets import load_dataset
+    from bsnn.runs import RunFolder
+    from bsnn.training.experiments.evaluation import evaluate_run
+
+    folder = RunFolder(arguments.run)
+    rows = evaluate_run(
+        folder,
+        load=lambda name: load_dataset(name, data_dir=arguments.data_dir),
+        measurement=Measurement,
+        dt_ms=arguments.dt_ms,
+        rule=arguments.rule,
+        workers=arguments.workers,
+    )
+    print(pd.DataFrame(rows).to_string(index=False, float_format="{:.4g}".format))
+    return 0
+
+
+def _one_neuron(arguments):
+    from bsnn.analysis import read_sweep
+    from bsnn.analysis.study.one_neuron import model_and_steps, save_counts
+    from bsnn.simulators.one_neuron import count_table
+
+    sweep = read_sweep(arguments.sweep, arguments.dataset)
+    print(save_counts(sweep, count_table(*model_and_steps(sweep))))
+    return 0
+
+
+def _plot(arguments):
+    from bsnn.analysis import make_figures
+
+    out = arguments.out or arguments.sweep / "figures"
+    written, skipped = make_figures(
+        arguments.sweep, out, dataset=arguments.dataset, load_weights=_load_weights
+    )
+    _say_skipped(skipped)
+    print("\n".join(str(path) for path in written if path.suffix == ".png"))
+    return 0
+
+
+def _report(arguments):
+    from bsnn.analysis import write_report
+
+    out = arguments.out or arguments.sweep / "report.html"
+    skipped = write_report(
+        arguments.sweep, out, dataset=arguments.dataset, load_weights=_load_weights
+    )
+    _say_skipped(skipped)
+    print(out)
+    return 0
+
+
+def _load_weights(folder):
+    from bsnn.model import Model
+    from bsnn.runs import RunFolder
+    from bsnn.training.experiments.checkpoint import check_fits, load_checkpoint
+
+    run = RunFolder(folder)
+    state = load_checkpoint(run)
+    check_fits(state, Model.from_dict(run.config()["model"]))
+    return [weight.numpy() for weight in state["weights"]]
+
+
+def _bench(arguments):
+    from bsnn.training.bench.cpu import run_bench
+    from bsnn.training.bench.peers import check_peers
+    from bsnn.training.bench.workload import load_workload
+    from bsnn.training.settings import Settings
+
+    check_peers(arguments.against)
+    names = (
+        "dt_ms batch_size precision workers seed layers v_threshold device cuda_arch"
+    ).split()
+    given = {name: getattr(arguments, name) for name in names}
+    settings = Settings.reference("mnist", preset="published", **given)
+    if arguments.replicas and (settings.device != "cuda" or arguments.scale):
+        raise ValueError("'replicas' needs the device 'cuda', and no 'scale'.")
+    _check_device(settings)
+    workload = load_workload(
+        arguments.workload,
+        n_inputs=settings.layers[0],
+        seed=settings.seed,
+        data_dir=arguments.data_dir,
+    )
+    if arguments.scale:
+        return _scale(settings, workload, arguments)
+    options = {"repeats": arguments.repeats, "peers": arguments.against}
+    if settings.device == "cuda":
+        from bsnn.training.bench.gpu import REPLICAS, run_gpu_bench
+
+        report = run_gpu_bench(
+            settings,
+            workload,
+            replicas=arguments.replicas or REPLICAS,
+            batch_size=arguments.batch_size,
+            **options,
+        )
+    else:
+        report = run_bench(settings, workload, stock=not arguments.no_stock, **options)
+    print(report.table())
+    if arguments.out:
+        _write(arguments.out, report.to_json())
+    if report.unequal:
+        print("bsnn: not the spikes that they should equal", file=sys.stderr)
+    return 1 if report.unequal else 0
+
+
+def _scale(settings, workload, arguments):
+    from bsnn.analysis.figures.scaling import make_scaling_figures
+    from bsnn.training.bench.scale import run_scale
+
+    out = arguments.out or Path("scaling")
+    rows = run_scale(settings, workload, repeats=arguments.repeats)
+    out.mkdir(parents=True, exist_ok=True)
+    _write(out / "scaling.json", json.dumps(rows, indent=2) + "\n")
+    for path in make_scaling_figures(rows, out):
+        print(path)
+    return 0
+
+
+def _write(path, text):
+    from bsnn.runs import replacing
+
+    with replacing(path) as file:
+        file.write(text)
+
+
+def _say_skipped(skipped):
+    for name, reason in skipped.items():
+        print(f"left out {name}: {reason}", file=sys.stderr)
+
+
+def _doctor(arguments):
+    from .doctor import examine, render, usable
+
+    checks = examine(arguments.data_dir)
+    print(render(checks))
+    return 0 if usable(checks) else 1

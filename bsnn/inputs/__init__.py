@@ -1,0 +1,1 @@
+"""What networks are shown: data sets, their files, and how values become spikes."""

@@ -1,0 +1,157 @@
+"""From a `Model` to the Brian2 objects that simulate it."""
+
+from dataclasses import dataclass
+
+from brian2 import (
+    Hz,
+    Network,
+    NeuronGroup,
+    SpikeGeneratorGroup,
+    SpikeMonitor,
+    Synapses,
+    defaultclock,
+    prefs,
+    second,
+)
+
+from bsnn.targets.cpp.codeobject import BsnnCodeObject
+
+from .projection import DenseProjection
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrianNetwork:
+    """An explicit Brian2 network and its parts, layer by layer."""
+
+    network: Network
+    inputs: SpikeGeneratorGroup
+    groups: tuple[NeuronGroup, ...]
+    projections: tuple
+    monitors: tuple[SpikeMonitor, ...]
+
+
+def build_network(
+    model,
+    *,
+    projection="dense",
+    indices=(),
+    times=(),
+    n_replicas=1,
+    code=BsnnCodeObject,
+):
+    """Write a model as Brian2 objects on the active device.
+
+    Sets ``defaultclock.dt`` to the model's time step. Every neuron starts at rest.
+
+    Parameters
+    ----------
+    model : Model
+        With the rule "grid".
+    projection : {"dense", "synapses"}
+        Weight matrices as `DenseProjection`, or stock Brian2 `Synapses`. Either way
+        weights are set through ``projections[k].w``, row after row.
+    indices, times : sequence
+        Input spikes: neuron, and seconds as plain numbers.
+    n_replicas : int
+        Copies of every group side by side, neuron i of replica r in place r * n + i;
+        they share the weights. More than one needs a dense projection and `code` whose
+        templates know of replicas.
+    code : type
+        Code object class of everything that has a template in this package.
+
+    Returns
+    -------
+    parts : BrianNetwork
+    """
+    defaultclock.dt = model.dt
+    inputs = SpikeGeneratorGroup(
+        n_replicas * model.n_inputs,
+        indices,
+        times * second,
+        name="inputs",
+        codeobj_class=None if code is BsnnCodeObject else code,
+    )
+    groups, projections, monitors = [], [], []
+    source = inputs
+    for layer, (size, neuron) in enumerate(
+        zip(model.layer_sizes, model.neurons, strict=True), start=1
+    ):
+        equations, threshold = neuron.equations, neuron.threshold
+        if model.detect == "crossing":
+            equations += neuron.crossing_equations
+            threshold = neuron.threshold_crossing
+        group = NeuronGroup(
+            n_replicas * size,
+            equations,
+            threshold=threshold,
+            reset=neuron.reset,
+            method=neuron.method,
+            namespace=_in_device_precision(neuron.namespace),
+            codeobj_class=code,
+            name=f"layer{layer}",
+        )
+        if projection == "dense":
+            projected = DenseProjection(
+                source,
+                group,
+                neuron.synapse,
+                n_replicas=n_replicas,
+                code=code,
+                name=f"projection{layer}",
+            )
+        else:
+            projected = _synapses(source, group, neuron.synapse, layer)
+        projections.append(projected)
+        monitors.append(
+            SpikeMonitor(
+                group,
+                variables=neuron.state,
+                name=f"spikes{layer}",
+                codeobj_class=None if code is BsnnCodeObject else code,
+            )
+        )
+        groups.append(group)
+        source = group
+    return BrianNetwork(
+        network=Network(inputs, groups, projections, monitors, name="network"),
+        inputs=inputs,
+        groups=tuple(groups),
+        projections=tuple(projections),
+        monitors=tuple(monitors),
+    )
+
+
+def kept_variables(group):
+    """Return the names of what neurons carry from one step to the next, sorted.
+
+    Brian2 starts each at 0, and so must every sample.
+    """
+    equations = group.equations
+    constant = {
+        name
+        for name in equations.parameter_names
+        if "constant" in equations[name].flags
+    }
+    return sorted(equations.diff_eq_names | equations.parameter_names - constant)
+
+
+def _in_device_precision(namespace):
+    # A double constant would make the compiler compare single potentials in double.
+    real = prefs.core.default_float_dtype
+    return {
+        name: real(value) if isinstance(value, float) else value
+        for name, value in namespace.items()
+    }
+
+
+def _synapses(source, target, variable, layer):
+    synapses = Synapses(
+        source,
+        target,
+        f"w : {target.variables[variable].unit!r}",
+        on_pre=f"{variable}_post += w",
+        namespace={"hertz": Hz},
+        name=f"projection{layer}",
+    )
+    synapses.connect()
+    return synapses

@@ -1,0 +1,1 @@
+"""Whatever runs a model on a batch of inputs with given weights."""

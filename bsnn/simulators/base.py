@@ -1,0 +1,220 @@
+"""The common face of the simulators."""
+
+import contextlib
+import functools
+import threading
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from bsnn.equations import time_rules
+from bsnn.equations.models import cuba_lif
+from bsnn.equations.units import as_int, rates_in_hertz
+from bsnn.errors import NumbersError
+from bsnn.gate import spikes_for
+from bsnn.machine import n_cores
+
+# In Hz. The sum of a billion such spikes is still a number in single precision.
+LARGEST_WEIGHT = 1e18
+
+
+def count_workers(workers):
+    """Return the number of workers: as many as cores, unless given."""
+    return n_cores() if workers is None else as_int(workers, "workers", least=1)
+
+
+class Simulator(ABC):
+    """Runs a model on batches of input spikes with given weights.
+
+    A simulator owns processes or threads, which end when nothing refers to it any more;
+    close it, or use it in a ``with`` block, and they end at once.
+
+    Threads may share a simulator: calls take turns. A forked child, and a copy of a
+    simulator, have processes or threads of their own.
+
+    Parameters
+    ----------
+    model : Model
+    **options
+        With which the same simulator is made again.
+    """
+
+    def __init__(self, model, **options):
+        check_model(model)
+        self.model, self._options = model, options
+        self._lock, self._busy, self._closed = threading.RLock(), False, False
+
+    def __reduce__(self):
+        return functools.partial(type(self), self.model, **self._options), ()
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.model.in_short()})"
+
+    @property
+    def closed(self):
+        return self._closed
+
+    def turn(self):
+        """Return a context in which no call of another thread begins.
+
+        Weights that other threads simulate are changed within it.
+        """
+        return self._lock
+
+    def run(self, weights, inputs):
+        """Simulate one batch.
+
+        Parameters
+        ----------
+        weights : sequence of array_like, shapes `model.weight_shapes`
+            Weights of each layer, row = presynaptic neuron. Bare numbers are in Hz.
+        inputs : Spikes, array_like or tensor
+            Input spikes with ``n_neurons == model.n_inputs`` and the model's dt, none
+            at or after the sample's end. A spike of the last step arrives at that end
+            and acts on nothing. Or an array of 0 and 1 of shape (n_samples, n_steps,
+            n_inputs).
+
+        Returns
+        -------
+        records : list of Spikes
+            Spikes of each layer, with what the spike-time gradient needs: `state` under
+            the rule "grid", `time` and `slope` under the event rules.
+
+        Raises
+        ------
+        TypeError
+            If weights are no numbers, or the inputs no spikes.
+        ValueError
+            If weights or inputs do not fit the model or are not finite.
+        ProgramError
+            If a simulating program fails three times in a row.
+        RuntimeError
+            If the simulator has been closed, or is called in the middle of another call
+            of the same thread.
+        """
+        with self._call():
+            return self._run(*self._checked(weights, inputs))
+
+    @contextlib.contextmanager
+    def _call(self):
+        """Wait for the turn of a call, and be busy meanwhile."""
+        with self._lock:
+            if self._closed:
+                raise closed_error(type(self).__name__)
+            if self._busy:
+                raise RuntimeError(
+                    "'run' was called in the middle of another call of this thread, as "
+                    "by a signal handler; call it when the other has returned."
+                )
+            self._busy = True
+            try:
+                yield
+            finally:
+                self._busy = False
+                if self._closed:
+                    self._release()
+
+    def _checked(self, weights, inputs):
+        """Return weights and inputs as the simulators read them."""
+        inputs = spikes_for(self.model, inputs)
+        shapes = self.model.weight_shapes
+        if len(weights) != len(shapes):
+            raise ValueError(
+                f"'weights' must have {len(shapes)} matrices, one for each layer, "
+                f"got {len(weights)}."
+            )
+        weights = [rates_in_hertz(weight, "weights") for weight in weights]
+        for layer, (weight, shape) in enumerate(
+            zip(weights, shapes, strict=True), start=1
+        ):
+            check_weights(weight, shape, f"layer {layer}")
+        return weights, inputs
+
+    @abstractmethod
+    def _run(self, weights, inputs):
+        """Do the work of `run` on checked arguments."""
+
+    @abstractmethod
+    def _release(self):
+        """Let go of processes, threads and shared memory; may be called twice."""
+
+    def close(self):
+        """Release processes, threads and shared memory; may be called twice.
+
+        Calls of other threads come to their end before.
+        """
+        with self._lock:
+            self._closed = True
+            if not self._busy:  # or else, in a signal handler, at the call's end
+                self._release()
+
+    def after_fork(self):
+        """Begin anew in a forked child: whoever held the lock is not there.
+
+        Simulators tell of themselves with `tell_of_forks`.
+        """
+        self._lock, self._busy = threading.RLock(), False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def closed_error(name):
+    """Return what to raise where something closed is used."""
+    return RuntimeError(
+        f"this {name} has been closed; close it, or leave its 'with' block, after its "
+        "last use. A copy of it (copy.deepcopy) is open."
+    )
+
+
+def check_weights(weight, shape, where):
+    """Raise ValueError unless `weight` has `shape`, NumbersError unless sound.
+
+    Sound are finite weights below `LARGEST_WEIGHT`: with them no membrane overflows,
+    so that all states of a simulation are finite.
+    """
+    if tuple(weight.shape) != shape:
+        hint = "; transpose it" if tuple(weight.shape) == shape[::-1] else ""
+        raise ValueError(
+            f"'weights' of {where} must have shape {shape}, "
+            f"got {tuple(weight.shape)}{hint}."
+        )
+    check_finite(weight, f"'weights' of {where}", LARGEST_WEIGHT)
+
+
+def check_finite(values, what, limit=np.inf):
+    """Raise NumbersError unless an array is finite, each value below `limit`."""
+    flat = values.ravel()
+    # A dot product is the quickest look: no value is larger than its root.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.dot(flat, flat) < limit**2:
+            return
+    n_wrong = np.count_nonzero(~(np.abs(flat) < limit))
+    if n_wrong:
+        bound = "" if np.isinf(limit) else f" and below {limit:g}"
+        raise NumbersError(
+            f"{what} must be finite{bound}, got {n_wrong} values that are not; "
+            "a learning rate that is too high is the usual cause."
+        )
+
+
+def check_model(model):
+    """Raise ValueError unless there is a simulator for the model.
+
+    The event rules are solved in closed form, which needs tau_mem = 2 tau_syn.
+    """
+    for layer, neuron in enumerate(model.neurons, start=1):
+        # Again: models also come from pickles, and classes change in a session.
+        cuba_lif.check_neuron(neuron, f"'neurons' of layer {layer}")
+        p = neuron.parameters
+        if model.rule != time_rules.GRID and not cuba_lif.is_quadratic(
+            p["tau_mem"], p["tau_syn"]
+        ):
+            raise ValueError(
+                f"'tau_mem' of layer {layer} must be 2 tau_syn under the rule "
+                f"{model.rule!r}, got {p['tau_mem']} s and {p['tau_syn']} s; "
+                f"use the rule '{time_rules.GRID}'."
+            )

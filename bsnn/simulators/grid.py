@@ -1,0 +1,189 @@
+"""The clock-driven simulator: resident Brian2 programs, one per core."""
+
+import functools
+import itertools
+import os
+import weakref
+
+import numpy as np
+
+from bsnn.equations import time_rules
+from bsnn.equations.units import as_positive
+from bsnn.processes.forks import tell_of_forks
+from bsnn.program.resident import ResidentProgram, Segment, aligned
+from bsnn.program.supervised import SupervisedProgram
+from bsnn.spikes import Spikes
+from bsnn.targets.cpp.target import PRECISIONS, PROJECTIONS, build_program
+
+from .base import Simulator, closed_error, count_workers
+
+
+class GridSimulator(Simulator):
+    """Simulates a model under the rule "grid" with generated C++ programs.
+
+    Parameters
+    ----------
+    model : Model
+    workers : int, optional
+        Processes that share each batch; one per core unless given.
+    precision : {"double", "single"}
+        Of state, weights and records in the program.
+    projection : {"dense", "synapses"}
+        See `bsnn.program.forward.build_network`.
+    timeout : float
+        Seconds after which a batch counts as hung. A program that hangs, dies or
+        writes nonsense is started again, and its part of the batch repeated.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the compiled program.
+    seconds : float
+        What simulating the last batch took the slowest process, without the exchange.
+
+    Raises
+    ------
+    ValueError
+        If an option or the model's rule is not possible.
+    BackendUnavailable, BuildError
+        If the program cannot be built.
+    ProgramError
+        If it cannot be started.
+    """
+
+    def __init__(
+        self,
+        model,
+        *,
+        workers=None,
+        precision="double",
+        projection="dense",
+        timeout=60.0,
+    ):
+        super().__init__(
+            model,
+            workers=workers,
+            precision=precision,
+            projection=projection,
+            timeout=timeout,
+        )
+        if model.rule != time_rules.GRID:
+            raise ValueError(f"'rule' must be 'grid' here, got {model.rule!r}.")
+        if precision not in PRECISIONS:
+            raise ValueError(
+                f"'precision' must be one of {', '.join(PRECISIONS)}, "
+                f"got {precision!r}."
+            )
+        workers, timeout = count_workers(workers), as_positive(timeout, "timeout")
+        if projection not in PROJECTIONS:
+            raise ValueError(
+                f"'projection' must be one of {', '.join(PROJECTIONS)}, "
+                f"got {projection!r}."
+            )
+        self.folder = self._build(precision, projection)
+        self.seconds = 0.0
+        self._workers, self._timeout = workers, timeout
+        self._real = np.dtype(np.float32 if precision == "single" else np.float64)
+        self._start_programs()
+
+    def _start_programs(self):
+        """Start the programs, and share memory with them.
+
+        Of the weights it has two halves. Arrays in the first are handed out, and never
+        written here; weights from elsewhere are copied to the second.
+        """
+        real, shapes = self._real, self.model.weight_shapes
+        sizes = [aligned(real.itemsize * m * n) for m, n in shapes]
+        *starts, self._half = itertools.accumulate(sizes, initial=0)
+        segment = self._segment = Segment(2 * self._half, n_kept=self._half)
+
+        def arrays(half):
+            where = zip(starts, shapes, strict=True)
+            return [segment.view(half + at, real, shape) for at, shape in where]
+
+        self._weights, self._copies = arrays(0), arrays(self._half)
+        self._programs = programs = []
+        self._end = weakref.finalize(self, _end, programs, segment)
+        tell_of_forks(self)
+        start = functools.partial(
+            ResidentProgram, self.folder, self.model, segment, real, self._timeout
+        )
+        cores = sorted(os.sched_getaffinity(0))
+        if self._workers != len(cores):  # others may want some of them
+            cores = [None] * self._workers
+        try:
+            for worker, core in enumerate(cores, start=1):
+                started = functools.partial(start, core=core)
+                programs.append(SupervisedProgram(f"worker {worker}", started))
+        except BaseException:
+            self._end()
+            raise
+
+    def _build(self, precision, projection):
+        return build_program(self.model, precision=precision, projection=projection)
+
+    @property
+    def pids(self):
+        """Process ids of the running programs."""
+        return [program.pid for program in self._programs]
+
+    def weight_arrays(self):
+        """Return arrays for the weights in the memory that the programs read.
+
+        Weights that are updated in place there need not be copied for each batch. The
+        arrays hold longer than the simulator.
+        """
+        if self.closed:
+            raise closed_error(type(self).__name__)
+        return list(self._weights)
+
+    def _place(self, weights):
+        """Return where in the segment the weights are, copied there if need be."""
+        if all(map(_are_one, self._weights, weights)):
+            return 0
+        for copy, given in zip(self._copies, weights, strict=True):
+            copy[:] = given
+        return self._half
+
+    def _run(self, weights, inputs):
+        n_samples = inputs.n_samples
+        if not self._programs:  # in a forked child
+            self._start_programs()
+        weights_at = self._place(weights)
+        n_programs = len(self._programs)
+        bounds = [k * n_samples // n_programs for k in range(n_programs + 1)]
+        busy = []
+        for program, start, stop in zip(
+            self._programs, bounds[:-1], bounds[1:], strict=True
+        ):
+            if stop > start:
+                program.send(inputs.select(start, stop), weights_at)
+                busy.append(program)
+        if not busy:  # an empty batch
+            self._programs[0].send(inputs, weights_at)
+            busy.append(self._programs[0])
+        shards = [program.receive() for program in busy]
+        self.seconds = max(program.seconds for program in busy)
+        return [Spikes.concatenate(parts) for parts in zip(*shards, strict=True)]
+
+    def _release(self):
+        self._end()
+        self._weights = self._copies = None
+
+    def after_fork(self):
+        super().after_fork()
+        self._end.detach()
+        for program in self._programs:
+            program.abandon()
+        self._programs = []
+
+
+def _are_one(array, other):
+    return array.__array_interface__ == other.__array_interface__
+
+
+def _end(programs, segment):
+    for program in programs:
+        program.close()
+    programs.clear()
+    segment.close()

@@ -1,0 +1,1 @@
+"""What programs are generated for: a folder each, with templates and headers."""

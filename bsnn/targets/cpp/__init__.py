@@ -1,0 +1,1 @@
+"""Programs in C++, by the C++ target of Brian2."""

@@ -1,0 +1,1 @@
+"""Neurons that are ready to use: a page each."""
