@@ -41,13 +41,13 @@ study-quick: $(VENV)/ready
 
 fuzz: $(VENV)/ready
 	-$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
-	$(BIN)/python -m tests.fuzz
+	$(BIN)/python -m tests.reliability.fuzz
 
 sanitize: $(VENV)/ready
-	$(BIN)/python -m tests.sanitize
+	$(BIN)/python -m tests.reliability.sanitize
 
 soak: $(VENV)/ready
-	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) --out soak.csv
+	$(BIN)/python -m tests.reliability.soak --seconds $(SOAK_SECONDS) --out soak.csv
 
 clean:
 	rm -rf $(VENV) build demo fuzz soak.csv *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -279,7 +279,7 @@ def load_kernel(source):
     if sanitize_flags() and not hasattr(ctypes.CDLL(None), "__asan_init"):
         raise BackendUnavailable(
             "BSNN_SANITIZE is set, and then Python must be started with the library of "
-            "the sanitizers in LD_PRELOAD, as `python -m tests.sanitize` does."
+            "the sanitizers in LD_PRELOAD, as `make sanitize` does."
         )
     key = fingerprint(source.name, *(f.read_bytes() for f in files), *KERNEL_FLAGS)
     folder = build_once("kernels", key, make, product=name)

@@ -17,8 +17,9 @@ from bsnn.simulators.base import Simulator
 from bsnn.simulators.choose import make_simulator
 from bsnn.simulators.stock import run_stock
 from bsnn.training import SpikeCountLoss, SpikingNetwork
-from tests import event_oracles, outside
-from tests.outside import RULES, make_model
+from tests.oracles import event as event_oracles
+from tests.reliability import outside
+from tests.reliability.outside import RULES, make_model
 
 N_INPUTS, DURATION = 12, 0.2
 # Double precision shares the program of test_grid.py.

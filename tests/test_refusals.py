@@ -23,10 +23,10 @@ from bsnn.training import SpikingNetwork
 from bsnn.training.experiments import checkpoint, epoch, sweep
 from bsnn.training.linear import kernel
 from bsnn.training.settings import Settings
-from tests import test_event, test_grid
-from tests.test_gradient import TWO_MODES
-from tests.test_gradient_kernel import random_case
-from tests.untrusted import make_network
+from tests.reliability.untrusted import make_network
+from tests.simulators import test_event, test_grid
+from tests.training.linear.test_gradient import TWO_MODES
+from tests.training.linear.test_kernel import random_case
 
 
 @pytest.mark.parametrize("n", [1, 2])

@@ -3,7 +3,7 @@
 import pytest
 
 from bsnn.runs import RunFolder
-from tests import sweep_folders
+from tests.training.experiments import sweep_folders
 
 
 @pytest.fixture(scope="package")

@@ -19,7 +19,7 @@ import bsnn
 from bsnn.analysis import traces
 from bsnn.analysis.metrics import as_spikes
 from bsnn.spikes import Spikes
-from tests import event_oracles
+from tests.oracles import event as event_oracles
 
 N_PRE, N_POST = 12, 4
 PARAMETERS = {"tau_mem": 20e-3, "tau_syn": 10e-3, "v_threshold": 0.4, "delta_v": 0.3}

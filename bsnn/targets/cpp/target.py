@@ -145,9 +145,8 @@ def specify(model, **options):
 
     It holds every text of the neurons: with an edited one it is another program.
     """
-    from bsnn.equations.models.cuba_lif import (
-        texts_of,  # not before `import_brian2`, in a child
-    )
+    # Not before `import_brian2`, in a child.
+    from bsnn.equations.models.cuba_lif import texts_of
 
     values = {
         # dt and duration are data of the program, so they are not part of its identity.

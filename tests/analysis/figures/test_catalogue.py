@@ -7,8 +7,8 @@ import pytest
 from bsnn.analysis import make_figures, read_sweep
 from bsnn.analysis.figures.catalogue import draw_all
 from bsnn.errors import RunFolderError
-from tests import sweep_folders
-from tests.sweep_folders import FIGURES
+from tests.training.experiments import sweep_folders
+from tests.training.experiments.sweep_folders import FIGURES
 
 
 @pytest.fixture(scope="module")

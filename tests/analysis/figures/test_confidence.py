@@ -8,7 +8,7 @@ from matplotlib.colors import to_rgb
 from bsnn.analysis import read_sweep
 from bsnn.analysis.figures import confidence
 from bsnn.analysis.study import published, tables
-from tests import sweep_folders
+from tests.training.experiments import sweep_folders
 
 
 def test_one_confidence_line_for_each_time_step(ax):

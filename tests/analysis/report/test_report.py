@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from bsnn.analysis import read_sweep, write_report
-from tests import sweep_folders
-from tests.sweep_folders import FIGURES
+from tests.training.experiments import sweep_folders
+from tests.training.experiments.sweep_folders import FIGURES
 
 
 class Page(HTMLParser):

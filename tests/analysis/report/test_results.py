@@ -5,7 +5,7 @@ import re
 from bsnn.analysis import read_sweep
 from bsnn.analysis.report import results
 from bsnn.analysis.study import published
-from tests import sweep_folders
+from tests.training.experiments import sweep_folders
 
 
 def test_published_runs_stand_beside_ours_of_the_same_data_set(tmp_path):

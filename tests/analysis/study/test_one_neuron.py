@@ -6,7 +6,7 @@ import pytest
 from bsnn.analysis import read_sweep
 from bsnn.analysis.study.one_neuron import FILE, model_and_steps, read_counts
 from bsnn.analysis.study.sweep import NoData
-from tests import sweep_folders
+from tests.training.experiments import sweep_folders
 
 
 @pytest.fixture

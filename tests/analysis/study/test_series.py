@@ -9,7 +9,7 @@ from bsnn.analysis.study.series import rule_name
 from bsnn.errors import RunFolderError
 from bsnn.presets import PRESETS
 from bsnn.training.settings import Settings
-from tests import sweep_folders
+from tests.training.experiments import sweep_folders
 
 
 def test_crossing_detection_is_a_rule_of_its_own(tmp_path):

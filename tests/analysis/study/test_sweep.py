@@ -4,7 +4,7 @@ import pytest
 
 from bsnn.analysis import make_figures, read_sweep
 from bsnn.errors import RunFolderError
-from tests import sweep_folders
+from tests.training.experiments import sweep_folders
 
 
 def spoil_config(run):

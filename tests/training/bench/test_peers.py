@@ -12,7 +12,7 @@ from bsnn.training import SpikingNetwork
 from bsnn.training.bench import peers
 from bsnn.training.bench.cpu import run_bench
 from bsnn.training.bench.peers.case import Case
-from tests import oracles
+from tests.oracles import grid as oracles
 from tests.training.bench.conftest import TINY
 
 OPTIONS = {"target": (15, 3), "learning_rate": 0.1, "n_threads": 1, "repeats": 5}
