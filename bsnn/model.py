@@ -11,6 +11,7 @@ from bsnn.equations.units import (
     as_list,
     as_number,
     in_seconds,
+    one_of,
     per_layer,
     positive_seconds,
 )
@@ -107,21 +108,13 @@ class Model:
         if self.rule is None:
             rule = time_rules.GRID if dt > 0 else time_rules.CONTINUOUS
             object.__setattr__(self, "rule", rule)
-        if self.rule not in time_rules.RULES:
-            raise ValueError(
-                f"'rule' must be one of {', '.join(time_rules.RULES)}, "
-                f"got {self.rule!r}."
-            )
+        one_of(self.rule, "rule", time_rules.RULES)
         if (dt == 0) != (self.rule == time_rules.CONTINUOUS):
             raise ValueError(
                 f"'dt' must be 0 under the rule 'continuous' and positive under the "
                 f"others, got {self.dt!s} under {self.rule!r}."
             )
-        if self.detect not in time_rules.DETECT:
-            raise ValueError(
-                f"'detect' must be one of {', '.join(time_rules.DETECT)}, "
-                f"got {self.detect!r}."
-            )
+        one_of(self.detect, "detect", time_rules.DETECT)
         if self.rule == time_rules.GRID:
             if self.max_spikes is not None:
                 raise ValueError(

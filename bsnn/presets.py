@@ -5,6 +5,8 @@
 the time step built on it.
 """
 
+from bsnn.equations.units import one_of
+
 PRESETS = {
     "default": {"initial_drive": 4.0, "relative_slope_min": 6.0},
     "published": {"initial_drive": 0.0, "slope_min": 0.1},
@@ -29,10 +31,7 @@ def preset_values(preset, dataset, given=()):
     ValueError
         If there is no such preset.
     """
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise ValueError(
-            f"'preset' must be one of {', '.join(PRESETS)}, got {preset!r}."
-        )
+    one_of(preset, "preset", PRESETS)
     values = PRESETS[preset] | _OF_DATASET.get((preset, dataset), {})
     other = {name for pair in ALTERNATIVES if set(pair) & set(given) for name in pair}
     return {name: value for name, value in values.items() if name not in other}

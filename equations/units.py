@@ -210,6 +210,21 @@ def as_int(value, name, least=None):
     return number
 
 
+def one_of(value, name, allowed):
+    """Return a word that is one of those allowed.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them.
+    """
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(
+            f"'{name}' must be one of {', '.join(allowed)}, got {value!r}."
+        )
+    return value
+
+
 def as_list(values, name):
     """Return the items of a list, a tuple, a one-dimensional array or tensor.
 

@@ -19,8 +19,8 @@ from brian2 import ms
 import bsnn
 from bsnn.errors import BsnnError
 from bsnn.processes.children import python_command, python_environment
-from bsnn.simulators.cuda import CudaSimulator, require_gpu
 from bsnn.simulators.grid import GridSimulator
+from bsnn.targets.cuda.target import CudaTarget, require_gpu
 from bsnn.training.bench.peers import is_installed
 
 FORWARD = 50_000  # samples/s at R = 1000
@@ -32,9 +32,10 @@ SANITIZED = """
 import sys, numpy as np
 sys.path.insert(0, {folder!r})
 from gpu_check import drawn, small_model
-from bsnn.simulators.cuda import CudaSimulator
+from bsnn.simulators.grid import GridSimulator
+from bsnn.targets.cuda.target import CudaTarget
 model = small_model()
-with CudaSimulator(model, replicas=4, timeout=600) as simulator:
+with GridSimulator(model, CudaTarget(replicas=4), timeout=600) as simulator:
     simulator.run(*drawn(model, 6))
 """
 
@@ -72,7 +73,7 @@ def same_spikes():
         expected = simulator.run(weights, inputs)
     for replicas, graph in ((1, "1"), (16, "1"), (16, "0"), (256, "1")):
         os.environ["BSNN_CUDA_GRAPH"] = graph
-        with CudaSimulator(model, replicas=replicas) as simulator:
+        with GridSimulator(model, CudaTarget(replicas=replicas)) as simulator:
             records = simulator.run(weights, inputs)
         equal = all(
             r.n_spikes > 0

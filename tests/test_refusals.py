@@ -18,7 +18,7 @@ from bsnn.machine import n_cores
 from bsnn.program.resident import Segment
 from bsnn.simulators import event, grid
 from bsnn.targets.cuda import target as cuda_program
-from bsnn.targets.cuda.target import build_cuda_program
+from bsnn.targets.cuda.target import CudaTarget
 from bsnn.training import SpikingNetwork
 from bsnn.training.experiments import checkpoint, epoch, sweep
 from bsnn.training.linear import kernel
@@ -183,7 +183,7 @@ def test_sweeps_that_cannot_start(tmp_path):
     ("brian2cuda", "options", "error", "words"),
     [
         ("1.0", {"precision": "half"}, ValueError, "'precision' must be one of double"),
-        ("1.0", {"n_replicas": 0}, ValueError, "'replicas' must be at least 1, got 0"),
+        ("1.0", {"replicas": 0}, ValueError, "'replicas' must be at least 1, got 0"),
         (None, {}, BackendUnavailable, "brian2cuda is not installed; `bsnn doctor`"),
         ("1.0", {}, BackendUnavailable, "nvcc was not found; see `bsnn doctor`"),
     ],
@@ -198,9 +198,10 @@ def test_cuda_programs_that_cannot_be_built(
 
     monkeypatch.setattr("importlib.metadata.version", version)
     monkeypatch.setattr(cuda_program, "find_nvcc", lambda: None)
-    options = {"precision": "double", "n_replicas": 1, "arch": 9.0, **options}
+    precision = options.pop("precision", "double")
     with pytest.raises(error, match=words):
-        build_cuda_program(test_grid.make_model(), **options)
+        target = CudaTarget(**{"replicas": 1, "arch": 9.0, **options})
+        target.build(test_grid.make_model(), precision=precision)
 
 
 def test_a_gradient_on_a_gpu_needs_one(monkeypatch):

@@ -9,7 +9,7 @@ import torch
 from brian2.units import ms
 
 from bsnn.equations import time_rules
-from bsnn.equations.units import as_int, as_list, as_number, per_layer
+from bsnn.equations.units import as_int, as_list, as_number, one_of, per_layer
 from bsnn.inputs.datasets import is_name
 from bsnn.inputs.encoding import encode_ttfs
 from bsnn.model import Model
@@ -114,10 +114,7 @@ class Settings:
                 f"'t_max_ms' must not exceed 'duration_ms', {self._came('t_max_ms')} "
                 f"and {self.duration_ms!r}; change one of them."
             )
-        if self.device not in DEVICES:
-            raise ValueError(
-                f"'device' must be one of {', '.join(DEVICES)}, {self._came('device')}."
-            )
+        one_of(self.device, "device", DEVICES)
 
     def _came(self, name):
         return f"got {getattr(self, name)!r}"

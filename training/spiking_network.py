@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bsnn.equations import time_rules
-from bsnn.equations.units import as_int, in_hertz, per_layer
+from bsnn.equations.units import as_int, in_hertz, one_of, per_layer
 from bsnn.errors import BackendUnavailable
 from bsnn.gate import spikes_for
 from bsnn.machine import n_cores
@@ -123,10 +123,7 @@ class SpikingNetwork(nn.Module):
         **simulator,
     ):
         super().__init__()
-        if precision not in PRECISION:
-            raise ValueError(
-                f"'precision' must be one of {', '.join(PRECISION)}, got {precision!r}."
-            )
+        one_of(precision, "precision", PRECISION)
         if slope_min is None:
             slope_min = relative_slopes(model)
         slopes = per_layer(slope_min, model.n_layers, "slope_min", in_hertz)
@@ -135,10 +132,7 @@ class SpikingNetwork(nn.Module):
         seed = as_int(seed, "seed", least=0)
         if n_threads is None:
             n_threads = n_cores()
-        if gradient not in GRADIENTS:
-            raise ValueError(
-                f"'gradient' must be one of {', '.join(GRADIENTS)}, got {gradient!r}."
-            )
+        one_of(gradient, "gradient", GRADIENTS)
         if gradient == "cuda" and not torch.cuda.is_available():
             raise BackendUnavailable(
                 "'gradient' is 'cuda' but this torch finds no GPU; "

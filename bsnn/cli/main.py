@@ -100,7 +100,7 @@ def _settings_of(arguments, *more, axes=()):
 
 def _check_device(settings):
     if settings.device == "cuda":
-        from bsnn.simulators.cuda import require_gpu
+        from bsnn.targets.cuda.target import require_gpu
 
         require_gpu()  # before anything is loaded or written
 

@@ -14,8 +14,6 @@ from brian2 import (
     second,
 )
 
-from bsnn.targets.cpp.codeobject import BsnnCodeObject
-
 from .projection import DenseProjection
 
 
@@ -30,15 +28,7 @@ class BrianNetwork:
     monitors: tuple[SpikeMonitor, ...]
 
 
-def build_network(
-    model,
-    *,
-    projection="dense",
-    indices=(),
-    times=(),
-    n_replicas=1,
-    code=BsnnCodeObject,
-):
+def build_network(model, code, *, projection="dense", n_replicas=1):
     """Write a model as Brian2 objects on the active device.
 
     Sets ``defaultclock.dt`` to the model's time step. Every neuron starts at rest.
@@ -47,17 +37,15 @@ def build_network(
     ----------
     model : Model
         With the rule "grid".
+    code : type
+        Code object class of the target.
     projection : {"dense", "synapses"}
         Weight matrices as `DenseProjection`, or stock Brian2 `Synapses`. Either way
         weights are set through ``projections[k].w``, row after row.
-    indices, times : sequence
-        Input spikes: neuron, and seconds as plain numbers.
     n_replicas : int
         Copies of every group side by side, neuron i of replica r in place r * n + i;
         they share the weights. More than one needs a dense projection and `code` whose
         templates know of replicas.
-    code : type
-        Code object class of everything that has a template in this package.
 
     Returns
     -------
@@ -66,10 +54,10 @@ def build_network(
     defaultclock.dt = model.dt
     inputs = SpikeGeneratorGroup(
         n_replicas * model.n_inputs,
-        indices,
-        times * second,
+        (),
+        () * second,
         name="inputs",
-        codeobj_class=None if code is BsnnCodeObject else code,
+        codeobj_class=code,
     )
     groups, projections, monitors = [], [], []
     source = inputs
@@ -95,8 +83,8 @@ def build_network(
                 source,
                 group,
                 neuron.synapse,
+                code,
                 n_replicas=n_replicas,
-                code=code,
                 name=f"projection{layer}",
             )
         else:
@@ -107,7 +95,7 @@ def build_network(
                 group,
                 variables=neuron.state,
                 name=f"spikes{layer}",
-                codeobj_class=None if code is BsnnCodeObject else code,
+                codeobj_class=code,
             )
         )
         groups.append(group)

@@ -8,8 +8,6 @@ means the same and adds a row of the matrix to the target for each spike.
 from brian2.core.variables import Variables
 from brian2.groups.group import CodeRunner, Group
 
-from bsnn.targets.cpp.codeobject import BsnnCodeObject
-
 
 class DenseProjection(CodeRunner, Group):
     """Add row i of `w` to a variable of `target` at each spike of source neuron i.
@@ -20,12 +18,12 @@ class DenseProjection(CodeRunner, Group):
         Groups of `n_replicas` times n_pre and n_post neurons.
     variable : str
         Variable of the target to increase; `w` has its unit and dtype.
+    code : type
+        Code object class with a template "dense_projection".
     name : str
         Name of the Brian2 object.
     n_replicas : int
         Copies of the pair of groups side by side, which share the weights.
-    code : type
-        Code object class with a template "dense_projection".
 
     Attributes
     ----------
@@ -36,9 +34,7 @@ class DenseProjection(CodeRunner, Group):
     add_to_magic_network = False
     invalidates_magic_network = False
 
-    def __init__(
-        self, source, target, variable, *, name, n_replicas=1, code=BsnnCodeObject
-    ):
+    def __init__(self, source, target, variable, code, *, name, n_replicas=1):
         n_pre, n_post = len(source) // n_replicas, len(target) // n_replicas
         sum_variable = target.variables[variable]
         CodeRunner.__init__(

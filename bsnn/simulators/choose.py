@@ -1,39 +1,44 @@
 """Which simulator runs a model: by its time rule and the device."""
 
 from bsnn.equations import time_rules
+from bsnn.equations.units import one_of
+from bsnn.targets.cpp.target import CppTarget
+from bsnn.targets.cuda.target import CudaTarget
 
-from .cuda import CudaSimulator
 from .event import EventSimulator
 from .grid import GridSimulator
 
 DEVICES = ("cpp", "cuda")
 
 
-def make_simulator(model, *, workers=None, device="cpp", **options):
+def make_simulator(model, *, device="cpp", replicas=None, arch=None, **options):
     """Return the simulator of the model's rule.
 
     Parameters
     ----------
     model : Model
-    workers : int, optional
-        Processes or threads that share the batch; one per core unless given.
     device : {"cpp", "cuda"}
         "cuda" needs the rule "grid" and a GPU; nothing falls back to "cpp".
+    replicas, arch : optional
+        As for `CudaTarget`; for "cuda" alone.
     **options
-        For the rule "grid", the options of `GridSimulator` or `CudaSimulator`.
+        `workers`, and for the rule "grid" the other options of `GridSimulator`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device, it does not have the model's rule, or an option is
+        not its.
     """
-    if device not in DEVICES:
-        raise ValueError(
-            f"'device' must be one of {', '.join(DEVICES)}, got {device!r}."
-        )
+    one_of(device, "device", DEVICES)
     if device == "cuda":
         if model.rule != time_rules.GRID:
             raise ValueError(
                 f"'device' must be 'cpp' under the rule {model.rule!r}, got 'cuda'."
             )
-        kind = CudaSimulator
-    elif model.rule == time_rules.GRID:
-        kind = GridSimulator
-    else:
-        kind = EventSimulator
-    return kind(model, workers=workers, **options)
+        return GridSimulator(model, CudaTarget(replicas=replicas, arch=arch), **options)
+    if not (replicas is None and arch is None):
+        raise ValueError("'replicas' and 'arch' belong to the device 'cuda'.")
+    if model.rule == time_rules.GRID:
+        return GridSimulator(model, CppTarget(), **options)
+    return EventSimulator(model, **options)

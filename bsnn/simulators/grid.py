@@ -8,34 +8,39 @@ import weakref
 import numpy as np
 
 from bsnn.equations import time_rules
-from bsnn.equations.units import as_positive
+from bsnn.equations.units import as_positive, one_of
 from bsnn.processes.forks import tell_of_forks
 from bsnn.program.resident import ResidentProgram, Segment, aligned
 from bsnn.program.supervised import SupervisedProgram
 from bsnn.spikes import Spikes
-from bsnn.targets.cpp.target import PRECISIONS, PROJECTIONS, build_program
+from bsnn.targets.cpp.target import CppTarget
 
 from .base import Simulator, closed_error, count_workers
 
 
 class GridSimulator(Simulator):
-    """Simulates a model under the rule "grid" with generated C++ programs.
+    """Simulates a model under the rule "grid" with generated programs.
 
     Parameters
     ----------
     model : Model
+    target : CppTarget or CudaTarget
+        What the programs are generated for: C++ unless given.
     workers : int, optional
-        Processes that share each batch; one per core unless given.
+        Processes that share each batch; one per core unless given. On a GPU there is
+        one.
     precision : {"double", "single"}
         Of state, weights and records in the program.
     projection : {"dense", "synapses"}
-        See `bsnn.program.forward.build_network`.
+        See `bsnn.program.forward.build_network`; on a GPU "dense" alone.
     timeout : float
         Seconds after which a batch counts as hung. A program that hangs, dies or
         writes nonsense is started again, and its part of the batch repeated.
 
     Attributes
     ----------
+    target : CppTarget or CudaTarget
+        With all that this machine decides.
     folder : Path
         Of the compiled program.
     seconds : float
@@ -46,7 +51,7 @@ class GridSimulator(Simulator):
     ValueError
         If an option or the model's rule is not possible.
     BackendUnavailable, BuildError
-        If the program cannot be built.
+        If there is no such device, or the program cannot be built.
     ProgramError
         If it cannot be started.
     """
@@ -54,14 +59,23 @@ class GridSimulator(Simulator):
     def __init__(
         self,
         model,
+        target=CppTarget(),  # noqa: B008  it cannot be changed
         *,
         workers=None,
         precision="double",
         projection="dense",
         timeout=60.0,
     ):
+        if not hasattr(target, "build"):
+            raise TypeError(
+                f"'target' must be a CppTarget or CudaTarget, got {target!r}; "
+                "make_simulator(model, device=...) takes the name of a device."
+            )
+        one_of(projection, "projection", target.projections)
+        target = target.here()
         super().__init__(
             model,
+            target=target,
             workers=workers,
             precision=precision,
             projection=projection,
@@ -69,18 +83,10 @@ class GridSimulator(Simulator):
         )
         if model.rule != time_rules.GRID:
             raise ValueError(f"'rule' must be 'grid' here, got {model.rule!r}.")
-        if precision not in PRECISIONS:
-            raise ValueError(
-                f"'precision' must be one of {', '.join(PRECISIONS)}, "
-                f"got {precision!r}."
-            )
-        workers, timeout = count_workers(workers), as_positive(timeout, "timeout")
-        if projection not in PROJECTIONS:
-            raise ValueError(
-                f"'projection' must be one of {', '.join(PROJECTIONS)}, "
-                f"got {projection!r}."
-            )
-        self.folder = self._build(precision, projection)
+        workers = 1 if target.one_program else count_workers(workers)
+        timeout = as_positive(timeout, "timeout")
+        self.folder = target.build(model, precision=precision, projection=projection)
+        self.target = target
         self.seconds = 0.0
         self._workers, self._timeout = workers, timeout
         self._real = np.dtype(np.float32 if precision == "single" else np.float64)
@@ -118,9 +124,6 @@ class GridSimulator(Simulator):
         except BaseException:
             self._end()
             raise
-
-    def _build(self, precision, projection):
-        return build_program(self.model, precision=precision, projection=projection)
 
     @property
     def pids(self):

@@ -24,12 +24,8 @@ from bsnn.builds import (
 from bsnn.equations import CubaLIF
 from bsnn.equations.models.cuba_lif import TEXTS
 from bsnn.errors import BackendUnavailable, BuildError
-from bsnn.targets.cpp.target import (
-    build_program,
-    check_start,
-    read_specification,
-    specify,
-)
+from bsnn.program.build import read_specification, specify
+from bsnn.targets.cpp.target import CppTarget, check_start
 
 ROOT = Path(__file__).parents[2]
 
@@ -319,17 +315,20 @@ def test_every_text_is_part_of_a_programs_name(cache, name, monkeypatch):
         made.append(key)
         return cache
 
-    monkeypatch.setattr("bsnn.targets.cpp.target.build_once", remember)
+    monkeypatch.setattr("bsnn.program.build.build_once", remember)
     edited = model()
-    build_program(edited)
+    CppTarget().build(edited)
     monkeypatch.setattr(CubaLIF, name, f"{getattr(CubaLIF, name)} # edited")
-    build_program(edited)
+    CppTarget().build(edited)
     assert len(set(made)) == 2
 
 
+DOUBLE = {"precision": "double"}
+
+
 def test_a_unit_is_no_part_of_a_programs_name():
-    assert specify(model()) == specify(model(us, 1000))
-    assert specify(model()) == specify(model().with_dt(2 * ms))
+    assert specify(model(), **DOUBLE) == specify(model(us, 1000), **DOUBLE)
+    assert specify(model(), **DOUBLE) == specify(model().with_dt(2 * ms), **DOUBLE)
 
 
 def test_a_specification_is_read_as_it_was_written():

@@ -10,6 +10,7 @@ import pytest
 
 from bsnn.builds import SANITIZE_FLAGS, compiler, fingerprint, load_kernel
 from bsnn.errors import BackendUnavailable, ProgramError
+from bsnn.program.build import PACKAGE
 from bsnn.program.resident import ResidentProgram, Segment
 from bsnn.targets.cpp.target import HEADERS
 from tests.reliability.sanitize import ROOT, environment
@@ -68,7 +69,7 @@ def test_a_write_behind_a_block_of_shared_memory_is_told(tmp_path):
         *compiler(),
         *SANITIZE_FLAGS,
         "-std=c++17",
-        *(f"-I{header.parent}" for header in HEADERS),
+        *(f"-I{(PACKAGE / header).parent}" for header in HEADERS),
     ]
     subprocess.run([*command, "main.cpp", "-o", "main"], cwd=tmp_path, check=True)
     model = make_model()

@@ -14,11 +14,10 @@ import bsnn
 from bsnn.cli.main import main
 from bsnn.errors import BackendUnavailable, ProgramError
 from bsnn.machine import find_gpus
+from bsnn.program.build import generate
 from bsnn.simulators.choose import make_simulator
-from bsnn.simulators.cuda import CudaSimulator
 from bsnn.simulators.grid import GridSimulator
-from bsnn.targets.cpp.target import specify
-from bsnn.targets.cuda.target import build_cuda_program, generate_cuda_project
+from bsnn.targets.cuda.target import CudaTarget
 from bsnn.targets.cuda.tools import find_nvcc, find_packaged_curand
 from tests.simulators.test_grid import draw, make_model
 from tests.targets.cuda_on_host import compile_for_host
@@ -35,8 +34,7 @@ needs_gpu = pytest.mark.skipif(
 ROOT = Path(__file__).parents[2]
 
 
-def specified(model, n_replicas, precision="double"):
-    return specify(model, precision=precision, n_replicas=n_replicas, arch=9.0)
+GENERATOR = "bsnn.targets.cuda.target"
 
 
 def wide_model():
@@ -51,21 +49,22 @@ def wide_model():
     )
 
 
-class EmulatedSimulator(CudaSimulator):
-    """The CUDA simulator with its program compiled for the host."""
+class EmulatedTarget(CudaTarget):
+    """The CUDA target with its program compiled for the host, in a folder."""
 
-    def __init__(self, model, folder, **options):
-        self._folder = folder
-        self.model, self.replicas = model, options.pop("replicas")
-        GridSimulator.__init__(self, model, workers=1, **options)
+    def __init__(self, folder, replicas):
+        super().__init__(replicas=replicas, arch=9.0)
+        object.__setattr__(self, "folder", folder)
 
-    def _build(self, precision, projection):
-        if not (self._folder / "main").exists():
-            generate_cuda_project(
-                specified(self.model, self.replicas, precision), self._folder
-            )
-            compile_for_host(self._folder)
-        return self._folder
+    def here(self):
+        return self
+
+    def build(self, model, *, precision, projection):
+        if not (self.folder / "main").exists():
+            specification = self.specify(model, precision=precision)
+            generate(GENERATOR, specification, self.folder)
+            compile_for_host(self.folder)
+        return self.folder
 
 
 def assert_equal_records(ours, theirs, rtol):
@@ -108,7 +107,7 @@ def test_gpu_check_without_gpu_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"projection": "synapses"}, "'projection' must be 'dense' on a GPU"),
+        ({"projection": "synapses"}, "'projection' must be one of dense, got 'syn"),
         ({"device": "tpu"}, "'device' must be one of cpp, cuda"),
     ],
 )
@@ -149,13 +148,12 @@ def test_emulated_program_equals_cpp(
     batches = [draw(model, rng, n_samples) for n_samples in (2, 3, 10, 2)]
     for weight in batches[1][0]:
         weight *= 0.6
+    target = EmulatedTarget(tmp_path, n_replicas)
     with GridSimulator(model, workers=1, precision=precision) as cpp:
         expected = [cpp.run(*batch) for batch in batches]
     for graph in ("1", "0"):
         monkeypatch.setenv("BSNN_CUDA_GRAPH", graph)
-        with EmulatedSimulator(
-            model, tmp_path, replicas=n_replicas, precision=precision
-        ) as cuda:
+        with GridSimulator(model, target, precision=precision) as cuda:
             for batch, records in zip(batches, expected, strict=True):
                 assert_equal_records(cuda.run(*batch), records, rtol)
             weights, inputs = batches[0]
@@ -163,9 +161,7 @@ def test_emulated_program_equals_cpp(
                 assert (record.n_samples, record.n_spikes) == (0, 0)
     monkeypatch.setenv("BSNN_CUDA_GRAPH", "yes")
     with (
-        EmulatedSimulator(
-            model, tmp_path, replicas=n_replicas, precision=precision
-        ) as cuda,
+        GridSimulator(model, target, precision=precision) as cuda,
         pytest.raises(ProgramError, match="BSNN_CUDA_GRAPH must be 0 or 1, got yes"),
     ):
         cuda.run(*batches[0])
@@ -180,9 +176,7 @@ def test_emulated_program_equals_cpp(
 )
 def test_smallest_program_compiles_and_links():
     start = os.times()
-    folder = build_cuda_program(
-        make_model(), precision="double", n_replicas=2, arch=9.0
-    )
+    folder = CudaTarget(replicas=2, arch=9.0).build(make_model())
     assert (folder / "main").stat().st_mode & 0o100
     stop = os.times()
     spent = stop.children_user + stop.children_system
@@ -196,7 +190,7 @@ def test_gpu_equals_cpp(rng, replicas):
     model = make_model()
     weights, inputs = draw(model, rng, 300)
     with (
-        CudaSimulator(model, replicas=replicas) as cuda,
+        GridSimulator(model, CudaTarget(replicas=replicas)) as cuda,
         GridSimulator(model, workers=1) as cpp,
     ):
         assert_equal_records(cuda.run(weights, inputs), cpp.run(weights, inputs), 1e-9)

@@ -10,7 +10,7 @@ import torch
 
 from bsnn.builds import cache_dir
 from bsnn.inputs.encoding import encode_ttfs
-from bsnn.targets.cpp.target import build_program
+from bsnn.targets.cpp.target import CppTarget
 from bsnn.training.experiments.epoch import train_epoch
 from bsnn.training.settings import make_network
 
@@ -158,7 +158,7 @@ def measure_build(model, settings, make=make_network):
         with make(settings, model) as network:
             built = network.simulator.folder
     else:
-        built = build_program(
+        built = CppTarget().build(
             model, precision=settings.precision, projection=settings.projection
         )
     return {"seconds": time.perf_counter() - start, "cached": built in before}

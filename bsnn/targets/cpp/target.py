@@ -1,39 +1,26 @@
-"""Write a model as a C++ program that stays alive, compile it once, keep it.
+"""Programs in C++ that stay alive, one a core."""
 
-Brian2's device is global to a process, so the program is generated in a child process:
-a user's own Brian2 code in the same interpreter is never touched.
-"""
-
-import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import dataclass
+from typing import ClassVar
 
-from bsnn.builds import (
-    build_once,
-    compiler,
-    fingerprint,
-    run_python,
-    run_tool,
-    sanitize_flags,
-)
+from bsnn.builds import compiler, run_tool, sanitize_flags
 from bsnn.errors import BuildError
 from bsnn.processes.brian2_files import import_brian2
-
-PACKAGE = Path(__file__).parents[2]
-HEADERS = tuple(
-    PACKAGE / name
-    for name in (
-        "program/native/protocol.h",
-        "targets/cpp/native/prelude.h",
-        "targets/cpp/native/resident.h",
-    )
+from bsnn.program.build import (
+    PACKAGE,
+    PROTOCOL,
+    braced,
+    build,
+    read_specification,
+    serve_call,
+    specify,
 )
-PRECISIONS = ("double", "single")
-PROJECTIONS = ("dense", "synapses")
+
 # Where loops happen to begin makes the sums of weights a third slower or faster: from
 # functions on cache lines, and packed, they have been the fastest that were tried.
 COMPILE_FLAGS = (
@@ -41,79 +28,81 @@ COMPILE_FLAGS = (
     "-ffast-math -fno-finite-math-only -march=native -std=c++17"
 ).split()
 PRELUDE = "prelude.h"
-_UNASKED = 3  # exit code of a program that nobody asks anything, as in protocol.h
-# Files whose text, with the model and Brian2's version, determines the program.
-_SOURCES = (
-    "program/forward.py",
-    "program/native/protocol.h",
-    "program/projection.py",
-    "targets/cpp/codeobject.py",
-    "targets/cpp/native/prelude.h",
+HEADERS = (
+    PROTOCOL,
+    f"targets/cpp/native/{PRELUDE}",
     "targets/cpp/native/resident.h",
+)
+_SOURCES = (
+    *HEADERS,
+    "targets/cpp/codeobject.py",
     "targets/cpp/target.py",
     "targets/cpp/templates/dense_projection.cpp",
     "targets/cpp/templates/stateupdate.cpp",
     "targets/cpp/templates/threshold.cpp",
 )
+_UNASKED = 3  # exit code of a program that nobody asks anything, as in protocol.h
 
 
-def build_program(model, *, precision="double", projection="dense"):
-    """Return the folder of the model's compiled program, building it if need be.
+@dataclass(frozen=True)
+class CppTarget:
+    """C++ for the cores of this machine: a program each, which share the batches."""
 
-    One program serves every dt and duration of a model.
+    one_program: ClassVar[bool] = False
+    projections: ClassVar[tuple[str, ...]] = ("dense", "synapses")
 
-    Parameters
-    ----------
-    model : Model
-        With the rule "grid".
-    precision : {"double", "single"}
-        Of state, weights and records.
-    projection : {"dense", "synapses"}
-        See `bsnn.program.forward.build_network`.
+    def here(self):
+        """Return the target with all that this machine decides."""
+        return self
 
-    Returns
-    -------
-    folder : Path
-        Holds the generated sources and the executable ``main``.
+    def build(self, model, *, precision="double", projection="dense"):
+        """Return the folder of the model's compiled program, building it if need be.
 
-    Raises
-    ------
-    BackendUnavailable
-        If there is no compiler.
-    BuildError
-        If generating or compiling fails; the output is attached.
-    """
-    specification = specify(model, precision=precision, projection=projection)
-    key = fingerprint(
-        specification,
-        brian2_version(),
-        *COMPILE_FLAGS,
-        *(PACKAGE.joinpath(name).read_bytes() for name in _SOURCES),
-    )
+        Parameters
+        ----------
+        model : Model
+            With the rule "grid".
+        precision : {"double", "single"}
+            Of state, weights and records.
+        projection : {"dense", "synapses"}
+            See `bsnn.program.forward.build_network`.
 
-    def make(folder):
-        run_python(
-            "bsnn.targets.cpp.target",
-            specification,
-            str(folder),
-            failure="generating the simulation program failed.",
-            folder=folder,
+        Raises
+        ------
+        ValueError
+            If there is no such precision or projection.
+        BackendUnavailable
+            If there is no compiler.
+        BuildError
+            If generating or compiling fails; the output is attached.
+        """
+        # Not before `import_brian2`, in a child.
+        from bsnn.equations.units import one_of
+
+        one_of(projection, "projection", self.projections)
+        return build(
+            __name__,
+            specify(model, precision=precision, projection=projection),
+            _compile_in,
+            sources=_SOURCES,
+            ingredients=COMPILE_FLAGS,
         )
-        failure = "compiling the simulation program failed."
-        command = [*compiler(), *COMPILE_FLAGS, *sanitize_flags(), "-I."]
-        command += ["-x", "c++-header", PRELUDE, "-o", f"{PRELUDE}.gch"]
-        run_tool(command, failure, folder)
-        # Nothing will be edited here, so no dependencies need to be found out.
-        (folder / "make.deps").touch()
-        # A file, because make would read the names in the command in its own way.
-        command = shlex.join([*compiler(), *sanitize_flags(), "-include", PRELUDE])
-        (folder / "compile").write_text(f'{command} "$@"\n', "utf-8", "surrogateescape")
-        run_tool(["make", "-j2", "CXX=sh ./compile"], failure, folder)
-        check_start(folder / "main")
-        for leftover in (*folder.rglob("*.o"), *folder.glob("*.gch")):
-            leftover.unlink()
 
-    return build_once("programs", key, make, product="main")
+
+def _compile_in(folder):
+    failure = "compiling the simulation program failed."
+    command = [*compiler(), *COMPILE_FLAGS, *sanitize_flags(), "-I."]
+    command += ["-x", "c++-header", PRELUDE, "-o", f"{PRELUDE}.gch"]
+    run_tool(command, failure, folder)
+    # Nothing will be edited here, so no dependencies need to be found out.
+    (folder / "make.deps").touch()
+    # A file, because make would read the names in the command in its own way.
+    command = shlex.join([*compiler(), *sanitize_flags(), "-include", PRELUDE])
+    (folder / "compile").write_text(f'{command} "$@"\n', "utf-8", "surrogateescape")
+    run_tool(["make", "-j2", "CXX=sh ./compile"], failure, folder)
+    check_start(folder / "main")
+    for leftover in (*folder.rglob("*.o"), *folder.glob("*.gch")):
+        leftover.unlink()
 
 
 def check_start(program):
@@ -140,48 +129,6 @@ def check_start(program):
         )
 
 
-def specify(model, **options):
-    """Return what determines a program of `model`, beside sources and compiler: JSON.
-
-    It holds every text of the neurons: with an edited one it is another program.
-    """
-    # Not before `import_brian2`, in a child.
-    from bsnn.equations.models.cuba_lif import texts_of
-
-    values = {
-        # dt and duration are data of the program, so they are not part of its identity.
-        "model": {**model.to_dict(), "dt": 1e-3, "duration": 1.0},
-        "texts": [texts_of(neuron) for neuron in model.neurons],
-        "options": options,
-    }
-    return json.dumps(values, sort_keys=True)
-
-
-def read_specification(specification):
-    """Return the model and the options, a dict, that `specify` was given.
-
-    Raises
-    ------
-    RuntimeError
-        If the neurons of this process have other texts.
-    """
-    from bsnn.model import Model
-
-    values = json.loads(specification)
-    model, options = Model.from_dict(values["model"]), values["options"]
-    if specify(model, **options) != specification:
-        raise RuntimeError(
-            "bsnn's equations were edited after they were imported; start Python again."
-        )
-    return model, options
-
-
-def brian2_version():
-    from importlib.metadata import version
-
-    return version("brian2")
-
-
 def _generate(specification, folder):
     """Write the C++ project of a specification; runs in a process of its own."""
     import_brian2()
@@ -190,15 +137,17 @@ def _generate(specification, folder):
 
     from bsnn.program.forward import build_network
 
+    from .codeobject import BsnnCodeObject
+
     model, options = read_specification(specification)
     single = options["precision"] == "single"
     prefs.core.default_float_dtype = np.float32 if single else np.float64
     flags = [*COMPILE_FLAGS, *sanitize_flags()]
     prefs.codegen.cpp.extra_compile_args_gcc = flags
     for header in HEADERS:
-        shutil.copy(header, folder)
+        shutil.copy(PACKAGE / header, folder)
     set_device("cpp_standalone", build_on_run=False, directory=folder)
-    parts = build_network(model, projection=options["projection"])
+    parts = build_network(model, BsnnCodeObject, projection=options["projection"])
     # The loop of resident.h takes the place of Brian2's own: it steps the same code
     # objects in the same order, so the run that follows it lasts no time.
     device.insert_code("before_network_run", _serving_code(device, parts, model))
@@ -234,38 +183,6 @@ def _serving_code(device, parts, model):
         describe=describe,
         weights_at=name,
     )
-
-
-def serve_call(parts, model, *, inputs, describe, weights_at):
-    """Return the call of `bsnn::serve`, the loop of a resident program.
-
-    `describe(group, monitor, neuron)` gives what the target's `Layer` is made of, and
-    `weights_at(variable)` where it keeps the weights.
-    """
-    from brian2.codegen.generators.cpp_generator import c_data_type
-
-    real = c_data_type(parts.groups[0].variables["v"].dtype)
-    layers = [
-        braced(describe(*of_layer))
-        for of_layer in zip(parts.groups, parts.monitors, model.neurons, strict=True)
-    ]
-    binds = [
-        f"bsnn::bind_weights(segment, at, {weights_at(projection.variables['w'])}, "
-        f"{m * n});"
-        for projection, (m, n) in zip(
-            parts.projections, model.weight_shapes, strict=True
-        )
-    ]
-    return f"""
-    bsnn::serve<{real}>(
-        {parts.network.name}, defaultclock, {", ".join(inputs)},
-        {braced(layers)},
-        [&](bsnn::Segment& segment, size_t at) {{ {" ".join(binds)} }});
-    """
-
-
-def braced(items):
-    return "{" + ", ".join(items) + "}"
 
 
 if __name__ == "__main__":

@@ -1,21 +1,22 @@
-"""Write a model as a CUDA program with replicas side by side, and compile it.
+"""Programs in CUDA, with samples of a batch side by side as replicas of one network."""
 
-As `bsnn.targets.cpp.target`, with brian2cuda in place of Brian2's C++ target.
-"""
-
+import importlib.metadata
+import re
 import shutil
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
-from bsnn.builds import build_once, fingerprint, run_python, run_tool
+from bsnn.builds import run_tool
 from bsnn.errors import BackendUnavailable
-from bsnn.machine import n_cores
+from bsnn.machine import GPU_NEEDED, find_gpus, n_cores, n_multiprocessors
 from bsnn.processes.brian2_files import import_brian2
-from bsnn.targets.cpp.target import (
+from bsnn.program.build import (
     PACKAGE,
-    PRECISIONS,
+    PROTOCOL,
     braced,
-    brian2_version,
+    build,
     read_specification,
     serve_call,
     specify,
@@ -27,17 +28,14 @@ from .tools import find_nvcc, find_packaged_curand
 NVCC_FLAGS = ["-w", "-std=c++17", "-O3"]
 GCC_FLAGS = ["-w", "-O3", "-std=c++17"]
 HEADERS = (
-    "program/native/protocol.h",
+    PROTOCOL,
     "targets/cuda/native/replicas.cuh",
     "targets/cuda/native/resident.cuh",
     "targets/cuda/native/trials.cuh",
 )
 _SOURCES = (
-    "program/forward.py",
-    "program/projection.py",
-    "targets/cpp/target.py",
-    "targets/cuda/target.py",
     *HEADERS,
+    "targets/cuda/target.py",
     *(
         f"targets/cuda/templates/{name}.cu"
         for name in (
@@ -51,78 +49,133 @@ _SOURCES = (
         )
     ),
 )
+# Replicas for each multiprocessor: about a thousand on a large card.
+REPLICAS_PER_MULTIPROCESSOR = 8
+# When the number of multiprocessors cannot be asked for.
+DEFAULT_REPLICAS = 256
 
 
-def build_cuda_program(model, *, precision, n_replicas, arch):
-    """Return the folder of the model's compiled CUDA program, building it if need be.
-
-    No GPU is needed.
+@dataclass(frozen=True, kw_only=True)
+class CudaTarget:
+    """CUDA for the first GPU: one program, which has the whole batch.
 
     Parameters
     ----------
-    model : Model
-        With the rule "grid".
-    precision : {"double", "single"}
-    n_replicas : int
-        Samples that are simulated at the same time.
-    arch : float
-        Compute capability to compile for, such as 9.0.
+    replicas : int, optional
+        Samples simulated at the same time; by the card unless given.
+    arch : float, optional
+        Compute capability to compile for, such as 9.0; that of the first GPU unless
+        given.
+    """
+
+    replicas: int | None = None
+    arch: float | None = None
+
+    one_program: ClassVar[bool] = True
+    projections: ClassVar[tuple[str, ...]] = ("dense",)
+
+    def __post_init__(self):
+        # Not before `import_brian2`, in a child.
+        from bsnn.equations.units import as_int, as_positive
+
+        if self.replicas is not None:
+            value = as_int(self.replicas, "replicas", least=1)
+            object.__setattr__(self, "replicas", value)
+        if self.arch is not None:
+            object.__setattr__(self, "arch", as_positive(self.arch, "arch"))
+
+    def here(self):
+        """Return the target with all that this machine decides.
+
+        Raises
+        ------
+        BackendUnavailable
+            If there is no GPU.
+        """
+        capability = require_gpu()
+        replicas = default_replicas() if self.replicas is None else self.replicas
+        arch = capability if self.arch is None else self.arch
+        return replace(self, replicas=replicas, arch=arch)
+
+    def build(self, model, *, precision="double", projection="dense"):
+        """Return the folder of the model's compiled program, building it if need be.
+
+        No GPU is needed where replicas and architecture are given.
+
+        Parameters
+        ----------
+        model : Model
+            With the rule "grid".
+        precision : {"double", "single"}
+            Of state, weights and records.
+        projection : {"dense"}
+
+        Raises
+        ------
+        ValueError
+            If there is no such precision or projection.
+        BackendUnavailable
+            If brian2cuda, nvcc or the curand headers are not there, or there is no GPU
+            to ask.
+        BuildError
+            If generating or compiling fails; the output is attached.
+        """
+        # Not before `import_brian2`, in a child.
+        from bsnn.equations.units import one_of
+
+        one_of(projection, "projection", self.projections)
+        target = self.here() if None in (self.replicas, self.arch) else self
+        specification = target.specify(model, precision=precision)
+        try:
+            brian2cuda = importlib.metadata.version("brian2cuda")
+        except ImportError as error:
+            raise BackendUnavailable(
+                "brian2cuda is not installed; `bsnn doctor` says how to install it."
+            ) from error
+        nvcc = find_nvcc()
+        if nvcc is None:
+            raise BackendUnavailable("nvcc was not found; see `bsnn doctor`.")
+        return build(
+            __name__,
+            specification,
+            _compile_in,
+            sources=_SOURCES,
+            ingredients=(brian2cuda, nvcc, *NVCC_FLAGS),
+        )
+
+    def specify(self, model, *, precision):
+        """Return what determines the program, as `bsnn.program.build.specify`."""
+        return specify(
+            model, precision=precision, n_replicas=self.replicas, arch=self.arch
+        )
+
+
+def require_gpu():
+    """Return the compute capability of the first GPU.
 
     Raises
     ------
     BackendUnavailable
-        If brian2cuda, nvcc or the curand headers are not there.
-    BuildError
-        If generating or compiling fails; the output is attached.
+        If there is no GPU.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(
-            f"'precision' must be one of {', '.join(PRECISIONS)}, got {precision!r}."
-        )
-    if n_replicas < 1:
-        raise ValueError(f"'replicas' must be at least 1, got {n_replicas}.")
-    try:
-        from importlib.metadata import version
-
-        brian2cuda = version("brian2cuda")
-    except ImportError as error:
+    gpus = find_gpus()
+    if not gpus:
         raise BackendUnavailable(
-            "brian2cuda is not installed; `bsnn doctor` says how to install it."
-        ) from error
-    nvcc = find_nvcc()
-    if nvcc is None:
-        raise BackendUnavailable("nvcc was not found; see `bsnn doctor`.")
-    specification = specify(
-        model, precision=precision, n_replicas=n_replicas, arch=arch
-    )
-    key = fingerprint(
-        specification,
-        brian2_version(),
-        brian2cuda,
-        nvcc,
-        *NVCC_FLAGS,
-        *(PACKAGE.joinpath(name).read_bytes() for name in _SOURCES),
-    )
-
-    def make(folder):
-        generate_cuda_project(specification, folder)
-        failure = "compiling the CUDA program failed."
-        run_tool(["make", f"-j{n_cores()}"], failure, folder)
-        for leftover in folder.rglob("*.o"):
-            leftover.unlink()
-
-    return build_once("programs", key, make, product="main")
+            f"'device' must be 'cpp' here: no GPU was found. {GPU_NEEDED}; "
+            "`bsnn doctor` says more."
+        )
+    return float(re.search(r",\s*(\d+\.\d+)", gpus)[1])
 
 
-def generate_cuda_project(specification, folder):
-    """Write the sources of a specification, in a process of their own."""
-    run_python(
-        "bsnn.targets.cuda.target",
-        specification,
-        str(folder),
-        failure="generating the CUDA program failed.",
-        folder=folder,
-    )
+def default_replicas():
+    """Return how many replicas keep the first GPU busy."""
+    return REPLICAS_PER_MULTIPROCESSOR * n_multiprocessors() or DEFAULT_REPLICAS
+
+
+def _compile_in(folder):
+    run_tool(["make", f"-j{n_cores()}"], "compiling the CUDA program failed.", folder)
+    for leftover in folder.rglob("*.o"):
+        leftover.unlink()
 
 
 def cuda_code_object(n_replicas):
@@ -172,9 +225,7 @@ def _generate(specification, folder):
         shutil.copy(PACKAGE / header, folder)
     set_device("cuda_standalone", build_on_run=False, directory=folder)
     n_replicas = options["n_replicas"]
-    parts = build_network(
-        model, n_replicas=n_replicas, code=cuda_code_object(n_replicas)
-    )
+    parts = build_network(model, cuda_code_object(n_replicas), n_replicas=n_replicas)
     # As in C++, the loop of resident.cuh takes the place of Brian2's.
     device.insert_code(
         "before_network_run", _serving_code(device, parts, model, n_replicas)
