@@ -11,7 +11,6 @@ over arrivals T_i and own resets T_z. Nothing is integrated, and no state is rec
 import numpy as np
 import pandas as pd
 
-from bsnn.equations import time_rules
 from bsnn.equations.units import rates_in_hertz, times_in_seconds
 
 from .recorded import as_layers, as_spikes
@@ -105,7 +104,7 @@ def reset_times(spikes, model):
     Under "grid" the reset is where the spike arrives, under the event rules where the
     potential crossed the threshold; None if the spikes do not hold that.
     """
-    return spikes.arrival if model.rule == time_rules.GRID else spikes.time
+    return model.time_rule.reset_time(spikes)
 
 
 def raster_table(layers):

@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 
-from .equations import time_rules
 from .outside import MAX_INT32, plain_array, truths
 from .spikes import Spikes
 
@@ -72,7 +71,7 @@ def _with_last_step(model, inputs):
 
 def _check_numbering(model, inputs):
     """Raise ValueError where a generated program would count beyond int32."""
-    if model.rule != time_rules.GRID:
+    if not model.time_rule.clock_driven:
         return
     if inputs.n_samples * model.n_steps > MAX_INT32:
         raise ValueError(

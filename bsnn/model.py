@@ -106,24 +106,11 @@ class Model:
 
     def _check_rule(self, dt):
         if self.rule is None:
-            rule = time_rules.GRID if dt > 0 else time_rules.CONTINUOUS
-            object.__setattr__(self, "rule", rule)
-        one_of(self.rule, "rule", time_rules.RULES)
-        if (dt == 0) != (self.rule == time_rules.CONTINUOUS):
-            raise ValueError(
-                f"'dt' must be 0 under the rule 'continuous' and positive under the "
-                f"others, got {self.dt!s} under {self.rule!r}."
-            )
+            object.__setattr__(self, "rule", time_rules.at(dt).name)
+        self.time_rule.check_dt(dt)
         one_of(self.detect, "detect", time_rules.DETECT)
-        if self.rule == time_rules.GRID:
-            if self.max_spikes is not None:
-                raise ValueError(
-                    "'max_spikes' needs an event rule: on the grid the duration "
-                    "bounds the spikes; leave it out, or name an event rule."
-                )
-        elif self.detect != "end":
-            raise ValueError("'detect' belongs to the rule 'grid'; leave it out.")
-        elif self.max_spikes is not None:
+        self.time_rule.check_options(vars(self))
+        if self.max_spikes is not None:
             positive_int = functools.partial(as_int, least=1)
             limits = per_layer(
                 self.max_spikes, self.n_layers, "max_spikes", positive_int
@@ -192,12 +179,17 @@ class Model:
         dt : Quantity
         rule : str, optional
             That of the model unless given; at ``0*ms`` "continuous", and from there
-            "grid". `detect` stays as long as the rule is "grid".
+            "grid". `detect` stays where it belongs to the rule.
         """
-        if rule is None and (in_seconds(dt, "dt") == 0) == (self.dt_seconds == 0):
-            rule = self.rule
-        goes_on = rule == time_rules.GRID
-        return replace(self, dt=dt, rule=rule, detect=self.detect if goes_on else "end")
+        if rule is None:
+            rule = time_rules.at(in_seconds(dt, "dt"), self.time_rule).name
+        detect = time_rules.named(rule).own(vars(self))["detect"]
+        return replace(self, dt=dt, rule=rule, detect=detect)
+
+    @property
+    def time_rule(self):
+        """The `TimeRule` that `rule` names."""
+        return time_rules.named(self.rule)
 
     @functools.cached_property
     def dt_seconds(self):
@@ -214,9 +206,7 @@ class Model:
     @functools.cached_property
     def n_steps(self):
         """Whole bins in a sample; 0 where time is continuous."""
-        if self.rule == time_rules.CONTINUOUS:
-            return 0
-        return time_rules.count_steps(self.duration_seconds, self.dt_seconds)
+        return self.time_rule.n_steps(self.duration_seconds, self.dt_seconds)
 
     @property
     def weight_shapes(self):

@@ -9,9 +9,15 @@ with arrivals T_i of weight w_i and own earlier resets T_z. The spike-time gradi
 needs nothing else of a model.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+
+
+def is_quadratic(tau_mem, tau_syn):
+    """Return whether tau_mem = 2 tau_syn, so that v is quadratic in exp(-t/tau_mem)."""
+    return math.isclose(tau_mem, 2 * tau_syn, rel_tol=1e-12)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from brian2 import ms
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bsnn
@@ -265,13 +265,15 @@ def test_stock_brian2_has_the_same_gate():
 
 # --- whatever passes: the same alone as in a batch, and as in the slow models
 
+# From all of a sample, and more often from its ends; a neuron fires once in 7 ms.
+TIMES = st.one_of(
+    st.floats(0, 0.2, exclude_max=True),
+    st.sampled_from([0.0, 0.1995, np.nextafter(0.2, 0)]),
+)
 EVENTS = st.lists(
-    st.tuples(
-        st.integers(0, 3),
-        st.one_of(st.floats(-0.01, 0.25), st.sampled_from([0.0, 0.1995, 0.2, 0.203])),
-        st.integers(0, N_INPUTS - 1),
-    ),
+    st.tuples(st.integers(0, 3), TIMES, st.integers(0, N_INPUTS - 1)),
     max_size=40,
+    unique_by=lambda event: (event[0], event[2], int(event[1] / 7e-3 + 1e-3)),
 )
 
 
@@ -284,21 +286,17 @@ def simulators():
 
 
 def passed(model, events):
-    """Return the spikes of `events`, unless the gate refuses them."""
+    """Return the spikes of `events`, as the gate passes them."""
     sample, time, neuron = zip(*events, strict=True) if events else ([], [], [])
-    try:
-        spikes = bsnn.Spikes.from_events(
-            sample=sample,
-            neuron=neuron,
-            time=time,
-            n_samples=4,
-            n_neurons=N_INPUTS,
-            dt=model.dt_seconds,
-        )
-        return take(model, spikes)
-    except ValueError as error:
-        assert str(error).startswith("'")
-        return None
+    spikes = bsnn.Spikes.from_events(
+        sample=sample,
+        neuron=neuron,
+        time=time,
+        n_samples=4,
+        n_neurons=N_INPUTS,
+        dt=model.dt_seconds,
+    )
+    return take(model, spikes)
 
 
 @pytest.mark.cpp
@@ -308,7 +306,6 @@ def passed(model, events):
 def test_samples_are_the_same_alone(simulators, rule, events):
     model = make_model(rule)
     spikes = passed(model, events)
-    assume(spikes is not None)
     outside.check_simulation(simulators[rule], spikes)
 
 
@@ -349,7 +346,6 @@ def test_event_rules_equal_the_root_finder(dt_ms, events, seed):
         rule="quantised-event" if dt_ms else "continuous",
     )
     spikes = passed(model, events)
-    assume(spikes is not None)
     rng = np.random.default_rng(seed)
     weights = [rng.normal(3, 16, shape) for shape in model.weight_shapes]
     with make_simulator(model, workers=1) as simulator:

@@ -136,7 +136,7 @@ class Settings:
         reference = _REFERENCE.get(dataset, {}) if is_name(dataset) else {}
         given = {k: v for k, v in changes.items() if v is not None}
         if given.get("dt_ms") == 0:
-            given.setdefault("rule", "continuous")
+            given.setdefault("rule", time_rules.at(0).name)
         missing = [n for n in _REFERENCE["mnist"] if n not in {**reference, **given}]
         if missing:
             raise ValueError(
@@ -182,9 +182,9 @@ class Settings:
         `detect` and `max_spikes` stay where they belong to the rule.
         """
         if dt_ms == 0:
-            rule = time_rules.CONTINUOUS
-        other = {"max_spikes": None} if rule == time_rules.GRID else {"detect": "end"}
-        return dataclasses.replace(self, dt_ms=dt_ms, rule=rule, **other)
+            rule = time_rules.at(0).name
+        options = time_rules.named(rule).own(vars(self))
+        return dataclasses.replace(self, dt_ms=dt_ms, rule=rule, **options)
 
     def encode(self, images, model):
         """Return the input `Spikes` of images."""
@@ -240,7 +240,7 @@ def make_network(settings, model):
     options = {"workers": settings.workers, "device": settings.device}
     means = settings.initial_means(model)
     options |= {"low": [m - 1 for m in means], "high": [m + 1 for m in means]}
-    if model.rule == time_rules.GRID:
+    if model.time_rule.clock_driven:
         options["projection"] = settings.projection
     if settings.device == "cuda":
         options |= {"arch": settings.cuda_arch, "replicas": settings.replicas}

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from bsnn.equations import time_rules
 from bsnn.equations.units import as_int, in_hertz, one_of, per_layer
 from bsnn.errors import BackendUnavailable
 from bsnn.gate import spikes_for
@@ -150,11 +149,11 @@ class SpikingNetwork(nn.Module):
         self.model, self.slope_min, self._clamped = model, tuple(slopes), Count()
         self.gradient = gradient
         self._n_threads = as_int(n_threads, "n_threads", least=1)
-        if model.rule == time_rules.GRID:
+        if model.time_rule.clock_driven:
             simulator = {"precision": precision, **simulator}
         rng = np.random.default_rng(seed)  # before there are programs to end
         self._simulator = make_simulator(model, **simulator)
-        if model.rule == time_rules.GRID:
+        if model.time_rule.clock_driven:
             arrays = self._simulator.weight_arrays()
         else:
             arrays = [np.empty(s, PRECISION[precision]) for s in model.weight_shapes]
@@ -296,7 +295,7 @@ class SpikingNetwork(nn.Module):
     def __setstate__(self, state):
         super().__setstate__(state)
         tell_of_forks(self)
-        if self.model.rule != time_rules.GRID or self._simulator.closed:
+        if not self.model.time_rule.clock_driven or self._simulator.closed:
             return
         # Weights of a copy go where its own programs read them.
         for connection, array in zip(

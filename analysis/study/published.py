@@ -9,8 +9,6 @@ from importlib import resources
 
 import pandas as pd
 
-from bsnn.equations import time_rules
-
 from .tables import CELL, RUN, SPIKES, cells, final_confidence, mean_over_seeds
 
 # Our name of a data set -> the published one. Results on another selection of EMNIST
@@ -136,5 +134,5 @@ def _read(name):
     home = resources.files("bsnn.analysis.study")
     with home.joinpath("data", name).open("rb") as file:
         table = pd.read_csv(file).rename(columns={"seed_index": "seed"})
-    names = {True: time_rules.CONTINUOUS, False: time_rules.QUANTISED_EVENT}
+    names = {True: "continuous", False: "quantised-event"}
     return table.assign(source="published", rule=(table.dt_ms == 0).map(names))

@@ -13,7 +13,7 @@ from bsnn.presets import SHORT, departures
 TARGETS = 15.0, 3.0  # spikes asked of the label and of the others, in the study
 CROSSING = " + crossing"
 # Those with the loss and the start of the study, in the order of every figure.
-PLAIN = (*time_rules.RULES, time_rules.GRID + CROSSING)
+PLAIN = (*time_rules.RULES, "grid" + CROSSING)
 
 
 def rule_name(config):

@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from bsnn.equations import time_rules
 from bsnn.equations.models import cuba_lif
 from bsnn.equations.units import as_int, rates_in_hertz
 from bsnn.errors import NumbersError
@@ -202,19 +201,8 @@ def check_finite(values, what, limit=np.inf):
 
 
 def check_model(model):
-    """Raise ValueError unless there is a simulator for the model.
-
-    The event rules are solved in closed form, which needs tau_mem = 2 tau_syn.
-    """
+    """Raise ValueError unless there is a simulator for the model."""
     for layer, neuron in enumerate(model.neurons, start=1):
         # Again: models also come from pickles, and classes change in a session.
         cuba_lif.check_neuron(neuron, f"'neurons' of layer {layer}")
-        p = neuron.parameters
-        if model.rule != time_rules.GRID and not cuba_lif.is_quadratic(
-            p["tau_mem"], p["tau_syn"]
-        ):
-            raise ValueError(
-                f"'tau_mem' of layer {layer} must be 2 tau_syn under the rule "
-                f"{model.rule!r}, got {p['tau_mem']} s and {p['tau_syn']} s; "
-                f"use the rule '{time_rules.GRID}'."
-            )
+        model.time_rule.check(neuron, f"layer {layer}")

@@ -1,6 +1,5 @@
 """Which simulator runs a model: by its time rule and the device."""
 
-from bsnn.equations import time_rules
 from bsnn.equations.units import one_of
 from bsnn.targets.cpp.target import CppTarget
 from bsnn.targets.cuda.target import CudaTarget
@@ -32,13 +31,13 @@ def make_simulator(model, *, device="cpp", replicas=None, arch=None, **options):
     """
     one_of(device, "device", DEVICES)
     if device == "cuda":
-        if model.rule != time_rules.GRID:
+        if not model.time_rule.clock_driven:
             raise ValueError(
                 f"'device' must be 'cpp' under the rule {model.rule!r}, got 'cuda'."
             )
         return GridSimulator(model, CudaTarget(replicas=replicas, arch=arch), **options)
     if not (replicas is None and arch is None):
         raise ValueError("'replicas' and 'arch' belong to the device 'cuda'.")
-    if model.rule == time_rules.GRID:
+    if model.time_rule.clock_driven:
         return GridSimulator(model, CppTarget(), **options)
     return EventSimulator(model, **options)

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from bsnn.builds import load_kernel
-from bsnn.equations import time_rules
 from bsnn.processes.forks import tell_of_forks
 from bsnn.spikes import Spikes
 
@@ -55,11 +54,10 @@ class EventSimulator(Simulator):
 
     def __init__(self, model, *, workers=None):
         super().__init__(model, workers=workers)
-        if model.rule not in (time_rules.QUANTISED_EVENT, time_rules.CONTINUOUS):
+        if model.time_rule.clock_driven:
             raise ValueError(
-                f"'rule' must be '{time_rules.QUANTISED_EVENT}' or "
-                f"'{time_rules.CONTINUOUS}' here, got {model.rule!r}; "
-                "use make_simulator, which chooses by the rule."
+                "'rule' must be 'quantised-event' or 'continuous' here, got "
+                f"{model.rule!r}; use make_simulator, which chooses by the rule."
             )
         workers = count_workers(workers)
         self._layers = [_layer(model, index) for index in range(model.n_layers)]

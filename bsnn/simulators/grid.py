@@ -7,7 +7,6 @@ import weakref
 
 import numpy as np
 
-from bsnn.equations import time_rules
 from bsnn.equations.units import as_positive, one_of
 from bsnn.processes.forks import tell_of_forks
 from bsnn.program.resident import ResidentProgram, Segment, aligned
@@ -81,7 +80,7 @@ class GridSimulator(Simulator):
             projection=projection,
             timeout=timeout,
         )
-        if model.rule != time_rules.GRID:
+        if not model.time_rule.clock_driven:
             raise ValueError(f"'rule' must be 'grid' here, got {model.rule!r}.")
         workers = 1 if target.one_program else count_workers(workers)
         timeout = as_positive(timeout, "timeout")

@@ -45,25 +45,27 @@ def count_table(model, time_steps_ms, charges=CHARGES):
         Unless tau_mem = 2 tau_syn, which the event rules need.
     """
     charges = np.asarray(charges, float)
-    cells = [(time_rules.CONTINUOUS, 0.0)]
-    for rule in (time_rules.GRID, time_rules.QUANTISED_EVENT):
-        cells += [(rule, dt_ms) for dt_ms in time_steps_ms if dt_ms > 0]
+    steps = [dt_ms for dt_ms in time_steps_ms if dt_ms > 0]
+    cells = [
+        (rule, dt_ms)
+        for rule in sorted(time_rules.RULES.values(), key=lambda rule: rule.quantises)
+        for dt_ms in (steps if rule.quantises else [0.0])
+    ]
     lif = model.neurons[-1]
     layer = {
         "n_inputs": WHITE,
         "layer_sizes": (len(charges),),
         "neurons": (lif,),
-        "detect": "end",
-        "max_spikes": None,
+        **time_rules.OPTIONS,
     }
     weight = charges * lif.v_threshold / (WHITE * lif.parameters["tau_syn"])
     parts = []
     for rule, dt_ms in cells:
-        one = replace(model, rule=rule, dt=dt_ms * ms, **layer)
+        one = replace(model, rule=rule.name, dt=dt_ms * ms, **layer)
         inputs = encode_ttfs(np.arange(1, WHITE + 1)[None], one)
-        count = _count_on_grid if rule == time_rules.GRID else _count_events
+        count = _count_on_grid if rule.clock_driven else _count_events
         spikes = count(one, weight, inputs)
-        part = {"rule": rule, "dt_ms": dt_ms, "charge": charges, "spikes": spikes}
+        part = {"rule": rule.name, "dt_ms": dt_ms, "charge": charges, "spikes": spikes}
         parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True)
 

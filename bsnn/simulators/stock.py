@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bsnn.equations import time_rules
 from bsnn.gate import spikes_for
 from bsnn.model import Model
 from bsnn.processes.workers import call_apart
@@ -67,7 +66,7 @@ def run_stock(model, weights, inputs, *, precision="double", repeats=5):
     ProgramError
         If it fails; with what Brian2 wrote.
     """
-    if model.rule != time_rules.GRID:
+    if not model.time_rule.clock_driven:
         raise ValueError(f"'rule' must be 'grid' here, got {model.rule!r}.")
     inputs = spikes_for(model, inputs)
     return call_apart(_run, model.to_dict(), weights, inputs, precision, repeats)

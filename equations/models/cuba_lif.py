@@ -25,7 +25,7 @@ from typing import ClassVar
 import numpy as np
 from brian2.units import Quantity, ms, second
 
-from bsnn.equations.linear import ExponentialModes
+from bsnn.equations.linear import ExponentialModes, is_quadratic
 from bsnn.equations.units import as_positive, positive_seconds
 
 EQUATIONS = """
@@ -224,11 +224,6 @@ def check_neuron(neuron, where):
 def kernel_scale(tau_mem, tau_syn):
     """Return kappa = tau_mem tau_syn / (tau_mem - tau_syn), in the unit of its taus."""
     return tau_mem * tau_syn / (tau_mem - tau_syn)
-
-
-def is_quadratic(tau_mem, tau_syn):
-    """Return whether tau_mem = 2 tau_syn, so that v is quadratic in exp(-t/tau_mem)."""
-    return math.isclose(tau_mem, 2 * tau_syn, rel_tol=1e-12)
 
 
 def solution(t, v0, i0, *, tau_mem, tau_syn, exp=np.exp):

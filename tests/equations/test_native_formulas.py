@@ -16,8 +16,8 @@ from bsnn.equations import time_rules
 from bsnn.equations.models import cuba_lif
 
 ROOT = Path(__file__).parents[2]
-EVENT = ROOT / "bsnn" / "native" / "event.cpp"
-GRADIENT = ROOT / "training" / "native" / "gradient.cpp"
+EVENT = ROOT / "bsnn" / "simulators" / "native" / "event.cpp"
+GRADIENT = ROOT / "training" / "linear" / "native" / "gradient.cpp"
 
 tau_mem, t = sympy.symbols("tau_mem t", positive=True)
 v0, i0, v, i_syn, theta, dt = sympy.symbols("v0 i0 v i_syn theta dt", real=True)

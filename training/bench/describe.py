@@ -4,7 +4,6 @@ import os
 import re
 from pathlib import Path
 
-from bsnn.equations import time_rules
 from bsnn.machine import n_cores
 
 from .measure import WARM_UP_BATCHES
@@ -17,7 +16,7 @@ def benchable_model(settings, repeats):
     if repeats < MIN_REPEATS:
         raise ValueError(f"'repeats' must be {MIN_REPEATS} or more, got {repeats}.")
     model = settings.model()
-    if model.rule != time_rules.GRID:
+    if not model.time_rule.clock_driven:
         raise ValueError(
             f"'rule' must be 'grid' here, got {model.rule!r}; name a time step above 0."
         )

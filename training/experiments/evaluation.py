@@ -2,7 +2,7 @@
 
 from bsnn import runs
 from bsnn.equations import time_rules
-from bsnn.equations.units import as_list
+from bsnn.equations.units import as_list, as_number
 from bsnn.training.settings import Settings, make_network
 
 from .checkpoint import check_fits, load_checkpoint, restore_weights
@@ -45,12 +45,11 @@ def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=No
     check_fits(state, trained.model())  # before memory is reserved for the model
     dataset = load(trained.dataset).head(trained.n_train, trained.n_test)
     trained.check_dataset(dataset)
-    if rule is None:
-        on_grid = trained.rule == time_rules.CONTINUOUS
-        rule = time_rules.GRID if on_grid else trained.rule
+    as_trained = time_rules.named(trained.rule)
     rows = []
     for dt in [trained.dt_ms] if dt_ms is None else as_list(dt_ms, "dt_ms"):
-        settings = trained.at(dt, rule)
+        dt = as_number(dt, "dt_ms")
+        settings = trained.at(dt, rule or time_rules.at(dt, as_trained).name)
         with make_network(settings, settings.model()) as network:
             restore_weights(network, state)
             tested, _ = evaluate(

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from bsnn.builds import compiler
+from bsnn.equations import time_rules
 from bsnn.equations.units import as_int
 from bsnn.errors import RunFolderError
 from bsnn.machine import n_cores
@@ -90,7 +91,7 @@ def make_cells(base, *, dt_ms, rules, seeds, spike_penalties=(0.0,)):
             "the sweep is empty: 'dt_ms', 'rules', 'seeds' and 'spike_penalties' must "
             "each have a value."
         )
-    for name in ("detect", "max_spikes"):
+    for name in time_rules.OPTIONS:
         if all(getattr(cell, name) != getattr(base, name) for cell in cells.values()):
             raise ValueError(
                 f"'{name}' belongs to none of the rules of this sweep; leave it out."
