@@ -1,7 +1,6 @@
-"""Compiled artefacts: the compiler, the cache, and native kernels."""
+"""Compiled artefacts: the compiler and the cache."""
 
 import contextlib
-import ctypes
 import functools
 import hashlib
 import logging
@@ -23,11 +22,6 @@ from .seals import is_sound, seal
 
 SPACE_NEEDED = 200e6  # bytes of the cache; some ten compiled programs
 
-# Kernels are loaded into Python, so never -ffast-math: linked with it, a library
-# switches the whole process to flush-to-zero. These flags vectorise as well.
-KERNEL_FLAGS = (
-    "-std=c++17 -O3 -march=native -fno-math-errno -fno-trapping-math -fPIC -shared"
-).split()
 # Code that ends at its first access out of bounds or undefined operation. -O1, since
 # the checks make optimising it slow.
 SANITIZE_FLAGS = (
@@ -244,43 +238,3 @@ def run_tool(command, failure, folder, environment=None):
             process.stdout.read()  # ends when all that could write in `folder` are gone
     if process.returncode:
         raise BuildError(failure, output)
-
-
-@functools.cache
-def load_kernel(source):
-    """Compile a C++ file with ``extern "C"`` functions, or take it from the cache.
-
-    Parameters
-    ----------
-    source : Path
-        What it includes lies beside it.
-
-    Returns
-    -------
-    library : ctypes.CDLL
-        Its functions run without the interpreter lock, so Python threads run them
-        side by side.
-
-    Raises
-    ------
-    BackendUnavailable
-        If there is no compiler.
-    BuildError
-        If the compiler refuses the source.
-    """
-    files = [source, *sorted(source.parent.glob("*.h"))]
-    name = f"{source.stem}.so"
-
-    def make(folder):
-        command = [*compiler(), *KERNEL_FLAGS, *sanitize_flags()]
-        command += [str(source.absolute()), "-o", name]
-        run_tool(command, f"compiling {source.name} failed.", folder)
-
-    if sanitize_flags() and not hasattr(ctypes.CDLL(None), "__asan_init"):
-        raise BackendUnavailable(
-            "BSNN_SANITIZE is set, and then Python must be started with the library of "
-            "the sanitizers in LD_PRELOAD, as `make sanitize` does."
-        )
-    key = fingerprint(source.name, *(f.read_bytes() for f in files), *KERNEL_FLAGS)
-    folder = build_once("kernels", key, make, product=name)
-    return ctypes.CDLL(str(folder / name))

@@ -64,16 +64,10 @@ def build_network(model, code, *, projection="dense", n_replicas=1):
     for layer, (size, neuron) in enumerate(
         zip(model.layer_sizes, model.neurons, strict=True), start=1
     ):
-        equations, threshold = neuron.equations, neuron.threshold
-        if model.detect == "crossing":
-            equations += neuron.crossing_equations
-            threshold = neuron.threshold_crossing
-        group = NeuronGroup(
+        group = neuron_group(
+            model,
+            neuron,
             n_replicas * size,
-            equations,
-            threshold=threshold,
-            reset=neuron.reset,
-            method=neuron.method,
             namespace=_in_device_precision(neuron.namespace),
             codeobj_class=code,
             name=f"layer{layer}",
@@ -88,7 +82,7 @@ def build_network(model, code, *, projection="dense", n_replicas=1):
                 name=f"projection{layer}",
             )
         else:
-            projected = _synapses(source, group, neuron.synapse, layer)
+            projected = all_to_all(source, group, neuron.synapse, layer)
         projections.append(projected)
         monitors.append(
             SpikeMonitor(
@@ -106,6 +100,22 @@ def build_network(model, code, *, projection="dense", n_replicas=1):
         groups=tuple(groups),
         projections=tuple(projections),
         monitors=tuple(monitors),
+    )
+
+
+def neuron_group(model, neuron, size, **options):
+    """Return a `NeuronGroup` of a model's neuron, as its detection fires it."""
+    equations, threshold = neuron.equations, neuron.threshold
+    if model.detect == "crossing":
+        equations += neuron.crossing_equations
+        threshold = neuron.threshold_crossing
+    return NeuronGroup(
+        size,
+        equations,
+        threshold=threshold,
+        reset=neuron.reset,
+        method=neuron.method,
+        **{"namespace": neuron.namespace, **options},
     )
 
 
@@ -132,7 +142,8 @@ def _in_device_precision(namespace):
     }
 
 
-def _synapses(source, target, variable, layer):
+def all_to_all(source, target, variable, layer):
+    """Return `Synapses` with a weight `w` from each neuron of one layer to the next."""
     synapses = Synapses(
         source,
         target,

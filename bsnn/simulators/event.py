@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bsnn.builds import load_kernel
+from bsnn.kernels import load_kernel, struct
 from bsnn.processes.forks import tell_of_forks
 from bsnn.spikes import Spikes
 
@@ -138,23 +138,9 @@ class EventSimulator(Simulator):
         self._pool.shutdown()
 
 
-class _Layer(ctypes.Structure):
-    """`Parameters` of event.cpp."""
-
-    _fields_ = [
-        ("tau_mem", ctypes.c_double),
-        ("v_threshold", ctypes.c_double),
-        ("delta_v", ctypes.c_double),
-        ("duration", ctypes.c_double),
-        ("dt", ctypes.c_double),
-        ("max_spikes", ctypes.c_int64),
-        ("n_post", ctypes.c_int64),
-    ]
-
-
 def _layer(model, index):
     p = model.neurons[index].parameters
-    return _Layer(
+    return struct(KERNEL, "Parameters")(
         tau_mem=p["tau_mem"],
         v_threshold=p["v_threshold"],
         delta_v=p["delta_v"],
@@ -173,7 +159,8 @@ def _native_array(weight):
 
 def _kernel():
     library, pointer = load_kernel(KERNEL), ctypes.c_void_p
-    run = [ctypes.POINTER(_Layer), pointer, ctypes.c_int64, *[pointer] * 3]
+    layer = ctypes.POINTER(struct(KERNEL, "Parameters"))
+    run = [layer, pointer, ctypes.c_int64, *[pointer] * 3]
     signatures = {
         **dict.fromkeys(RUN.values(), ([*run, ctypes.POINTER(pointer)], ctypes.c_int)),
         "event_count": ([pointer], ctypes.c_int64),

@@ -114,15 +114,13 @@ def _run(model, weights, inputs, precision, repeats):
 def _network(model, inputs):
     from brian2 import (
         Network,
-        NeuronGroup,
         SpikeGeneratorGroup,
         SpikeMonitor,
-        Synapses,
         defaultclock,
         second,
     )
 
-    from bsnn.program.forward import kept_variables
+    from bsnn.program.forward import all_to_all, kept_variables, neuron_group
 
     defaultclock.dt = model.dt
     period = model.n_steps * model.dt_seconds * second
@@ -135,29 +133,14 @@ def _network(model, inputs):
     for layer, (size, neuron) in enumerate(
         zip(model.layer_sizes, model.neurons, strict=True), start=1
     ):
-        group = NeuronGroup(
-            size,
-            neuron.equations,
-            threshold=neuron.threshold,
-            reset=neuron.reset,
-            method=neuron.method,
-            namespace=neuron.namespace,
-            name=f"layer{layer}",
-        )
+        group = neuron_group(model, neuron, size, name=f"layer{layer}")
         group.run_regularly(
             "\n".join(f"{variable} *= 0" for variable in kept_variables(group)),
             dt=period,
             when="start",
             name=f"rest{layer}",
         )
-        synapses = Synapses(
-            source,
-            group,
-            "w : Hz",
-            on_pre=f"{neuron.synapse}_post += w",
-            name=f"synapses{layer}",
-        )
-        synapses.connect()
+        synapses = all_to_all(source, group, neuron.synapse, layer)
         monitor = SpikeMonitor(group, variables=neuron.state, name=f"spikes{layer}")
         network.add(group, synapses, monitor)
         projections.append(synapses)

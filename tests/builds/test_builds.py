@@ -19,11 +19,11 @@ from bsnn.builds import (
     compiler,
     damaged_builds,
     fingerprint,
-    load_kernel,
 )
 from bsnn.equations import CubaLIF
 from bsnn.equations.models.cuba_lif import TEXTS
 from bsnn.errors import BackendUnavailable, BuildError
+from bsnn.kernels import load_kernel
 from bsnn.program.build import read_specification, specify
 from bsnn.targets.cpp.target import CppTarget, check_start
 

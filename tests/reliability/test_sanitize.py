@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from bsnn.builds import SANITIZE_FLAGS, compiler, fingerprint, load_kernel
+from bsnn.builds import SANITIZE_FLAGS, compiler, fingerprint
 from bsnn.errors import BackendUnavailable, ProgramError
+from bsnn.kernels import load_kernel
 from bsnn.program.build import PACKAGE
 from bsnn.program.resident import ResidentProgram, Segment
 from bsnn.targets.cpp.target import HEADERS
@@ -85,7 +86,7 @@ def test_a_write_behind_a_block_of_shared_memory_is_told(tmp_path):
 CALL = """
 import ctypes, pathlib, sys
 import numpy
-from bsnn.builds import load_kernel
+from bsnn.kernels import load_kernel
 numbers = numpy.zeros(64, "i4")
 load_kernel(pathlib.Path(sys.argv[1])).go(ctypes.c_void_p(numbers.ctypes.data), 64)
 """

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bsnn.builds import load_kernel
 from bsnn.equations.models import cuba_lif
+from bsnn.kernels import load_kernel, struct
 
 from .gradient import LayerGradient, check_layer, check_results
 
@@ -18,29 +18,6 @@ SOURCE = Path(__file__).parent / "native" / "gradient.cpp"
 MAX_MODES = 8  # max_modes in SOURCE
 MAX_SPIKES = 2**31 - 1  # of a batch: they are numbered in int32 there
 _BAD_INDEX, _OUT_OF_MEMORY = 1, 2  # Status in SOURCE
-
-_COUNTS = "n_samples n_pre n_post n_modes n_arrivals n_spikes".split()
-_ARRIVALS = "pre_offset pre_neuron pre_time".split()
-_SPIKES = "post_offset post_neuron grad_sent".split()
-_CROSSINGS = "crossing slope sent reset".split()
-_STATES = "v i_syn step".split()
-_NEURON = "dt v_threshold tau_mem".split()
-_MODES = "tau synaptic_amplitude reset_amplitude".split()
-
-
-class _Layer(ctypes.Structure):
-    # Mirrors `Layer` in SOURCE.
-    _fields_ = [
-        *[(name, ctypes.c_int64) for name in _COUNTS],
-        *[(n, ctypes.c_void_p) for n in _ARRIVALS + _SPIKES + _CROSSINGS + _STATES],
-        *[(name, ctypes.c_double) for name in _NEURON],
-        *[(name, ctypes.POINTER(ctypes.c_double)) for name in _MODES],
-        ("slope_min", ctypes.c_double),
-        ("weight", ctypes.c_void_p),
-        ("grad_weight", ctypes.c_void_p),
-        ("grad_arrival", ctypes.c_void_p),
-        ("n_clamped", ctypes.c_int64),
-    ]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,29 +134,28 @@ class PreparedGradient:
             "post_offset": _packed(post.offset, torch.int64),
             "post_neuron": _packed(post.neuron, torch.int32),
             "weight": _packed(weight, weight.dtype),
+            "tau": torch.tensor(modes.tau, dtype=torch.float64),
+            "synaptic_amplitude": torch.tensor(modes.synaptic, dtype=torch.float64),
+            "reset_amplitude": torch.tensor(modes.reset, dtype=torch.float64),
         }
         numbers = {}
         if isinstance(post, BinStates):
             tensors["step"] = _packed(post.step, torch.int64)
             for name in ("v", "i_syn"):
                 tensors[name] = _packed(getattr(post, name), weight.dtype)
-            numbers = {name: getattr(post, name) for name in _NEURON}
+            numbers = {n: getattr(post, n) for n in ("dt", "v_threshold", "tau_mem")}
         else:
             tensors["crossing"] = _packed(post.time, torch.float64)
-            for name in _CROSSINGS[1:]:
+            for name in ("slope", "sent", "reset"):
                 tensors[name] = _packed(getattr(post, name), torch.float64)
         self._tensors, self._need_pre = tensors, need_pre
-        vector = ctypes.c_double * len(modes.tau)
-        self._layer = _Layer(
+        self._layer = struct(SOURCE, "Layer")(
             n_samples=len(pre.offset) - 1,
             n_pre=weight.shape[0],
             n_post=weight.shape[1],
             n_modes=len(modes.tau),
             n_arrivals=len(pre.time),
             n_spikes=len(post.neuron),
-            tau=vector(*modes.tau),
-            synaptic_amplitude=vector(*modes.synaptic),
-            reset_amplitude=vector(*modes.reset),
             slope_min=slope_min,
             **numbers,
             **{name: tensor.data_ptr() for name, tensor in tensors.items()},

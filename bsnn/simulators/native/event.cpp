@@ -31,6 +31,7 @@ constexpr int64_t kRunaway = 100'000;  // spikes of one neuron that no drive jus
 enum Status : int { kDone, kOutOfMemory, kFiresWithoutBound };
 struct FiresWithoutBound {};
 
+// Python reads the members from this text.
 struct Parameters {
   double tau_mem, v_threshold, delta_v, duration;
   double dt;           // 0: nothing is quantised

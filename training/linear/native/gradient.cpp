@@ -29,7 +29,7 @@
 #include "exponentials.h"
 #include "helpers.h"
 
-// Mirrored by `_Layer` in training/linear/kernel.py.
+// Python reads the members from this text.
 struct Layer {
     int64_t n_samples, n_pre, n_post, n_modes, n_arrivals, n_spikes;
     // Presynaptic spikes.
