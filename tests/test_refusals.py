@@ -23,8 +23,9 @@ from bsnn.training import SpikingNetwork
 from bsnn.training.experiments import checkpoint, epoch, sweep
 from bsnn.training.linear import kernel
 from bsnn.training.settings import Settings
+from tests.models import draw, grid_model
 from tests.reliability.untrusted import make_network
-from tests.simulators import test_event, test_grid
+from tests.simulators import test_event
 from tests.training.linear.test_gradient import TWO_MODES
 from tests.training.linear.test_kernel import random_case
 
@@ -67,7 +68,7 @@ def test_the_time_left_follows_from_the_epochs_done(monkeypatch, caplog):
 @pytest.mark.parametrize("neuron", [-1, 20])
 def test_inputs_beyond_the_layer_are_refused(rule, neuron):
     if rule == "grid":
-        model = test_grid.make_model()
+        model = grid_model()
     else:
         model = test_event.make_model([20, 3], 1 if rule == "quantised-event" else 0)
     weights = [np.zeros(shape) for shape in model.weight_shapes]
@@ -89,8 +90,8 @@ def test_inputs_beyond_the_layer_are_refused(rule, neuron):
 @pytest.mark.cpp
 def test_a_batch_has_at_most_as_many_steps_as_brian2_can_number(monkeypatch):
     assert gate.MAX_INT32 == np.iinfo(np.int32).max
-    model = test_grid.make_model("two layers", 1)  # more steps than spikes
-    weights, inputs = test_grid.draw(model, np.random.default_rng(0), n_samples=4)
+    model = grid_model("two layers", 1)  # more steps than spikes
+    weights, inputs = draw(model, np.random.default_rng(0), n_samples=4)
     monkeypatch.setattr(gate, "MAX_INT32", 3 * model.n_steps)
     with grid.GridSimulator(model, workers=1) as simulator:
         records = simulator.run(weights, inputs.select(0, 3))
@@ -201,7 +202,7 @@ def test_cuda_programs_that_cannot_be_built(
     precision = options.pop("precision", "double")
     with pytest.raises(error, match=words):
         target = CudaTarget(**{"replicas": 1, "arch": 9.0, **options})
-        target.build(test_grid.make_model(), precision=precision)
+        target.build(grid_model(), precision=precision)
 
 
 def test_a_gradient_on_a_gpu_needs_one(monkeypatch):

@@ -18,6 +18,7 @@ import bsnn
 from bsnn.analysis import Measurement, metrics
 from bsnn.spikes import Spikes
 from bsnn.training.spiking_network import LayerSpikes
+from tests.models import study_model
 
 TARGET = 4
 
@@ -269,14 +270,7 @@ def test_layers_of_other_samples_are_refused(output):
 
 
 def model(sizes, dt_ms, duration_ms=10):
-    return bsnn.Model.dense(
-        sizes,
-        v_threshold=1,
-        tau_syn=130 * ms,
-        tau_mem=260 * ms,
-        dt=dt_ms * ms,
-        duration=duration_ms * ms,
-    )
+    return study_model(sizes, 1, dt=dt_ms * ms, duration=duration_ms * ms)
 
 
 @st.composite

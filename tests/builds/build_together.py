@@ -6,13 +6,13 @@ import sys
 import numpy as np
 
 from bsnn.simulators.grid import GridSimulator
-from tests.simulators.test_grid import draw, make_model
+from tests.models import draw, grid_model
 
 N_PROCESSES = 8
 
 
 def run_once():
-    model = make_model()
+    model = grid_model()
     weights, inputs = draw(model, np.random.default_rng(0))
     with GridSimulator(model, workers=1) as simulator:
         records = simulator.run(weights, inputs)

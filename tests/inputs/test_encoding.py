@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bsnn import Model, Spikes, encode_ttfs, load_dataset
+from bsnn import Spikes, encode_ttfs, load_dataset
 from bsnn.gate import spikes_for
+from tests.models import study_model
 
 DT_MS = [0, 0.1, 0.5, 1, 2, 3, 7, 8]
 PIXELS = 12
@@ -27,15 +28,7 @@ time_steps = st.sampled_from(DT_MS)
 
 
 def make_model(dt_ms, *, n_inputs=PIXELS, rule=None, duration=200 * ms):
-    return Model.dense(
-        [n_inputs, 2],
-        v_threshold=1.0,
-        tau_syn=130 * ms,
-        tau_mem=260 * ms,
-        dt=dt_ms * ms,
-        duration=duration,
-        rule=rule,
-    )
+    return study_model([n_inputs, 2], 1.0, dt=dt_ms * ms, duration=duration, rule=rule)
 
 
 def slow_spikes(images, dt_ms, t_max_ms=100):

@@ -12,12 +12,13 @@ import pytest
 from bsnn.errors import ProgramError
 from bsnn.program.resident import ANSWER, MAGIC, ResidentProgram, Segment, aligned
 from bsnn.simulators.grid import GridSimulator
+from tests.models import draw, grid_model
 from tests.processes.survivors import is_alive
-from tests.simulators.test_grid import assert_same_spikes, draw, make_model
+from tests.simulators.test_grid import assert_same_spikes
 
 pytestmark = pytest.mark.cpp
 
-MODEL = make_model()
+MODEL = grid_model()
 TIMEOUT = 5.0  # seconds: much more than a batch takes even on a busy machine
 WEIGHTS, INPUTS = draw(MODEL, np.random.default_rng(0), n_samples=4)
 

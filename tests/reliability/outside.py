@@ -10,9 +10,9 @@ from brian2 import ms
 from bsnn import Spikes
 from bsnn.gate import spikes_for
 from bsnn.simulators.choose import make_simulator
+from tests.models import grid_model
 from tests.reliability.untrusted import Reader, damage_json
 from tests.simulators.test_grid import by_numpy_model
-from tests.simulators.test_grid import make_model as make_grid_model
 
 NAME = "spikes from outside"
 RULES = {"grid": 7, "quantised-event": 7, "continuous": 0}  # time step in ms
@@ -39,7 +39,7 @@ class RefusedError(Exception):
 def make_model(rule, dt_ms=None):
     """Return the three layers of test_grid.py, whose program serves every time step."""
     dt_ms = RULES[rule] if dt_ms is None else dt_ms
-    model = make_grid_model("three layers")
+    model = grid_model("three layers")
     return dataclasses.replace(model, dt=dt_ms * ms, rule=rule)
 
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from brian2 import ms
 
-import bsnn
 from bsnn import runs
 from bsnn.analysis import Measurement, read_sweep
 from bsnn.analysis.figures import membrane
@@ -19,6 +18,7 @@ from bsnn.errors import RunFolderError
 from bsnn.runs import RunFolder, load_spikes
 from bsnn.simulators.one_neuron import count_table
 from bsnn.training.experiments.checkpoint import load_checkpoint
+from tests.models import study_model
 from tests.reliability.test_untrusted_files import (
     CLAIMED,
     RESERVE,
@@ -232,15 +232,7 @@ def test_what_analyses_cannot_read(name, content, why, tmp_path):
 def test_the_state_of_another_measurement():
     layers = [3, 2]
     models = [
-        bsnn.Model.dense(
-            [2, *sizes],
-            v_threshold=0.5,
-            tau_syn=130 * ms,
-            tau_mem=260 * ms,
-            dt=1 * ms,
-            duration=20 * ms,
-        )
-        for sizes in (layers, [4, 2])
+        study_model([2, *sizes], 0.5, duration=20 * ms) for sizes in (layers, [4, 2])
     ]
     one, other = (Measurement(model, 15) for model in models)
     with pytest.raises(ValueError, match="'state' must be that of a measurement of"):

@@ -14,8 +14,8 @@ from bsnn.kernels import load_kernel
 from bsnn.program.build import PACKAGE
 from bsnn.program.resident import ResidentProgram, Segment
 from bsnn.targets.cpp.target import HEADERS
+from tests.models import draw, grid_model
 from tests.reliability.sanitize import ROOT, environment
-from tests.simulators.test_grid import draw, make_model
 
 pytestmark = pytest.mark.cpp
 
@@ -73,7 +73,7 @@ def test_a_write_behind_a_block_of_shared_memory_is_told(tmp_path):
         *(f"-I{(PACKAGE / header).parent}" for header in HEADERS),
     ]
     subprocess.run([*command, "main.cpp", "-o", "main"], cwd=tmp_path, check=True)
-    model = make_model()
+    model = grid_model()
     inputs = draw(model, np.random.default_rng(0))[1]
     words = r"(?s)died.*use-after-poison.*main\.cpp:8"
     started = ResidentProgram(tmp_path, model, Segment(64), np.float64, 60.0)

@@ -9,54 +9,13 @@ from brian2 import Hz, ms, second
 import bsnn
 from bsnn.builds import cache_dir
 from bsnn.simulators.grid import GridSimulator
+from tests.models import BLOCK, SIZES, draw, grid_model
 from tests.oracles import event as event_oracles
 from tests.oracles import grid as oracles
 
 pytestmark = pytest.mark.cpp
 
-# "blocks" lie beyond one block of the thresholder, and are no multiple of it.
-BLOCK = 32
-SIZES = {
-    "two layers": (20, 30, 6),
-    "three layers": (12, 25, 15, 5),
-    "blocks": (20, 70, 41),
-}
 DT_MS = [0.5, 1, 7]
-
-
-def make_model(name="two layers", dt_ms=1):
-    sizes = SIZES[name]
-    return bsnn.Model.dense(
-        sizes,
-        v_threshold=[0.12, 0.4, 0.3][: len(sizes) - 1],
-        delta_v=[0.12, 0.3, 0.3][: len(sizes) - 1],
-        tau_syn=130 * ms,
-        tau_mem=[260, 200][len(sizes) % 2] * ms,
-        dt=dt_ms * ms,
-        duration=200 * ms,
-    )
-
-
-def draw(model, rng, n_samples=3):
-    """Random weights, and input with several spikes a neuron, also in the last bin."""
-    weights = [
-        rng.uniform(-1, 1.6, shape) * 8 / np.sqrt(shape[0])
-        for shape in model.weight_shapes
-    ]
-    size = (n_samples, 3 * model.n_inputs)
-    sample = np.broadcast_to(np.arange(n_samples)[:, None], size).ravel()
-    neuron = rng.integers(model.n_inputs, size=size).ravel()
-    step = np.minimum(rng.integers(0, model.n_steps + 3, size), model.n_steps - 1)
-    unique = np.unique(np.stack([sample, neuron, step.ravel()]), axis=1)
-    inputs = bsnn.Spikes.from_events(
-        sample=unique[0],
-        neuron=unique[1],
-        step=unique[2],
-        n_samples=n_samples,
-        n_neurons=model.n_inputs,
-        dt=model.dt_seconds,
-    )
-    return weights, inputs
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +81,7 @@ def assert_equal_the_numpy_model(
 @pytest.mark.parametrize("dt_ms", DT_MS)
 @pytest.mark.parametrize("name", SIZES)
 def test_spikes_equal_the_numpy_model(name, dt_ms, seed, simulators):
-    model = make_model(name, dt_ms)
+    model = grid_model(name, dt_ms)
     weights, inputs = draw(model, np.random.default_rng(seed))
     records = simulators(model).run(weights, inputs)
     assert_equal_the_numpy_model(model, weights, inputs, records, range(3))
@@ -132,7 +91,7 @@ def test_spikes_equal_the_numpy_model(name, dt_ms, seed, simulators):
 @pytest.mark.parametrize("dt_ms", DT_MS)
 @pytest.mark.parametrize("name", SIZES)
 def test_spikes_equal_stock_brian2_synapses(name, dt_ms, seed, simulators):
-    model = make_model(name, dt_ms)
+    model = grid_model(name, dt_ms)
     weights, inputs = draw(model, np.random.default_rng(seed), n_samples=1)
     records = simulators(model).run(weights, inputs)
     for record, (step, neuron) in zip(
@@ -177,7 +136,7 @@ def simulate_with_synapses(model, weights, inputs):
 
 
 def test_synapses_inside_the_program_give_the_same_spikes(simulators):
-    model = make_model("blocks")
+    model = grid_model("blocks")
     weights, inputs = draw(model, np.random.default_rng(5))
     stock = simulators(model, projection="synapses")
     expected = simulators(model).run(weights, inputs)
@@ -229,7 +188,7 @@ def test_crossings_inside_the_bin_are_detected(seed, simulators):
 
 
 def test_samples_do_not_touch_each_other(simulators):
-    model = make_model()
+    model = grid_model()
     weights, inputs = draw(model, np.random.default_rng(1), n_samples=5)
     simulator = simulators(model)
     together = simulator.run(weights, inputs)
@@ -240,7 +199,7 @@ def test_samples_do_not_touch_each_other(simulators):
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_any_number_of_workers_gives_the_same_records(workers, simulators):
-    model = make_model()
+    model = grid_model()
     weights, inputs = draw(model, np.random.default_rng(2), n_samples=4)
     one = simulators(model).run(weights, inputs)
     many = simulators(model, workers=workers).run(weights, inputs)
@@ -251,7 +210,7 @@ def test_any_number_of_workers_gives_the_same_records(workers, simulators):
 
 @pytest.mark.parametrize(("dt_ms", "seed"), [(2, 58), (7, 54), (11, 43)])
 def test_single_precision_equals_the_numpy_model(dt_ms, seed, simulators):
-    model = make_model("blocks", dt_ms)
+    model = grid_model("blocks", dt_ms)
     weights, inputs = draw(model, np.random.default_rng(seed))
     # Numbers of both precisions.
     weights = [w.astype(np.float32).astype(np.float64) for w in weights]
@@ -266,14 +225,14 @@ def test_single_precision_equals_the_numpy_model(dt_ms, seed, simulators):
 def test_one_build_serves_every_time_step(simulators):
     before = set((cache_dir() / "programs").glob("*/"))
     for dt_ms in (0.25, 2, 3, 11):
-        model = make_model("two layers", dt_ms)
+        model = grid_model("two layers", dt_ms)
         weights, inputs = draw(model, np.random.default_rng(0))
         assert simulators(model).run(weights, inputs)[0].n_spikes > 0
     assert set((cache_dir() / "programs").glob("*/")) == before
 
 
 def test_silent_input_and_empty_batches(simulators):
-    model = make_model()
+    model = grid_model()
     weights, inputs = draw(model, np.random.default_rng(0))
     nothing = bsnn.Spikes.from_events(
         sample=[],
@@ -296,7 +255,7 @@ def test_silent_input_and_empty_batches(simulators):
 def test_batches_of_any_size_equal_the_numpy_model(n_samples, simulators):
     """Fewer samples than workers; odd parts; offsets that fill a cache line but for
     one (6 a worker); and more than the first shared memory."""
-    model = make_model("blocks", 0.5)
+    model = grid_model("blocks", 0.5)
     rng = np.random.default_rng(4)
     weights, _ = draw(model, rng)
     shape = (n_samples, model.n_steps, model.n_inputs)
@@ -323,14 +282,14 @@ def test_the_users_brian2_is_not_touched(simulators):
     import brian2 as b2
 
     b2.defaultclock.dt = 0.3 * ms
-    weights, inputs = draw(make_model(), np.random.default_rng(0))
-    simulators(make_model()).run(weights, inputs)
+    weights, inputs = draw(grid_model(), np.random.default_rng(0))
+    simulators(grid_model()).run(weights, inputs)
     assert b2.get_device().__class__.__name__ == "RuntimeDevice"
     assert b2.defaultclock.dt == 0.3 * ms
 
 
 def test_wrong_arguments_are_refused(simulators):
-    model = make_model()
+    model = grid_model()
     weights, inputs = draw(model, np.random.default_rng(0))
     simulator = simulators(model)
     with pytest.raises(ValueError, match=r"'weights' of layer 1.*transpose it"):
@@ -341,11 +300,11 @@ def test_wrong_arguments_are_refused(simulators):
         simulator.run([weights[0], broken], inputs)
     with pytest.raises(ValueError, match="'weights' must have 2 matrices"):
         simulator.run(weights[:1], inputs)
-    other = make_model(dt_ms=7)
+    other = grid_model(dt_ms=7)
     with pytest.raises(ValueError, match="'inputs' must be encoded at the model's"):
         simulator.run(weights, draw(other, np.random.default_rng(0))[1])
     with pytest.raises(ValueError, match="'inputs' must have 20 neurons, got 12"):
-        three = draw(make_model("three layers"), np.random.default_rng(0))[1]
+        three = draw(grid_model("three layers"), np.random.default_rng(0))[1]
         simulator.run(weights, three)
     with pytest.raises(ValueError, match="'workers' must be at least 1"):
         GridSimulator(model, workers=0)
@@ -356,7 +315,7 @@ def test_wrong_arguments_are_refused(simulators):
 
 
 def test_closing_ends_the_processes():
-    simulator = GridSimulator(make_model(), workers=2)
+    simulator = GridSimulator(grid_model(), workers=2)
     pids = simulator.pids
     simulator.close()
     simulator.close()

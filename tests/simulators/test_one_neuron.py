@@ -10,17 +10,11 @@ from bsnn.analysis import read_sweep
 from bsnn.analysis.study.one_neuron import read_counts
 from bsnn.cli.main import main
 from bsnn.simulators import one_neuron
+from tests.models import study_model
 from tests.oracles import grid as oracles
 from tests.training.experiments import sweep_folders
 
-MODEL = bsnn.Model.dense(
-    [3, 4, 2],
-    v_threshold=[0.2, 1.3],
-    tau_syn=130 * ms,
-    tau_mem=260 * ms,
-    dt=1 * ms,
-    duration=200 * ms,
-)
+MODEL = study_model([3, 4, 2], [0.2, 1.3])
 
 
 @pytest.fixture(scope="module")

@@ -18,24 +18,16 @@ import bsnn
 from bsnn.program.supervised import SupervisedProgram
 from bsnn.simulators.grid import GridSimulator
 from bsnn.training import SpikingNetwork
+from tests.models import draw, grid_model, study_model
 from tests.processes.survivors import is_alive
 from tests.program.test_supervised import assert_same_records
-from tests.simulators.test_grid import draw, make_model
 
 pytestmark = pytest.mark.cpp
 
 MODELS = {
-    "grid": make_model(),
+    "grid": grid_model(),
     **{
-        rule: bsnn.Model.dense(
-            (20, 30, 6),
-            v_threshold=[0.12, 0.4],
-            tau_syn=130 * ms,
-            tau_mem=260 * ms,
-            dt=dt_ms * ms,
-            duration=200 * ms,
-            rule=rule,
-        )
+        rule: study_model((20, 30, 6), [0.12, 0.4], dt=dt_ms * ms, rule=rule)
         for rule, dt_ms in (("quantised-event", 1), ("continuous", 0))
     },
 }
@@ -293,14 +285,7 @@ def test_weights_that_lie_elsewhere_overwrite_none(on_grid):
 
 
 def test_the_same_memory_in_another_order_is_no_weight_of_ours(rng):
-    model = bsnn.Model.dense(
-        (20, 30, 30, 6),
-        v_threshold=[0.12, 0.4, 0.3],
-        tau_syn=130 * ms,
-        tau_mem=260 * ms,
-        dt=1 * ms,
-        duration=200 * ms,
-    )
+    model = study_model((20, 30, 30, 6), [0.12, 0.4, 0.3])
     inputs = draw_inputs(model, 0)
     weights = [rng.uniform(-1, 3, shape) for shape in model.weight_shapes]
     turned = [weights[0], weights[1].T, weights[2]]

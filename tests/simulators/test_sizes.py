@@ -37,6 +37,7 @@ from bsnn.training.experiments.epoch import evaluate, train_epoch
 from bsnn.training.linear import kernel
 from tests.inputs.test_encoding import make_model as make_encoder
 from tests.inputs.test_encoding import slow_spikes
+from tests.models import study_model
 from tests.oracles.gradient import network_gradient, random_inputs, random_layer
 from tests.simulators.test_event import by_root_finder, draw, make_inputs, make_model
 from tests.training.linear.test_gradient import (
@@ -179,14 +180,7 @@ class Counts:
 
 
 def digits_network():
-    model = bsnn.Model.dense(
-        [64, 20, 10],
-        v_threshold=[0.1, 0.2],
-        tau_syn=130 * ms,
-        tau_mem=260 * ms,
-        dt=0 * ms,
-        duration=200 * ms,
-    )
+    model = study_model([64, 20, 10], [0.1, 0.2], dt=0 * ms)
     return SpikingNetwork(model, seed=1, workers=2, n_threads=2)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from brian2 import ms
 
-import bsnn
 from bsnn.cli.main import main
 from bsnn.errors import BackendUnavailable, ProgramError
 from bsnn.machine import find_gpus
@@ -19,7 +18,7 @@ from bsnn.simulators.choose import make_simulator
 from bsnn.simulators.grid import GridSimulator
 from bsnn.targets.cuda.target import CudaTarget
 from bsnn.targets.cuda.tools import find_nvcc, find_packaged_curand
-from tests.simulators.test_grid import draw, make_model
+from tests.models import draw, grid_model, study_model
 from tests.targets.cuda_on_host import compile_for_host
 
 NO_BRIAN2CUDA = importlib.util.find_spec("brian2cuda") is None
@@ -39,14 +38,7 @@ GENERATOR = "bsnn.targets.cuda.target"
 
 def wide_model():
     # More neurons than a block has threads, and not a multiple of them.
-    return bsnn.Model.dense(
-        [20, 300, 6],
-        v_threshold=[0.12, 0.4],
-        tau_syn=130 * ms,
-        tau_mem=260 * ms,
-        dt=4 * ms,
-        duration=200 * ms,
-    )
+    return study_model([20, 300, 6], [0.12, 0.4], dt=4 * ms)
 
 
 class EmulatedTarget(CudaTarget):
@@ -80,7 +72,7 @@ def assert_equal_records(ours, theirs, rtol):
 @pytest.mark.skipif(not NO_GPU, reason="there is a GPU")
 def test_cuda_without_gpu_is_refused():
     with pytest.raises(BackendUnavailable, match="no GPU was found.*nvidia-smi"):
-        make_simulator(make_model(), device="cuda")
+        make_simulator(grid_model(), device="cuda")
 
 
 @pytest.mark.skipif(not NO_GPU, reason="there is a GPU")
@@ -113,19 +105,11 @@ def test_gpu_check_without_gpu_is_refused():
 )
 def test_impossible_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        make_simulator(make_model(), **{"device": "cuda", **options})
+        make_simulator(grid_model(), **{"device": "cuda", **options})
 
 
 def test_event_rules_are_refused():
-    model = bsnn.Model.dense(
-        [2, 2],
-        v_threshold=[1],
-        tau_syn=130 * ms,
-        tau_mem=260 * ms,
-        dt=0 * ms,
-        duration=200 * ms,
-        rule="continuous",
-    )
+    model = study_model([2, 2], [1], dt=0 * ms, rule="continuous")
     with pytest.raises(ValueError, match="'device' must be 'cpp' under the rule"):
         make_simulator(model, device="cuda")
 
@@ -143,7 +127,7 @@ def test_emulated_program_equals_cpp(
     # 10 samples leave the last trial with idle replicas, and have more spikes than the
     # program has room for; 2 leave the first trial so, 3 fewer. Weak weights need no
     # more room than strong ones before them.
-    model = wide_model() if name == "wide" else make_model(name)
+    model = wide_model() if name == "wide" else grid_model(name)
     rtol = {"double": 1e-9, "single": 1e-4}[precision]
     batches = [draw(model, rng, n_samples) for n_samples in (2, 3, 10, 2)]
     for weight in batches[1][0]:
@@ -176,7 +160,7 @@ def test_emulated_program_equals_cpp(
 )
 def test_smallest_program_compiles_and_links():
     start = os.times()
-    folder = CudaTarget(replicas=2, arch=9.0).build(make_model())
+    folder = CudaTarget(replicas=2, arch=9.0).build(grid_model())
     assert (folder / "main").stat().st_mode & 0o100
     stop = os.times()
     spent = stop.children_user + stop.children_system
@@ -187,7 +171,7 @@ def test_smallest_program_compiles_and_links():
 @needs_gpu
 @pytest.mark.parametrize("replicas", [1, 16, 256])
 def test_gpu_equals_cpp(rng, replicas):
-    model = make_model()
+    model = grid_model()
     weights, inputs = draw(model, rng, 300)
     with (
         GridSimulator(model, CudaTarget(replicas=replicas)) as cuda,

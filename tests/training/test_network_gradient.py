@@ -7,21 +7,14 @@ from brian2 import ms
 
 import bsnn
 from bsnn.training import SpikingNetwork
+from tests.models import study_model
 
 pytestmark = pytest.mark.cpp
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_two_continuous_layers_equal_central_differences(seed):
-    model = bsnn.Model.dense(
-        [6, 8, 3],
-        v_threshold=[0.2, 0.4],
-        delta_v=[0.2, 0.3],
-        tau_syn=130 * ms,
-        tau_mem=260 * ms,
-        dt=0 * ms,
-        duration=200 * ms,
-    )
+    model = study_model([6, 8, 3], [0.2, 0.4], delta_v=[0.2, 0.3], dt=0 * ms)
     rng = np.random.default_rng(seed)
     inputs = bsnn.Spikes.from_events(
         sample=np.repeat([0, 1], 6),
@@ -64,14 +57,7 @@ def test_two_continuous_layers_equal_central_differences(seed):
 
 
 def test_a_weight_changed_between_forward_and_backward_is_an_error():
-    model = bsnn.Model.dense(
-        [2, 2],
-        v_threshold=0.2,
-        tau_syn=130 * ms,
-        tau_mem=260 * ms,
-        dt=0 * ms,
-        duration=200 * ms,
-    )
+    model = study_model([2, 2], 0.2, dt=0 * ms)
     inputs = bsnn.Spikes.from_events(
         sample=[0, 0], neuron=[0, 1], time=[0.0, 0.0], n_samples=1, n_neurons=2, dt=0
     )

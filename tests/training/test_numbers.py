@@ -14,6 +14,7 @@ from bsnn.errors import NumbersError
 from bsnn.simulators.base import LARGEST_WEIGHT, check_weights
 from bsnn.training.experiments.checkpoint import load_checkpoint
 from bsnn.training.spiking_network import SpikingNetwork
+from tests.models import study_model
 from tests.reliability.kill_training import BATCH_SIZE, N_TRAIN, train_digits
 
 pytestmark = [pytest.mark.cpp]
@@ -65,14 +66,7 @@ def test_weights_that_grow_without_bound_stop(batch_size, where, tmp_path):
 
 
 def test_the_largest_weights_leave_all_states_finite():
-    model = bsnn.Model.dense(
-        [64, 128, 10],
-        v_threshold=[0.1, 0.2],
-        tau_syn=130 * ms,
-        tau_mem=260 * ms,
-        dt=4 * ms,
-        duration=200 * ms,
-    )
+    model = study_model([64, 128, 10], [0.1, 0.2], dt=4 * ms)
     shapes = model.weight_shapes
     signs = np.random.default_rng(0)
     weights = [

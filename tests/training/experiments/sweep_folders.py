@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from brian2.units import ms
 
-import bsnn
 from bsnn.analysis import read_sweep
 from bsnn.analysis.study.one_neuron import model_and_steps, save_counts
 from bsnn.runs import (
@@ -18,6 +17,7 @@ from bsnn.runs import (
     save_spikes,
 )
 from bsnn.spikes import Spikes
+from tests.models import study_model
 
 SIZES = (5, 4, 3)
 LABELS = (1, 0)
@@ -37,15 +37,7 @@ TIMES_MS = np.arange(20.0, 201.0, 20.0)
 
 
 def model(rule, dt_ms):
-    return bsnn.Model.dense(
-        SIZES,
-        v_threshold=0.5,
-        tau_syn=130 * ms,
-        tau_mem=260 * ms,
-        dt=dt_ms * ms,
-        duration=200 * ms,
-        rule=rule,
-    )
+    return study_model(SIZES, 0.5, dt=dt_ms * ms, rule=rule)
 
 
 def accuracies(dt_ms, seed):
