@@ -134,9 +134,9 @@ class PreparedGradient:
             "post_offset": _packed(post.offset, torch.int64),
             "post_neuron": _packed(post.neuron, torch.int32),
             "weight": _packed(weight, weight.dtype),
-            "tau": torch.tensor(modes.tau, dtype=torch.float64),
-            "synaptic_amplitude": torch.tensor(modes.synaptic, dtype=torch.float64),
-            "reset_amplitude": torch.tensor(modes.reset, dtype=torch.float64),
+            "tau": torch.from_numpy(np.array(modes.tau, float)),
+            "synaptic_amplitude": torch.from_numpy(np.array(modes.synaptic, float)),
+            "reset_amplitude": torch.from_numpy(np.array(modes.reset, float)),
         }
         numbers = {}
         if isinstance(post, BinStates):
