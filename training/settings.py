@@ -5,19 +5,15 @@ import types
 import typing
 from dataclasses import dataclass
 
-import torch
 from brian2.units import ms
 
 from bsnn.equations import time_rules
 from bsnn.equations.units import as_int, as_list, as_number, one_of, per_layer
 from bsnn.inputs.datasets import is_name
 from bsnn.inputs.encoding import encode_ttfs
+from bsnn.machine import DEVICES
 from bsnn.model import Model
 from bsnn.presets import ALTERNATIVES, preset_values
-from bsnn.simulators.choose import DEVICES
-
-from .losses import SpikeCountLoss
-from .spiking_network import SpikingNetwork, mean_weights, relative_slopes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,18 +186,6 @@ class Settings:
         """Return the input `Spikes` of images."""
         return encode_ttfs(images, model, t_max=self.t_max_ms * ms)
 
-    def initial_means(self, model):
-        """Return the mean of each layer's initial weights, in Hz."""
-        if self.initial_mean is None:
-            return mean_weights(model, self.initial_drive)
-        return per_layer(self.initial_mean, model.n_layers, "initial_mean")
-
-    def slopes_min(self, model):
-        """Return the least slope of each layer in the gradient, in Hz."""
-        if self.slope_min is None:
-            return relative_slopes(model, self.relative_slope_min)
-        return per_layer(self.slope_min, model.n_layers, "slope_min")
-
     def config(self):
         """Return what a run folder's config.json holds: settings and their model."""
         return {**self.to_dict(), "model": self.model().to_dict()}
@@ -211,12 +195,6 @@ class Settings:
         """Return the settings in what `config` returned, with some changes."""
         values = {name: value for name, value in config.items() if name != "model"}
         return cls.from_dict(values | changes)
-
-    def loss(self):
-        """Return the loss these settings describe."""
-        return SpikeCountLoss(
-            true=self.true, false=self.false, spike_penalty=self.spike_penalty
-        )
 
     def check_dataset(self, dataset):
         """Raise ValueError unless the layers fit the data set."""
@@ -233,26 +211,6 @@ class Settings:
         drops = (epoch - 1) // self.learning_rate_epochs
         rate = self.learning_rate * self.learning_rate_factor**drops
         return max(rate, self.learning_rate_floor)
-
-
-def make_network(settings, model):
-    """Return the untrained network that `settings` describe."""
-    options = {"workers": settings.workers, "device": settings.device}
-    means = settings.initial_means(model)
-    options |= {"low": [m - 1 for m in means], "high": [m + 1 for m in means]}
-    if model.rule == time_rules.GRID:
-        options["projection"] = settings.projection
-    if settings.device == "cuda":
-        options |= {"arch": settings.cuda_arch, "replicas": settings.replicas}
-        if torch.cuda.is_available():
-            options["gradient"] = "cuda"
-    return SpikingNetwork(
-        model,
-        seed=settings.seed,
-        precision=settings.precision,
-        slope_min=settings.slopes_min(model),
-        **options,
-    )
 
 
 def _converted(value, kind, name):

@@ -2,13 +2,12 @@
 
 from bsnn.equations import time_rules
 from bsnn.equations.units import one_of
+from bsnn.machine import DEVICES
 from bsnn.targets.cpp.target import CppTarget
 from bsnn.targets.cuda.target import CudaTarget
 
 from .event import EventSimulator
 from .grid import GridSimulator
-
-DEVICES = ("cpp", "cuda")
 
 
 def make_simulator(model, *, device="cpp", replicas=None, arch=None, **options):

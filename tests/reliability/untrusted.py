@@ -32,6 +32,7 @@ from bsnn.training.experiments.checkpoint import (
     restore_training,
     save_checkpoint,
 )
+from bsnn.training.from_settings import make_loss
 from bsnn.training.settings import Settings
 from tests.training.experiments import sweep_folders
 
@@ -200,7 +201,7 @@ def _reader_of_options(path):
             raise ValueError(said.getvalue()) from usage
         settings = _settings_of(arguments, "dt_ms", "rule", "seed", "workers")
         check_model(settings.model())
-        settings.loss()
+        make_loss(settings)
         assert 0 < settings.learning_rate_at(settings.epochs) < math.inf
         assert Settings.from_config(settings.config()) == settings
 

@@ -26,7 +26,8 @@ from bsnn.training import SpikeCountLoss, SpikingNetwork
 from bsnn.training.experiments.checkpoint import load_checkpoint
 from bsnn.training.experiments.evaluation import evaluate_run
 from bsnn.training.experiments.loop import train
-from bsnn.training.settings import Settings, make_network
+from bsnn.training.from_settings import initial_means, make_network, slopes_min
+from bsnn.training.settings import Settings
 from bsnn.training.spiking_network import crossings
 from tests.oracles import grid as oracles
 
@@ -165,11 +166,11 @@ def test_defaults_are_in_units_of_the_model():
     usual = PRESETS["default"]
     # v/tau holds a neuron at threshold: with 1 + c times that it rises with c v/tau.
     slopes = [usual["relative_slope_min"] * v / 0.052 for v in (0.13, 0.45, 0.7)]
-    assert settings.slopes_min(model) == pytest.approx(slopes, rel=1e-12)
+    assert slopes_min(settings, model) == pytest.approx(slopes, rel=1e-12)
     # v after a spike of unit weight, by the matrix exponential, is largest at 36 ms.
     times = np.linspace(0.03, 0.045, 301)
     peak = max(oracles.propagate(t, 0.0, 1.0, 0.052, 0.026)[0] for t in times)
-    *hidden, last = settings.initial_means(model)
+    *hidden, last = initial_means(settings, model)
     assert hidden == [0, 0]
     assert 400 * last * peak == pytest.approx(usual["initial_drive"] * 0.7, rel=1e-5)
 
@@ -206,8 +207,8 @@ def test_a_value_in_hz_takes_the_place_of_that_of_the_preset():
         assert getattr(settings, other) is None
     model = Settings.reference("digits").model()
     settings = Settings.reference("digits", slope_min=5.0, initial_mean=(0.0, 0.1))
-    assert settings.slopes_min(model) == [5.0, 5.0]
-    assert settings.initial_means(model) == [0.0, 0.1]
+    assert slopes_min(settings, model) == [5.0, 5.0]
+    assert initial_means(settings, model) == [0.0, 0.1]
     with pytest.raises(ValueError, match="one of 'slope_min' and 'relative_slope_min'"):
         replace(Settings.reference("digits"), slope_min=5.0)
     with pytest.raises(ValueError, match="one of 'initial_mean' and 'initial_drive'"):
