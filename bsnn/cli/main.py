@@ -89,7 +89,7 @@ def _function_of(command):
 
 
 def _settings_of(arguments, *more, axes=()):
-    from bsnn.training.settings import Settings
+    from bsnn.settings import Settings
 
     names = [option[2:].replace("-", "_") for option in SETTINGS] + list(more)
     given = {name: getattr(arguments, name) for name in names if name not in axes}
@@ -229,10 +229,10 @@ def _load_weights(folder):
 
 
 def _bench(arguments):
+    from bsnn.settings import Settings
     from bsnn.training.bench.cpu import run_bench
     from bsnn.training.bench.peers import check_peers
     from bsnn.training.bench.workload import load_workload
-    from bsnn.training.settings import Settings
 
     check_peers(arguments.against)
     names = (

@@ -26,6 +26,7 @@ from bsnn.cli.arguments import SETTINGS, make_parser
 from bsnn.cli.main import _settings_of
 from bsnn.errors import BackendUnavailable, DataError, RunFolderError
 from bsnn.inputs.idx import read_idx
+from bsnn.settings import Settings
 from bsnn.simulators.base import check_model
 from bsnn.training.experiments.checkpoint import (
     load_checkpoint,
@@ -33,7 +34,6 @@ from bsnn.training.experiments.checkpoint import (
     save_checkpoint,
 )
 from bsnn.training.from_settings import make_loss
-from bsnn.training.settings import Settings
 from tests.training.experiments import sweep_folders
 
 IMAGE_SHAPE = (4, 4)

@@ -3,8 +3,8 @@
 from bsnn import runs
 from bsnn.equations import time_rules
 from bsnn.equations.units import as_list
+from bsnn.settings import Settings
 from bsnn.training.from_settings import make_network
-from bsnn.training.settings import Settings
 
 from .checkpoint import check_fits, load_checkpoint, restore_weights
 from .epoch import evaluate

@@ -22,8 +22,8 @@ from bsnn.machine import n_cores
 from bsnn.presets import SHORT, departures
 from bsnn.processes.workers import Task, run_tasks
 from bsnn.runs import CONFIG, RunFolder
+from bsnn.settings import Settings
 from bsnn.simulators.base import check_model
-from bsnn.training.settings import Settings
 
 from .cluster import run_on_cluster
 

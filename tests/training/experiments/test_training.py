@@ -22,12 +22,12 @@ from bsnn.cli.arguments import make_parser
 from bsnn.cli.main import _settings_of, main
 from bsnn.errors import RunFolderError
 from bsnn.presets import PRESETS
+from bsnn.settings import Settings
 from bsnn.training import SpikeCountLoss, SpikingNetwork
 from bsnn.training.experiments.checkpoint import load_checkpoint
 from bsnn.training.experiments.evaluation import evaluate_run
 from bsnn.training.experiments.loop import train
 from bsnn.training.from_settings import initial_means, make_network, slopes_min
-from bsnn.training.settings import Settings
 from bsnn.training.spiking_network import crossings
 from tests.oracles import grid as oracles
 
