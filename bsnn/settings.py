@@ -1,86 +1,125 @@
-"""The settings of a training run, and the reference settings of each data set."""
+"""The settings of a training run, each declared once.
+
+What the command line takes, the names of runs and series, and the commands and labels
+of a report follow from the fields of `Settings`. The command line reads this file
+before Brian2 is imported: what needs it is imported where it is used.
+"""
 
 import dataclasses
-import types
-import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from brian2.units import ms
-
-from bsnn.equations import time_rules
-from bsnn.equations.units import as_int, as_list, as_number, one_of, per_layer
-from bsnn.inputs.datasets import is_name
-from bsnn.inputs.encoding import encode_ttfs
-from bsnn.machine import DEVICES
-from bsnn.model import Model
-from bsnn.presets import ALTERNATIVES, preset_values
+from .fields import field, fields_of
+from .machine import DEVICES
+from .presets import ALTERNATIVES, PRESETS, preset_values, reference_values
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that determines a run; saved with its results.
 
+    The order is that of --help, of the tags in a name and of the options in a report.
     Times carry their unit in the name, because people type and read them here. Of
     `initial_mean` and `initial_drive`, and of `slope_min` and `relative_slope_min`,
     there is one each: in Hz, or relative to the model.
     """
 
-    dataset: str
-    preset: str
-    layers: tuple[int, ...]
-    v_threshold: tuple[float, ...]
-    batch_size: int
-    learning_rate: float
-    dt_ms: float = 1.0
-    rule: str = "grid"
-    detect: str = "end"
-    max_spikes: tuple[int, ...] | None = None
-    seed: int = 0
-    epochs: int = 10
-    learning_rate_factor: float = 1.0
-    learning_rate_epochs: int = 10
-    learning_rate_floor: float = 0.0
-    true: float = 15.0
-    false: float = 3.0
-    spike_penalty: float = 0.0
-    initial_mean: tuple[float, ...] | None = None
-    initial_drive: float | None = None
-    slope_min: float | None = None
-    relative_slope_min: float | None = None
-    tau_mem_ms: float = 260.0
-    tau_syn_ms: float = 130.0
-    duration_ms: float = 200.0
-    t_max_ms: float = 100.0
-    n_train: int | None = None
-    n_test: int | None = None
-    precision: str = "single"
-    projection: str = "dense"
-    device: str = "cpp"
-    cuda_arch: float | None = None
-    replicas: int | None = None
-    workers: int | None = None
+    dataset: str = field(
+        "mnist, emnist, fashion-mnist, digits, yin-yang, or a folder of your own in "
+        "--data-dir with four files called as those of MNIST"
+    )
+    dt_ms: float = field("time step; 0 = continuous", 1.0, unit="ms")
+    rule: str = field(
+        "what a spike inside a time step becomes; continuous at 0",
+        "grid",
+        choices=("grid", "quantised-event", "continuous"),
+    )
+    seed: int = field("of weights and data order", 0, least=0)
+    preset: str = field(
+        "weights before training and gradient: default, the best known, or published, "
+        "as in the studies by Bacho & Chu (2023) and of the time step",
+        choices=tuple(PRESETS),
+    )
+    epochs: int = field("passes over the training samples", 10, least=1)
+    batch_size: int = field("samples an update", least=1)
+    learning_rate: float = field("learning rate of Adam", positive=True)
+    layers: tuple[int, ...] = field("inputs, then neurons of each layer")
+    v_threshold: tuple[float, ...] = field("threshold of each layer")
+    detect: str = field(
+        "under the rule grid, whether a neuron fires that is above threshold at the "
+        "end of a step, or also one that crossed it inside",
+        "end",
+        choices=("end", "crossing"),
+    )
+    max_spikes: tuple[int, ...] | None = field(
+        "most spikes of a neuron in each layer, under the event rules", None
+    )
+    true: float = field("target spikes of the label", 15.0, tag="targets")
+    false: float = field("target spikes of the others", 3.0, tag="targets")
+    spike_penalty: float = field("price of a hidden spike", 0.0, tag="penalty")
+    initial_mean: tuple[float, ...] | None = field(
+        "mean of each layer's initial weights, in place of --initial-drive",
+        None,
+        unit="Hz",
+        tag="mean",
+    )
+    initial_drive: float | None = field(
+        "to how many thresholds one spike of each neuron below lifts an output before "
+        "training, in the mean",
+        None,
+        tag="drive",
+    )
+    slope_min: float | None = field(
+        "least slope in the gradient", None, unit="Hz", tag="slope", positive=True
+    )
+    relative_slope_min: float | None = field(
+        "the same, relative to each layer",
+        None,
+        unit="v_threshold/tau_mem",
+        tag="relative-slope",
+        positive=True,
+    )
+    learning_rate_factor: float = field(
+        "factor by which the learning rate falls", 1.0, positive=True
+    )
+    learning_rate_epochs: int = field(
+        "epochs between two falls of the learning rate", 10, least=1
+    )
+    learning_rate_floor: float = field(
+        "below which the learning rate does not fall", 0.0
+    )
+    tau_mem_ms: float = field("membrane time constant", 260.0, unit="ms", positive=True)
+    tau_syn_ms: float = field("synaptic time constant", 130.0, unit="ms", positive=True)
+    duration_ms: float = field("length of a sample", 200.0, unit="ms", positive=True)
+    t_max_ms: float = field("latest input spike", 100.0, unit="ms", positive=True)
+    n_train: int | None = field("use the first N training samples", None)
+    n_test: int | None = field("use the first N test samples", None)
+    precision: str = field("of the simulation", "single", choices=("single", "double"))
+    projection: str = field(
+        "spikes go through a dense matrix or through Brian2's Synapses",
+        "dense",
+        choices=("dense", "synapses"),
+    )
+    device: str = field("cuda needs a GPU", "cpp", choices=DEVICES)
+    cuda_arch: float | None = field("compute capability (default: the GPU's)", None)
+    replicas: int | None = field("samples at a time on a GPU (default: by it)", None)
+    workers: int | None = field("processes (default: one a core)", None)
 
     def __post_init__(self):
-        for name, kind in typing.get_type_hints(type(self)).items():
-            try:
-                value = _converted(getattr(self, name), kind, name)
-            except TypeError as error:
-                kind = kind.__name__ if isinstance(kind, type) else kind
-                raise ValueError(
-                    f"'{name}' must be {kind}, {self._came(name)}."
-                ) from error
-            object.__setattr__(self, name, value)
+        from .inputs.datasets import is_name
+
+        for name, setting in SETTINGS.items():
+            object.__setattr__(self, name, setting.checked(getattr(self, name)))
         if not is_name(self.dataset):
             raise ValueError(
                 "'dataset' must be a name of letters, digits and any of _.+- inside, "
                 f"{self._came('dataset')}."
             )
-        for name in ("epochs", "batch_size", "learning_rate_epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"'{name}' must be 1 or more, {self._came(name)}.")
-        if self.seed < 0:
-            raise ValueError(f"'seed' must not be negative, {self._came('seed')}.")
-        preset_values(self.preset, self.dataset)  # raises unless there is one
+        self._check_together()
+
+    def _check_together(self):
+        from .equations.units import per_layer
+
         for in_hz, relative in ALTERNATIVES:
             if (getattr(self, in_hz) is None) == (getattr(self, relative) is None):
                 raise ValueError(
@@ -88,10 +127,6 @@ class Settings:
                     f"{getattr(self, in_hz)!r} and {relative}="
                     f"{getattr(self, relative)!r} were; set the other to None."
                 )
-        for name in _POSITIVE:
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"'{name}' must be positive, {self._came(name)}.")
         if self.learning_rate_factor > 1:
             raise ValueError(
                 "'learning_rate_factor' must not exceed 1, "
@@ -110,18 +145,15 @@ class Settings:
                 f"'t_max_ms' must not exceed 'duration_ms', {self._came('t_max_ms')} "
                 f"and {self.duration_ms!r}; change one of them."
             )
-        one_of(self.device, "device", DEVICES)
 
     def _came(self, name):
         return f"got {getattr(self, name)!r}"
 
     @classmethod
-    def reference(cls, dataset, **changes):
+    def reference(cls, dataset: str, **changes) -> "Settings":
         """Return the reference settings of a data set with some changes.
 
-        The networks and rates of MNIST, EMNIST and Fashion-MNIST are of Bacho & Chu
-        2023, doi:10.1162/neco_a_01609; ``preset="published"`` is all as they, and the
-        study of the time step built on it, had it.
+        A change to None is none.
 
         Raises
         ------
@@ -129,25 +161,12 @@ class Settings:
             If there is no such preset, there are no settings for the data set and
             `changes` leave one out that has no default, or a value is not possible.
         """
-        reference = _REFERENCE.get(dataset, {}) if is_name(dataset) else {}
-        given = {k: v for k, v in changes.items() if v is not None}
-        if given.get("dt_ms") == 0:
-            given.setdefault("rule", "continuous")
-        missing = [n for n in _REFERENCE["mnist"] if n not in {**reference, **given}]
-        if missing:
-            raise ValueError(
-                f"'dataset' must be one of {', '.join(_REFERENCE)}, got {dataset!r}; "
-                f"for a data set of your own give {', '.join(missing)}, too."
-            )
-        preset = given.setdefault("preset", "default")
-        usual = {**reference, **preset_values(preset, dataset, given)}
-        return cls(**{"dataset": dataset, **usual, **given})
+        return cls(**reference_values(dataset, changes))
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: Mapping) -> "Settings":
         """Return settings from `to_dict`; an unknown name is an error."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
+        unknown = sorted(set(values) - set(SETTINGS))
         if unknown:
             raise ValueError(f"unknown setting {', '.join(map(repr, unknown))}.")
         try:
@@ -155,11 +174,15 @@ class Settings:
         except TypeError as error:
             raise ValueError(f"a setting is missing ({error}).") from error
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         return dataclasses.asdict(self)
 
     def model(self):
         """Return the model these settings describe."""
+        from brian2.units import ms
+
+        from .model import Model
+
         return Model.dense(
             self.layers,
             v_threshold=self.v_threshold,
@@ -177,6 +200,8 @@ class Settings:
 
         `detect` and `max_spikes` stay where they belong to the rule.
         """
+        from .equations import time_rules
+
         if dt_ms == 0:
             rule = time_rules.CONTINUOUS
         other = {"max_spikes": None} if rule == time_rules.GRID else {"detect": "end"}
@@ -184,14 +209,18 @@ class Settings:
 
     def encode(self, images, model):
         """Return the input `Spikes` of images."""
+        from brian2.units import ms
+
+        from .inputs.encoding import encode_ttfs
+
         return encode_ttfs(images, model, t_max=self.t_max_ms * ms)
 
-    def config(self):
+    def config(self) -> dict:
         """Return what a run folder's config.json holds: settings and their model."""
         return {**self.to_dict(), "model": self.model().to_dict()}
 
     @classmethod
-    def from_config(cls, config, **changes):
+    def from_config(cls, config: Mapping, **changes) -> "Settings":
         """Return the settings in what `config` returned, with some changes."""
         values = {name: value for name, value in config.items() if name != "model"}
         return cls.from_dict(values | changes)
@@ -206,75 +235,43 @@ class Settings:
                 f"{self._came('layers')}."
             )
 
-    def learning_rate_at(self, epoch):
+    def learning_rate_at(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 1."""
         drops = (epoch - 1) // self.learning_rate_epochs
         rate = self.learning_rate * self.learning_rate_factor**drops
         return max(rate, self.learning_rate_floor)
 
 
-def _converted(value, kind, name):
-    """Return a value as what its annotation says, in what JSON can hold."""
-    if isinstance(kind, types.UnionType):
-        if value is None:
-            return None
-        (kind,) = (member for member in kind.__args__ if member is not types.NoneType)
-    if typing.get_origin(kind) is tuple:
-        of = kind.__args__[0]
-        return tuple(_converted(item, of, name) for item in as_list(value, name))
-    if kind is int:
-        return as_int(value, name)
-    if kind is float:
-        return as_number(value, name)
-    if not isinstance(value, kind):
-        raise TypeError(f"'{name}' must be {kind.__name__}, got {value!r}.")
-    return value
-
-
-_POSITIVE = (
-    "learning_rate",
-    "learning_rate_factor",
-    "slope_min",
-    "relative_slope_min",
-    "tau_mem_ms",
-    "tau_syn_ms",
-    "duration_ms",
-    "t_max_ms",
-)
-_REFERENCE = {
-    "mnist": {
-        "layers": (784, 800, 10),
-        "v_threshold": (0.2, 1.3),
-        "batch_size": 50,
-        "learning_rate": 0.003,
-    },
-    "emnist": {
-        "layers": (784, 800, 47),
-        "v_threshold": (0.2, 1.3),
-        "batch_size": 50,
-        "learning_rate": 0.003,
-        "learning_rate_factor": 0.5,
-        "learning_rate_floor": 1e-4,
-    },
-    "fashion-mnist": {
-        "layers": (784, 400, 400, 10),
-        "v_threshold": (0.13, 0.45, 0.7),
-        "batch_size": 5,
-        "learning_rate": 0.0005,
-        "learning_rate_factor": 0.5,
-    },
-    "digits": {
-        "layers": (64, 128, 10),
-        "v_threshold": (0.1, 0.2),
-        "batch_size": 20,
-        "learning_rate": 0.01,
-    },
-    "yin-yang": {
-        "layers": (4, 120, 3),
-        "v_threshold": (0.05, 0.3),
-        "batch_size": 50,
-        "learning_rate": 0.003,
-    },
+SETTINGS = fields_of(Settings)
+# The names of those that share a tag.
+TAGS = {
+    tag: [name for name, setting in SETTINGS.items() if setting.tag == tag]
+    for tag in dict.fromkeys(setting.tag for setting in SETTINGS.values())
+    if tag
 }
-# Genuine EMNIST images and classes, another selection: the same settings.
-_REFERENCE["emnist-47class-subset"] = _REFERENCE["emnist"]
+
+
+def departures(config: Mapping) -> dict[str, list[float]]:
+    """Return the settings, by tag, in which a run departs from what is usual.
+
+    Parameters
+    ----------
+    config : mapping
+        As in config.json; where it says nothing, the run is as usual.
+    """
+    usual = {name: setting.default for name, setting in SETTINGS.items()}
+    usual |= preset_values(config["preset"], config["dataset"])
+    there = usual | {name: v for name, v in config.items() if v is not None}
+    found = {}
+    for tag, names in TAGS.items():
+        numbers, expected = (
+            [number for name in names for number in _numbers(values[name])]
+            for values in (there, usual)
+        )
+        if numbers != expected:
+            found[tag] = numbers
+    return found
+
+
+def _numbers(value):
+    return value if isinstance(value, (list, tuple)) else [value]
