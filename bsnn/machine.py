@@ -7,6 +7,7 @@ import tempfile
 
 from bsnn.processes.children import python_command, python_environment
 
+DEVICES = ("cpp", "cuda")  # what simulates
 TIMEOUT = 60.0  # seconds that a program may take to answer
 GPU_NEEDED = "--device cuda needs an NVIDIA GPU that nvidia-smi shows"
 

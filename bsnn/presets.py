@@ -1,11 +1,12 @@
-"""How trainings begin and descend unless told otherwise, by name.
+"""What trainings are like unless told otherwise: by preset, and by data set.
 
-"default" is the best that is known, in units of each model: see docs/results.md.
-"published" is that of Bacho & Chu 2023, doi:10.1162/neco_a_01609, and of the study of
-the time step built on it.
+The preset "default" is the best start and descent that is known, in units of each
+model: see docs/results.md. "published" is that of Bacho & Chu 2023,
+doi:10.1162/neco_a_01609, and of the study of the time step built on it. The networks
+and rates of MNIST, EMNIST and Fashion-MNIST are theirs, too.
 """
 
-from bsnn.equations.units import one_of
+import itertools
 
 PRESETS = {
     "default": {"initial_drive": 4.0, "relative_slope_min": 6.0},
@@ -15,41 +16,76 @@ PRESETS = {
 _OF_DATASET = {("default", "yin-yang"): {"initial_drive": 8.0}}
 # In Hz, or relative to the model: a training has one of each two.
 ALTERNATIVES = (("initial_mean", "initial_drive"), ("slope_min", "relative_slope_min"))
-SHORT = {  # in names of runs
-    "initial_mean": "mean",
-    "initial_drive": "drive",
-    "slope_min": "slope",
-    "relative_slope_min": "relative-slope",
+REFERENCES = {
+    "mnist": {
+        "layers": (784, 800, 10),
+        "v_threshold": (0.2, 1.3),
+        "batch_size": 50,
+        "learning_rate": 0.003,
+    },
+    "emnist": {
+        "layers": (784, 800, 47),
+        "v_threshold": (0.2, 1.3),
+        "batch_size": 50,
+        "learning_rate": 0.003,
+        "learning_rate_factor": 0.5,
+        "learning_rate_floor": 1e-4,
+    },
+    "fashion-mnist": {
+        "layers": (784, 400, 400, 10),
+        "v_threshold": (0.13, 0.45, 0.7),
+        "batch_size": 5,
+        "learning_rate": 0.0005,
+        "learning_rate_factor": 0.5,
+    },
+    "digits": {
+        "layers": (64, 128, 10),
+        "v_threshold": (0.1, 0.2),
+        "batch_size": 20,
+        "learning_rate": 0.01,
+    },
+    "yin-yang": {
+        "layers": (4, 120, 3),
+        "v_threshold": (0.05, 0.3),
+        "batch_size": 50,
+        "learning_rate": 0.003,
+    },
 }
+# Genuine EMNIST images and classes, another selection: the same settings.
+REFERENCES["emnist-47class-subset"] = REFERENCES["emnist"]
 
 
 def preset_values(preset, dataset, given=()):
-    """Return what a preset sets where neither that is given nor its alternative.
-
-    Raises
-    ------
-    ValueError
-        If there is no such preset.
-    """
-    one_of(preset, "preset", PRESETS)
+    """Return what a preset sets where neither that is given nor its alternative."""
     values = PRESETS[preset] | _OF_DATASET.get((preset, dataset), {})
     other = {name for pair in ALTERNATIVES if set(pair) & set(given) for name in pair}
     return {name: value for name, value in values.items() if name not in other}
 
 
-def departures(values):
-    """Return the settings, as in config.json, in which a run departs from its preset.
+def reference_values(dataset, changes):
+    """Return what determines the reference settings of a data set with some changes.
 
-    Returns
-    -------
-    departures : dict of str to float or list of float
+    Raises
+    ------
+    ValueError
+        If there is no such preset, or there are no settings for the data set and
+        `changes` leave one out that has no default.
     """
-    usual = preset_values(values["preset"], values["dataset"])
-    return {
-        name: values[name]
-        for name in SHORT
-        if values.get(name) not in (None, usual.get(name))
-    }
+    from .equations.units import one_of  # imports Brian2: see settings.py
+
+    reference = REFERENCES.get(dataset, {}) if isinstance(dataset, str) else {}
+    given = {name: value for name, value in changes.items() if value is not None}
+    if given.get("dt_ms") == 0:
+        given.setdefault("rule", "continuous")
+    missing = [n for n in REFERENCES["mnist"] if n not in {**reference, **given}]
+    if missing:
+        raise ValueError(
+            f"'dataset' must be one of {', '.join(REFERENCES)}, got {dataset!r}; "
+            f"for a data set of your own give {', '.join(missing)}, too."
+        )
+    preset = one_of(given.setdefault("preset", "default"), "preset", PRESETS)
+    usual = preset_values(preset, dataset, given)
+    return {"dataset": dataset, **reference, **usual, **given}
 
 
 def with_preset(config):
@@ -61,5 +97,6 @@ def with_preset(config):
         return config
     given = {name for name, value in config.items() if value is not None}
     usual = preset_values("published", None, given)
-    before = {"preset": "published", "t_max_ms": 100.0, **dict.fromkeys(SHORT)}
+    unknown = dict.fromkeys(itertools.chain(*ALTERNATIVES))
+    before = {"preset": "published", "t_max_ms": 100.0, **unknown}
     return {**before, **config, **usual}

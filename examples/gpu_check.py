@@ -120,9 +120,9 @@ def same_gradient():
 
 def speed():
     """The bench over R, with the bars on its last row, and the cost without graphs."""
+    from bsnn.settings import Settings
     from bsnn.training.bench.gpu import REPLICAS, run_gpu_bench
     from bsnn.training.bench.workload import load_workload
-    from bsnn.training.settings import Settings
 
     settings = Settings.reference("mnist", preset="published", device="cuda")
     workload = load_workload("mnist", n_inputs=784, seed=0)
@@ -145,7 +145,7 @@ def speed():
 def accuracy():
     """MNIST in batches of 50 over one epoch and of 1000 over three, as fast as due."""
     from bsnn.inputs.datasets import load_dataset
-    from bsnn.training.settings import Settings
+    from bsnn.settings import Settings
 
     dataset = load_dataset("mnist")
     settings = Settings.reference("mnist", epochs=1, device="cuda")

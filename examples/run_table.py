@@ -6,7 +6,7 @@ import pandas as pd
 
 from bsnn.inputs.datasets import load_dataset
 from bsnn.runs import RunFolder
-from bsnn.training.settings import Settings
+from bsnn.settings import Settings
 
 
 def open_run(folder):

@@ -15,7 +15,7 @@ import run_table
 
 from bsnn.presets import PRESETS
 from bsnn.training.experiments.checkpoint import load_checkpoint, restore_weights
-from bsnn.training.settings import make_network
+from bsnn.training.from_settings import make_network
 from bsnn.training.spiking_network import crossings
 
 N_SAMPLES = 1000

@@ -10,7 +10,7 @@ its test samples; the network before training is made again from the run's setti
 import numpy as np
 import run_table
 
-from bsnn.training.settings import make_network
+from bsnn.training.from_settings import make_network
 
 BATCH_SIZE = 1000
 

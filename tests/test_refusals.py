@@ -16,13 +16,13 @@ from bsnn.equations.units import in_seconds
 from bsnn.errors import BackendUnavailable, RunFolderError
 from bsnn.machine import n_cores
 from bsnn.program.resident import Segment
+from bsnn.settings import Settings
 from bsnn.simulators import event, grid
 from bsnn.targets.cuda import target as cuda_program
 from bsnn.targets.cuda.target import CudaTarget
 from bsnn.training import SpikingNetwork
 from bsnn.training.experiments import checkpoint, epoch, sweep
 from bsnn.training.linear import kernel
-from bsnn.training.settings import Settings
 from tests.models import draw, grid_model
 from tests.reliability.untrusted import make_network
 from tests.simulators import test_event

@@ -4,36 +4,10 @@ import shlex
 
 import numpy as np
 
-# Settings in config.json that 'bsnn sweep' takes as an option of the same name.
-_OPTIONS = (
-    "preset",
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "layers",
-    "v_threshold",
-    "detect",
-    "max_spikes",
-    "true",
-    "false",
-    "spike_penalty",
-    "initial_mean",
-    "initial_drive",
-    "slope_min",
-    "relative_slope_min",
-    "learning_rate_factor",
-    "learning_rate_epochs",
-    "learning_rate_floor",
-    "tau_mem_ms",
-    "tau_syn_ms",
-    "duration_ms",
-    "t_max_ms",
-    "n_train",
-    "n_test",
-    "precision",
-    "projection",
-    "device",
-)
+from bsnn.settings import SETTINGS
+
+# Said for all runs together, or up to the machine that repeats them.
+_APART = "dataset", "dt_ms", "rule", "seed", "workers", "cuda_arch", "replicas"
 
 
 def command_lines(sweep):
@@ -42,10 +16,10 @@ def command_lines(sweep):
     for run in sweep.runs.run:
         config = sweep.configs[run]
         options = []
-        for name in _OPTIONS:
-            if config.get(name) is not None:
+        for name, setting in SETTINGS.items():
+            if name not in _APART and config.get(name) is not None:
                 values = np.atleast_1d(np.array(config[name], dtype=object))
-                options += [f"--{name.replace('_', '-')}", *map(str, values)]
+                options += [setting.option, *map(str, values)]
         groups.setdefault(tuple(options), []).append(config)
     lines = []
     for options, configs in groups.items():

@@ -5,7 +5,9 @@ import pandas as pd
 
 from bsnn.analysis.pareto import pareto_table
 from bsnn.analysis.study import published, tables
+from bsnn.settings import SETTINGS
 
+DT = SETTINGS["dt_ms"].label
 LATENCY_LEVEL = 0.8  # of the prediction confidence; what the tables show
 
 
@@ -36,7 +38,7 @@ def results_table(runs):
     runs = runs.assign(**{name: np.nan for name in values if name not in runs})
     table = tables.mean_over_seeds(runs, tables.CELL, values)
     columns = {
-        "dt (ms)": [f"{dt:g}" for dt in table.dt_ms],
+        DT: [f"{dt:g}" for dt in table.dt_ms],
         "rule": table.rule,
         "best (%)": _with_spread(table, "best_accuracy", 2, 100),
         "last (%)": _with_spread(table, "last_accuracy", 2, 100),
@@ -68,7 +70,7 @@ def latency_table(sweep):
         runs = runs.merge(last, on=tables.RUN, how="left")
         values.append("confidence")
     table = tables.mean_over_seeds(runs, tables.CELL, values)
-    columns = {"dt (ms)": [f"{dt:g}" for dt in table.dt_ms], "rule": table.rule}
+    columns = {DT: [f"{dt:g}" for dt in table.dt_ms], "rule": table.rule}
     for name in values:
         level = name.removeprefix("latency_ms_")
         title, digits = f"confidence {level} (ms)", 1
@@ -93,7 +95,7 @@ def front_table(sweep):
         {
             "source": table.source,
             "rule": table.rule,
-            "dt (ms)": [f"{dt:g}" for dt in table.dt_ms],
+            DT: [f"{dt:g}" for dt in table.dt_ms],
             "last (%)": _with_spread(table, "accuracy", 2, 100),
             "total spikes": _with_spread(table, "total_spikes", 1),
             "seeds": table.n_seeds.astype(str),
@@ -118,15 +120,15 @@ def comparison_table(runs, dataset):
                 return pd.DataFrame()
             formatted = pd.DataFrame(
                 {
-                    "dt (ms)": part.dt_ms,
+                    DT: part.dt_ms,
                     "rule": part.rule,
                     f"{at} (%), {source}": _with_spread(part, "accuracy", 2, 100),
                     f"{at} spikes, {source}": _with_spread(part, "total_spikes", 0),
                 }
             )
-            parts.append(formatted.set_index(["dt (ms)", "rule"]))
+            parts.append(formatted.set_index([DT, "rule"]))
     joined = pd.concat(parts, axis=1, join="inner").reset_index()
-    joined["dt (ms)"] = [f"{dt:g}" for dt in joined["dt (ms)"]]
+    joined[DT] = [f"{dt:g}" for dt in joined[DT]]
     return joined
 
 

@@ -1,5 +1,7 @@
 """What one run folder adds to the tables, and what is said of a damaged one."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 
@@ -7,8 +9,9 @@ from bsnn.equations import time_rules
 from bsnn.errors import RunFolderError
 from bsnn.inputs.datasets import is_name
 from bsnn.model import Model
-from bsnn.presets import PRESETS, SHORT
+from bsnn.presets import PRESETS
 from bsnn.runs import CONFIDENCE, CONFIG, EVALUATIONS, SUMMARY, RunFolder
+from bsnn.settings import TAGS
 
 from .series import rule_name
 from .tables import SPIKES
@@ -36,7 +39,7 @@ def read_config(folder):
     ):
         if config[name] not in known:
             raise _damaged(folder, CONFIG, f"has the unknown {name} {config[name]!r}")
-    for name in SHORT:
+    for name in itertools.chain(*TAGS.values()):
         value = config.get(name)
         numbers = (
             value if isinstance(value, list) else [0.0 if value is None else value]

@@ -5,12 +5,9 @@ and the least slope too where they are not those of the run's preset ("grid + cr
 "grid, targets 8/2", "grid, penalty 0.01", "grid, mean 0/0/0.1", "grid, slope 5").
 """
 
-import numpy as np
-
 from bsnn.equations import time_rules
-from bsnn.presets import SHORT, departures
+from bsnn.settings import departures
 
-TARGETS = 15.0, 3.0  # spikes asked of the label and of the others, in the study
 CROSSING = " + crossing"
 # Those with the loss and the start of the study, in the order of every figure.
 PLAIN = (*time_rules.RULES, "grid" + CROSSING)
@@ -21,14 +18,9 @@ def rule_name(config):
     name = config["rule"]
     if config["detect"] == "crossing":
         name += CROSSING
-    targets = config.get("true", TARGETS[0]), config.get("false", TARGETS[1])
-    if targets != TARGETS:
-        name += ", targets {:g}/{:g}".format(*targets)
-    if config.get("spike_penalty"):
-        name += f", penalty {config['spike_penalty']:g}"
-    for setting, value in departures(config).items():
-        numbers = "/".join(f"{number:g}" for number in np.atleast_1d(value))
-        name += f", {SHORT[setting].replace('-', ' ')} {numbers}"
+    for tag, numbers in departures(config).items():
+        values = "/".join(f"{number:g}" for number in numbers)
+        name += f", {tag.replace('-', ' ')} {values}"
     return name
 
 

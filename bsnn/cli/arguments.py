@@ -1,7 +1,11 @@
 """What the console command ``bsnn`` takes."""
 
 import argparse
+import dataclasses
 from pathlib import Path
+
+from bsnn.presets import PRESETS, REFERENCES
+from bsnn.settings import SETTINGS
 
 DESCRIPTION = """\
 Train spiking networks whose neurons are Brian2 equations, and measure what the time
@@ -14,21 +18,28 @@ def make_parser():
         prog="bsnn", description=DESCRIPTION, epilog="bsnn COMMAND --help says more."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (
+        _add_train,
+        _add_sweep,
+        _add_evaluate,
+        _add_one_neuron,
+        _add_plot,
+        _add_report,
+        _add_bench,
+        _add_doctor,
+    ):
+        add(commands)
+    return parser
 
+
+def _add_train(commands):
     train = _command(
         commands,
         "train",
         "train a network and leave a run folder",
         "bsnn train mnist --dt-ms 1 --epochs 10 --seed 0 --out runs/mnist_1ms",
     )
-    train.add_argument(
-        "dataset",
-        help="mnist, emnist, fashion-mnist, digits, yin-yang, or a folder of your own "
-        "in --data-dir with four files called as those of MNIST",
-    )
-    train.add_argument("--dt-ms", type=float, help="time step in ms; 0 = continuous")
-    train.add_argument("--rule", help="grid, quantised-event, continuous")
-    train.add_argument("--seed", type=int, help="of weights and data order")
+    train.add_argument("dataset", help=SETTINGS["dataset"].help)
     train.add_argument("--out", type=_path, help="run folder (default: runs/<name>)")
     train.add_argument(
         "--resume",
@@ -41,9 +52,13 @@ def make_parser():
         default=30.0,
         help="between checkpoints within an epoch (default: 30; 0: after each batch)",
     )
-    _add_settings(train)
-    train.add_argument("--workers", type=int, help="processes (default: one a core)")
+    for name in SETTINGS:
+        if name != "dataset":
+            _add_setting(train, name)
+    _add_data_dir(train)
 
+
+def _add_sweep(commands):
     sweep = _command(
         commands,
         "sweep",
@@ -51,12 +66,12 @@ def make_parser():
         "bsnn sweep mnist --dt-ms 0 1 4 8 --rules grid quantised-event --seeds 0 1 2",
     )
     sweep.add_argument("dataset", help="as for train")
-    sweep.add_argument("--dt-ms", type=float, nargs="+", required=True, help="in ms")
+    _add_setting(sweep, "dt_ms", nargs="+", required=True, help="in ms")
     sweep.add_argument("--rules", nargs="+", default=["grid"], help="(default: grid)")
     sweep.add_argument("--seeds", type=int, nargs="+", default=[0], help="(default: 0)")
-    sweep.add_argument(
-        "--spike-penalty",
-        type=float,
+    _add_setting(
+        sweep,
+        "spike_penalty",
         nargs="+",
         default=[0.0],
         help="prices of a hidden spike (default: 0)",
@@ -70,8 +85,15 @@ def make_parser():
         metavar="ADDRESS",
         help="of a Dask scheduler whose workers share --out and --data-dir",
     )
-    _add_settings(sweep, without="--spike-penalty")
+    # Of the cells; each has one worker.
+    own = {"dataset", "dt_ms", "rule", "seed", "spike_penalty", "workers"}
+    for name in SETTINGS:
+        if name not in own:
+            _add_setting(sweep, name)
+    _add_data_dir(sweep)
 
+
+def _add_evaluate(commands):
     evaluate = _command(
         commands,
         "evaluate",
@@ -79,41 +101,47 @@ def make_parser():
         "bsnn evaluate runs/mnist_1ms --dt-ms 0.5 1 2 4 8",
     )
     evaluate.add_argument("run", type=_path, help="run folder")
-    evaluate.add_argument(
-        "--dt-ms", type=float, nargs="+", help="in ms (default: its own)"
-    )
-    evaluate.add_argument("--rule", help="(default: its own)")
-    evaluate.add_argument("--workers", type=int, help="processes (default: one a core)")
-    evaluate.add_argument("--data-dir", type=_path, help="(default: BSNN_DATA)")
+    _add_setting(evaluate, "dt_ms", nargs="+", help="in ms (default: its own)")
+    _add_setting(evaluate, "rule", help="(default: its own)")
+    _add_setting(evaluate, "workers")
+    _add_data_dir(evaluate)
 
+
+def _add_one_neuron(commands):
     one_neuron = _command(
         commands,
         "one-neuron",
         "count the spikes of one neuron under each time rule, for plot and report",
         "bsnn one-neuron runs/mnist",
     )
-    _add_sweep(one_neuron)
+    _add_study(one_neuron)
 
+
+def _add_plot(commands):
     plot = _command(
         commands,
         "plot",
         "draw the figures of a sweep or run",
         "bsnn plot runs/mnist --out figures",
     )
-    _add_sweep(plot)
+    _add_study(plot)
     plot.add_argument("--out", type=_path, help="(default: <sweep>/figures)")
 
+
+def _add_report(commands):
     report = _command(
         commands,
         "report",
         "put the tables and figures of a sweep into one page, HTML or Markdown",
         "bsnn report runs/mnist --out report.html",
     )
-    _add_sweep(report)
+    _add_study(report)
     report.add_argument(
         "--out", type=_path, help=".html or .md (default: <sweep>/report.html)"
     )
 
+
+def _add_bench(commands):
     bench = _command(
         commands,
         "bench",
@@ -126,28 +154,20 @@ def make_parser():
         choices=("mnist", "synthetic"),
         help="(default: mnist if it is in the data folder)",
     )
-    bench.add_argument("--dt-ms", type=float, help="time step in ms (default: 1)")
-    bench.add_argument(
-        "--batch-size", type=int, help="samples (default: 50; on a GPU the replicas)"
+    _add_setting(
+        bench, "batch_size", help="samples (default: 50; on a GPU the replicas)"
     )
-    bench.add_argument(
-        "--precision", choices=("single", "double"), help="(default: single)"
-    )
-    bench.add_argument("--workers", type=int, help="processes (default: one a core)")
-    for option in ("--device", "--cuda-arch"):
-        bench.add_argument(option, **SETTINGS[option])
-    bench.add_argument(
-        "--replicas",
-        type=int,
+    for name in ("dt_ms", "precision", "seed", "workers", "device", "cuda_arch"):
+        _add_setting(bench, name)
+    _add_setting(
+        bench,
+        "replicas",
         nargs="+",
         help="with --device cuda, the numbers to measure (default: 1 16 64 256 1000)",
     )
+    _add_setting(bench, "layers", help="(default: 784 800 10 of MNIST)")
+    _add_setting(bench, "v_threshold")
     bench.add_argument("--repeats", type=int, default=7, help="5 or more (default: 7)")
-    bench.add_argument("--seed", type=int, help="of weights (default: 0)")
-    bench.add_argument(
-        "--layers", type=int, nargs="+", help="(default: 784 800 10 of MNIST)"
-    )
-    bench.add_argument("--v-threshold", type=float, nargs="+", help="of each layer")
     bench.add_argument("--no-stock", action="store_true", help="leave out stock Brian2")
     bench.add_argument(
         "--against",
@@ -161,19 +181,20 @@ def make_parser():
         action="store_true",
         help="vary hidden size, batch, time step and layers instead; draw figures",
     )
-    bench.add_argument("--data-dir", type=_path, help="(default: BSNN_DATA)")
+    _add_data_dir(bench)
     bench.add_argument(
         "--out", type=_path, help="JSON file; with --scale a folder (default: scaling)"
     )
 
+
+def _add_doctor(commands):
     doctor = _command(
         commands,
         "doctor",
         "say what works here and how to mend what does not",
         "bsnn doctor",
     )
-    doctor.add_argument("--data-dir", type=_path, help="(default: BSNN_DATA)")
-    return parser
+    _add_data_dir(doctor)
 
 
 def _path(text):
@@ -191,76 +212,43 @@ def _command(commands, name, summary, example):
     return parser
 
 
-# Options that are settings of the same name; without them the reference settings hold.
-SETTINGS = {
-    "--preset": {
-        "help": "published: weights and gradient as in the studies by Bacho & Chu "
-        "(2023) and of the time step (default: default, the best known)"
-    },
-    "--epochs": {"type": int, "help": "(default: 10)"},
-    "--batch-size": {"type": int, "help": "samples an update"},
-    "--learning-rate": {"type": float, "help": "of Adam"},
-    "--learning-rate-factor": {
-        "type": float,
-        "help": "times which it falls (1; emnist and fashion-mnist: 0.5)",
-    },
-    "--learning-rate-epochs": {"type": int, "help": "epochs between two falls (10)"},
-    "--learning-rate-floor": {
-        "type": float,
-        "help": "below which it does not fall (0; emnist: 0.0001)",
-    },
-    "--layers": {
-        "type": int,
-        "nargs": "+",
-        "help": "inputs, then neurons of each layer",
-    },
-    "--v-threshold": {"type": float, "nargs": "+", "help": "of each layer"},
-    "--tau-mem-ms": {"type": float, "help": "membrane time constant in ms (260)"},
-    "--tau-syn-ms": {"type": float, "help": "synaptic time constant in ms (130)"},
-    "--duration-ms": {"type": float, "help": "length of a sample in ms (200)"},
-    "--t-max-ms": {"type": float, "help": "latest input spike in ms (100)"},
-    "--detect": {"help": "end or crossing, under the rule grid"},
-    "--max-spikes": {"type": int, "nargs": "+", "help": "of each layer, event rules"},
-    "--true": {"type": float, "help": "target spikes of the label (15)"},
-    "--false": {"type": float, "help": "target spikes of the others (3)"},
-    "--spike-penalty": {"type": float, "help": "price of a hidden spike (0)"},
-    "--initial-mean": {
-        "type": float,
-        "nargs": "+",
-        "help": "of each layer's initial weights, in Hz, in place of --initial-drive",
-    },
-    "--initial-drive": {
-        "type": float,
-        "help": "to how many thresholds one spike of each neuron below lifts an output "
-        "before training, in the mean (4; published: 0)",
-    },
-    "--slope-min": {
-        "type": float,
-        "help": "least slope in the gradient, in Hz (published: 0.1)",
-    },
-    "--relative-slope-min": {
-        "type": float,
-        "help": "the same in v_threshold/tau_mem of each layer (6)",
-    },
-    "--n-train": {"type": int, "help": "use the first N training samples"},
-    "--n-test": {"type": int, "help": "use the first N test samples"},
-    "--precision": {"help": "single or double (default: single)"},
-    "--projection": {"help": "dense or synapses (default: dense)"},
-    "--device": {"help": "cpp (default) or cuda, which needs a GPU"},
-    "--cuda-arch": {"type": float, "help": "compute capability (default: the GPU's)"},
-    "--replicas": {"type": int, "help": "samples at a time on a GPU (default: by it)"},
-}
+def _add_setting(parser, name, **changes):
+    """Add the option that a setting is; without it the reference settings hold."""
+    setting = SETTINGS[name]
+    keywords = {"type": setting.kind, "help": f"{setting.help}{_usual(setting)}"}
+    if setting.several:
+        keywords["nargs"] = "+"
+    if setting.choices:  # the settings themselves refuse other words
+        keywords["metavar"] = f"{{{','.join(setting.choices)}}}"
+    parser.add_argument(setting.option, **keywords | changes)
 
 
-def _add_sweep(parser):
+def _usual(setting):
+    """Return the unit of a setting and its defaults, in brackets."""
+    said = [f"in {setting.unit}"] if setting.unit else []
+    if setting.default not in (None, dataclasses.MISSING):
+        said.append(f"default: {_text(setting.default)}")
+    # Without any default, each data set has a value of its own: too many to list.
+    required = setting.default is dataclasses.MISSING
+    usual = PRESETS if required else PRESETS | REFERENCES
+    said += [
+        f"{name}: {_text(values[setting.name])}"
+        for name, values in usual.items()
+        if setting.name in values
+    ]
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _text(value):
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _add_study(parser):
     parser.add_argument("sweep", type=_path, help="sweep folder or run folder")
     parser.add_argument("--dataset", help="which, if the folder has several")
 
 
-def _add_settings(parser, without=None):
-    for option, keywords in SETTINGS.items():
-        if option != without:
-            parser.add_argument(option, **keywords)
+def _add_data_dir(parser):
     parser.add_argument(
         "--data-dir",
         type=_path,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bsnn.errors import BsnnError
 
-from .arguments import SETTINGS, make_parser
+from .arguments import make_parser
 
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
@@ -88,12 +88,22 @@ def _function_of(command):
     }[command]
 
 
-def _settings_of(arguments, *more, axes=()):
-    from bsnn.training.settings import Settings
+def _settings_of(arguments, without=(), **more):
+    """Return the reference settings with what the arguments change.
 
-    names = [option[2:].replace("-", "_") for option in SETTINGS] + list(more)
-    given = {name: getattr(arguments, name) for name in names if name not in axes}
-    settings = Settings.reference(arguments.dataset, **given)
+    Parameters
+    ----------
+    arguments : Namespace
+    without : sequence of str
+        Arguments that are no settings, though they are called so.
+    **more
+        Settings that have no argument.
+    """
+    from bsnn.settings import SETTINGS, Settings
+
+    names = SETTINGS.keys() - set(without)
+    given = {name: v for name, v in vars(arguments).items() if name in names}
+    settings = Settings.reference(**given, **more)
     _check_device(settings)
     return settings
 
@@ -112,7 +122,7 @@ def _train(arguments):
     from bsnn.training.experiments.loop import train
     from bsnn.training.experiments.sweep import cell_name
 
-    settings = _settings_of(arguments, "dt_ms", "rule", "seed", "workers")
+    settings = _settings_of(arguments)
     dataset = load_dataset(settings.dataset, data_dir=arguments.data_dir)
     settings = replace(settings, dataset=dataset.name)  # a subset says so
     out = arguments.out or Path("runs") / cell_name(settings)
@@ -133,7 +143,7 @@ def _sweep(arguments):
     from bsnn.inputs.datasets import data_folder, load_dataset
     from bsnn.training.experiments.sweep import make_cells, run_sweep
 
-    base = _settings_of(arguments, axes=["spike_penalty"])
+    base = _settings_of(arguments, without=["dt_ms", "spike_penalty"])
     folder, is_cache = data_folder(arguments.data_dir)
     load = partial(load_dataset, data_dir=None if is_cache else folder.resolve())
     dataset = load(base.dataset).head(base.n_train, base.n_test)
@@ -232,17 +242,13 @@ def _bench(arguments):
     from bsnn.training.bench.cpu import run_bench
     from bsnn.training.bench.peers import check_peers
     from bsnn.training.bench.workload import load_workload
-    from bsnn.training.settings import Settings
 
     check_peers(arguments.against)
-    names = (
-        "dt_ms batch_size precision workers seed layers v_threshold device cuda_arch"
-    ).split()
-    given = {name: getattr(arguments, name) for name in names}
-    settings = Settings.reference("mnist", preset="published", **given)
-    if arguments.replicas and (settings.device != "cuda" or arguments.scale):
+    if arguments.replicas and (arguments.device != "cuda" or arguments.scale):
         raise ValueError("'replicas' needs the device 'cuda', and no 'scale'.")
-    _check_device(settings)
+    settings = _settings_of(
+        arguments, without=["replicas"], dataset="mnist", preset="published"
+    )
     workload = load_workload(
         arguments.workload,
         n_inputs=settings.layers[0],

@@ -1,13 +1,12 @@
 """Which simulator runs a model: by its time rule and the device."""
 
 from bsnn.equations.units import one_of
+from bsnn.machine import DEVICES
 from bsnn.targets.cpp.target import CppTarget
 from bsnn.targets.cuda.target import CudaTarget
 
 from .event import EventSimulator
 from .grid import GridSimulator
-
-DEVICES = ("cpp", "cuda")
 
 
 def make_simulator(model, *, device="cpp", replicas=None, arch=None, **options):

@@ -19,8 +19,8 @@ from bsnn.analysis import (
 )
 from bsnn.equations.units import as_int, as_number, in_hertz, times_in_seconds
 from bsnn.inputs.datasets import load_dataset
+from bsnn.settings import Settings
 from bsnn.training import SpikeCountLoss, SpikingNetwork
-from bsnn.training.settings import Settings
 
 
 def model(**changes):

@@ -11,9 +11,9 @@ import bsnn
 from bsnn import runs
 from bsnn.analysis import Measurement
 from bsnn.builds import cache_dir
+from bsnn.settings import Settings
 from bsnn.training import SpikingNetwork
 from bsnn.training.experiments.loop import train
-from bsnn.training.settings import Settings
 
 EPOCHS, N_TRAIN, N_TEST, BATCH_SIZE = 4, 400, 50, 25
 N_IN_BUILD, N_AT_RENAMING, N_IN_BATCH = 3, 8, 8

@@ -32,8 +32,8 @@ def train_for_ever(path):
     """Train the reference network of the digits; the parent ends it."""
     import bsnn
     from bsnn.analysis import Measurement
+    from bsnn.settings import Settings
     from bsnn.training.experiments.loop import train
-    from bsnn.training.settings import Settings
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     digits = bsnn.load_dataset("digits")

@@ -20,8 +20,8 @@ from bsnn.analysis import read_sweep
 from bsnn.analysis.figures import raster
 from bsnn.errors import RunFolderError
 from bsnn.runs import RunFolder, load_spikes, save_spikes
+from bsnn.settings import Settings
 from bsnn.training.experiments.checkpoint import load_checkpoint
-from bsnn.training.settings import Settings
 from tests.reliability.untrusted import make_readers
 from tests.training.experiments import sweep_folders
 

@@ -22,17 +22,18 @@ from bsnn.analysis import Measurement, console_table, read_sweep
 from bsnn.analysis.study import one_neuron
 from bsnn.analysis.study.sweep import NoData
 from bsnn.analysis.traces import raster_table
-from bsnn.cli.arguments import SETTINGS, make_parser
+from bsnn.cli.arguments import make_parser
 from bsnn.cli.main import _settings_of
 from bsnn.errors import BackendUnavailable, DataError, RunFolderError
 from bsnn.inputs.idx import read_idx
+from bsnn.settings import SETTINGS, Settings
 from bsnn.simulators.base import check_model
 from bsnn.training.experiments.checkpoint import (
     load_checkpoint,
     restore_training,
     save_checkpoint,
 )
-from bsnn.training.settings import Settings
+from bsnn.training.from_settings import make_loss
 from tests.training.experiments import sweep_folders
 
 IMAGE_SHAPE = (4, 4)
@@ -198,9 +199,9 @@ def _reader_of_options(path):
                 arguments = make_parser().parse_args(["train", *words])
         except SystemExit as usage:
             raise ValueError(said.getvalue()) from usage
-        settings = _settings_of(arguments, "dt_ms", "rule", "seed", "workers")
+        settings = _settings_of(arguments)
         check_model(settings.model())
-        settings.loss()
+        make_loss(settings)
         assert 0 < settings.learning_rate_at(settings.epochs) < math.inf
         assert Settings.from_config(settings.config()) == settings
 
@@ -383,7 +384,8 @@ def damage_words(data, rng):
     """Leave a word out, put another in its place, or add an option with a value."""
     words = data.decode().split("\n")
     at, kind = rng.randrange(len(words)), rng.randrange(4)
-    option, value = rng.choice(tuple(SETTINGS)), str(rng.choice(VALUES))
+    setting, value = rng.choice(tuple(SETTINGS.values())), str(rng.choice(VALUES))
+    option = setting.option
     if kind == 0:
         del words[at]
     elif kind == 1:

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import bsnn
+from bsnn.settings import Settings
 from bsnn.training import SpikeCountLoss, SpikingNetwork
-from bsnn.training.settings import Settings
 
 pytestmark = [pytest.mark.cpp, pytest.mark.slow]
 # Enough spikes for three threads of each kind; one for each worker; fewer than workers.

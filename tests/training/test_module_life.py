@@ -20,8 +20,8 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
 import bsnn
+from bsnn.settings import Settings
 from bsnn.training import FirstSpikeLoss, SpikeCountLoss, SpikingNetwork
-from bsnn.training.settings import Settings
 from tests.processes.survivors import is_alive
 
 pytestmark = pytest.mark.cpp

@@ -8,10 +8,10 @@ import torch
 from brian2.units import ms
 
 import bsnn
-import bsnn.training.settings as settings
 from bsnn import runs
 from bsnn.errors import NumbersError
 from bsnn.simulators.base import LARGEST_WEIGHT, check_weights
+from bsnn.training import from_settings
 from bsnn.training.experiments.checkpoint import load_checkpoint
 from bsnn.training.spiking_network import SpikingNetwork
 from tests.models import study_model
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.cpp]
 
 
 def test_a_nan_gradient_stops_before_it_is_saved(tmp_path, monkeypatch):
-    class SpoiledLoss(settings.SpikeCountLoss):
+    class SpoiledLoss(from_settings.SpikeCountLoss):
         calls = 0
 
         def __call__(self, layers, labels):
@@ -29,7 +29,7 @@ def test_a_nan_gradient_stops_before_it_is_saved(tmp_path, monkeypatch):
             value = super().__call__(layers, labels)
             return value * float("nan") if self.calls == 20 else value
 
-    monkeypatch.setattr(settings, "SpikeCountLoss", SpoiledLoss)
+    monkeypatch.setattr(from_settings, "SpikeCountLoss", SpoiledLoss)
     # 16 batches and one test an epoch: the 20th call is batch 3 of epoch 2.
     words = "epoch 2, batch 3: the gradient of layer 2 must be finite.*learning rate"
     with pytest.raises(NumbersError, match=words):

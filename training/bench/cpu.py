@@ -3,7 +3,7 @@
 import logging
 
 from bsnn.runs import versions
-from bsnn.training.settings import make_network
+from bsnn.training.from_settings import make_network
 
 from .compare import compare_stock, measure_peer
 from .describe import benchable_model, describe_machine, describe_setting

@@ -8,7 +8,7 @@ import torch
 from bsnn.inputs.encoding import encode_ttfs
 from bsnn.machine import find_gpus
 from bsnn.runs import versions
-from bsnn.training.settings import make_network
+from bsnn.training.from_settings import make_network
 
 from .compare import measure_peer, same_spikes
 from .describe import benchable_model, describe_machine, describe_setting

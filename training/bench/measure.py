@@ -12,7 +12,7 @@ from bsnn.builds import cache_dir
 from bsnn.inputs.encoding import encode_ttfs
 from bsnn.targets.cpp.target import CppTarget
 from bsnn.training.experiments.epoch import train_epoch
-from bsnn.training.settings import make_network
+from bsnn.training.from_settings import make_loss, make_network
 
 from .report import Spread
 
@@ -28,7 +28,7 @@ class Bench:
         self._network, self._workload = network, workload
         self._batches = batches
         self._batch_size = settings.batch_size
-        self._loss = settings.loss()
+        self._loss = make_loss(settings)
         self._optimizer = torch.optim.Adam(
             network.parameters(), lr=settings.learning_rate, fused=True
         )

@@ -3,7 +3,8 @@
 from bsnn import runs
 from bsnn.equations import time_rules
 from bsnn.equations.units import as_list, as_number
-from bsnn.training.settings import Settings, make_network
+from bsnn.settings import Settings
+from bsnn.training.from_settings import make_network
 
 from .checkpoint import check_fits, load_checkpoint, restore_weights
 from .epoch import evaluate

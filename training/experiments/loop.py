@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from bsnn import runs
 from bsnn.errors import RunFolderError
-from bsnn.training.settings import make_network
+from bsnn.training.from_settings import make_loss, make_network
 
 from .checkpoint import load_checkpoint, restore_training, save_checkpoint
 from .epoch import evaluate, numbers_named, train_epoch
@@ -74,7 +74,7 @@ def train(
     config = settings.config()
     folder.check_free(config, resume=resume)
     progress = sys.stderr.isatty() if progress is None else progress
-    loss = settings.loss()
+    loss = make_loss(settings)
     with make_network(settings, model) as network, folder.locked():
         folder.check_free(config, resume=resume)  # another may have begun since
         state = _state_of(folder, settings)  # nothing is altered where it is damaged

@@ -11,7 +11,6 @@ import time
 from dataclasses import replace
 
 import filelock
-import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -20,11 +19,10 @@ from bsnn.equations import time_rules
 from bsnn.equations.units import as_int
 from bsnn.errors import RunFolderError
 from bsnn.machine import n_cores
-from bsnn.presets import SHORT, departures
 from bsnn.processes.workers import Task, run_tasks
 from bsnn.runs import CONFIG, RunFolder
+from bsnn.settings import departures
 from bsnn.simulators.base import check_model
-from bsnn.training.settings import Settings
 
 from .cluster import run_on_cluster
 
@@ -39,12 +37,8 @@ def cell_name(settings):
     if settings.detect != "end":
         rule += f"-{settings.detect}"
     series = ""
-    if (settings.true, settings.false) != (Settings.true, Settings.false):
-        series += f"_targets{settings.true:g}-{settings.false:g}"
-    if settings.spike_penalty:
-        series += f"_penalty{settings.spike_penalty:g}"
-    for name, value in departures(settings.to_dict()).items():
-        series += f"_{SHORT[name]}" + "-".join(f"{v:g}" for v in np.atleast_1d(value))
+    for tag, numbers in departures(settings.to_dict()).items():
+        series += f"_{tag}" + "-".join(f"{number:g}" for number in numbers)
     return f"{settings.dataset}_{rule}_dt{settings.dt_ms:g}{series}_seed{settings.seed}"
 
 

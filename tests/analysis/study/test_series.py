@@ -8,7 +8,7 @@ from bsnn.analysis.report.commands import command_lines
 from bsnn.analysis.study.series import rule_name
 from bsnn.errors import RunFolderError
 from bsnn.presets import PRESETS
-from bsnn.training.settings import Settings
+from bsnn.settings import Settings
 from tests.training.experiments import sweep_folders
 
 

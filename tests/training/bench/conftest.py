@@ -3,8 +3,8 @@
 import pytest
 
 from bsnn.inputs.encoding import encode_ttfs
+from bsnn.settings import Settings
 from bsnn.training.bench.workload import load_workload
-from bsnn.training.settings import Settings
 
 TINY = Settings.reference(
     "mnist",

@@ -10,7 +10,7 @@ from bsnn.machine import find_gpus
 from bsnn.training.bench import gpu, peers
 from bsnn.training.bench.measure import PHASES
 from bsnn.training.bench.report import Spread
-from bsnn.training.settings import make_network
+from bsnn.training.from_settings import make_network
 from tests.training.bench.conftest import TINY
 
 SETTINGS = dataclasses.replace(TINY, device="cuda", workers=1)

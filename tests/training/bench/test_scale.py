@@ -6,8 +6,8 @@ import pytest
 
 from bsnn.analysis.figures import scaling
 from bsnn.analysis.figures.style import new_figure
+from bsnn.settings import Settings
 from bsnn.training.bench.scale import scale_points
-from bsnn.training.settings import Settings
 
 
 def test_scaling_varies_each_axis_alone():

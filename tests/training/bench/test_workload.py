@@ -5,8 +5,8 @@ import pytest
 
 from bsnn.errors import DataError
 from bsnn.inputs.encoding import encode_ttfs
+from bsnn.settings import Settings
 from bsnn.training.bench.workload import load_workload
-from bsnn.training.settings import Settings
 
 
 def test_synthetic_input_is_as_much_as_that_of_mnist():

@@ -19,6 +19,7 @@ from bsnn.analysis import read_sweep
 from bsnn.cli.main import main
 from bsnn.errors import RunFolderError
 from bsnn.runs import RunFolder
+from bsnn.settings import Settings
 from bsnn.training.experiments import cluster
 from bsnn.training.experiments.checkpoint import load_checkpoint
 from bsnn.training.experiments.sweep import (
@@ -28,7 +29,6 @@ from bsnn.training.experiments.sweep import (
     is_done,
     make_cells,
 )
-from bsnn.training.settings import Settings
 from tests.processes.survivors import assert_none_left
 
 ROOT = Path(__file__).parents[3]

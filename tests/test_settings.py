@@ -1,0 +1,101 @@
+"""Settings are declared once: command line, names and tables follow from the fields."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from bsnn.cli.arguments import make_parser
+from bsnn.equations import time_rules
+from bsnn.fields import field, fields_of
+from bsnn.program.build import PRECISIONS
+from bsnn.settings import SETTINGS, TAGS, Settings, departures
+from bsnn.targets.cpp.target import CppTarget
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    wait_ms: float = field("how long", 2.0, unit="ms", positive=True)
+    sizes: tuple[int, ...] | None = field("how large", None)
+    word: str = field("which", choices=("yes", "no"))
+
+
+EXAMPLE = fields_of(Example)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_has_help_an_option_and_a_place_in_the_config(name):
+    setting = SETTINGS[name]
+    assert setting.help
+    parsed = vars(make_parser().parse_args(["train", "digits"]))
+    assert name in parsed
+    if name != "dataset":
+        assert parsed[name] is None  # the reference settings hold
+    assert name in Settings.reference("digits").config()
+    assert "_ms" not in name or setting.unit == "ms"
+
+
+def test_the_command_line_knows_the_settings_without_any_heavy_package():
+    code = (
+        "import sys, bsnn.settings, bsnn.cli.arguments;"
+        "heavy = 'brian2', 'matplotlib', 'numpy', 'pandas', 'scipy', 'torch';"
+        "print([m for m in heavy if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_settings_make_their_model_without_torch():
+    code = (
+        "import sys; from bsnn.settings import Settings;"
+        "Settings.reference('digits').config();"
+        "print('torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "False", run.stderr
+
+
+def test_words_are_those_of_the_code_that_takes_them():
+    for name, words in (
+        ("rule", time_rules.RULES),
+        ("detect", time_rules.DETECT),
+        ("precision", PRECISIONS),
+        ("projection", CppTarget.projections),
+    ):
+        assert set(SETTINGS[name].choices) == set(words)
+
+
+def test_a_run_departs_in_what_has_a_tag_and_is_not_as_usual():
+    usual = Settings.reference("digits").config()
+    assert departures(usual) == departures({"preset": "default", "dataset": "digits"})
+    assert departures(usual) == {}
+    for tag, names in TAGS.items():
+        for name in names:
+            assert departures({**usual, name: 7}).keys() == {tag}
+    assert departures({**usual, "false": 7.0}) == {"targets": [15.0, 7.0]}
+    assert departures({**usual, "initial_mean": [0.5, 2]}) == {"mean": [0.5, 2]}
+
+
+def test_a_field_says_what_forms_and_tables_need():
+    wait, sizes, word = EXAMPLE.values()
+    assert (wait.option, wait.label, wait.kind) == ("--wait-ms", "wait (ms)", float)
+    assert (sizes.option, sizes.kind, sizes.several) == ("--sizes", int, True)
+    assert (word.label, word.kind, word.several) == ("word", str, False)
+    assert Example(word="no").wait_ms == 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("wait_ms", 0, "'wait_ms' must be positive, got 0.0"),
+        ("wait_ms", None, "'wait_ms' must be float, got None"),
+        ("sizes", 3, "'sizes' must be tuple.*, got 3"),
+        ("sizes", [1.5], r"'sizes' must be tuple.*, got \[1.5\]"),
+        ("word", "maybe", "'word' must be one of yes, no, got 'maybe'"),
+        ("word", 1, "'word' must be str, got 1"),
+    ],
+)
+def test_a_field_refuses_what_it_cannot_be(name, value, words):
+    with pytest.raises(ValueError, match=words):
+        EXAMPLE[name].checked(value)
