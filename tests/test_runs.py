@@ -70,3 +70,15 @@ def test_an_evaluation_done_again_replaces_its_row(tmp_path):
         ["grid", 2.0, 0.2],
         ["quantised-event", 1.0, 0.3],
     ]
+
+
+def test_a_run_that_goes_on_is_not_finished(tmp_path):
+    """What says so goes first: a kill right after must not leave a finished run."""
+    folder = runs.RunFolder(tmp_path)
+    config = {"preset": "default", "epochs": 1}
+    folder.create(config)
+    folder.write_json(runs.SUMMARY, {})
+    folder.create(config)
+    assert folder.finished
+    folder.create({**config, "epochs": 2})
+    assert not folder.finished

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.version import Version
+from packaging.requirements import Requirement
 
 from bsnn import builds
 from bsnn.errors import BackendUnavailable, DataError
@@ -126,19 +126,25 @@ def _package(name, timeout):
     found = _installed(name)
     if found is None:
         return check(False, "not installed", f"pip install {name}")
-    if name == "brian2" and Version(found) < Version("2.8"):
-        return check(False, found, "pip install --upgrade brian2; 2.8 is the oldest")
-    if name == "numpy" and Version(found) >= Version("2.4"):
-        if Version(_installed("brian2") or "2.10") < Version("2.10"):
-            return check(
-                False, found, "pip install 'numpy<2.4'; Brian2 < 2.10 needs it"
-            )
+    for needed in _requirements(name):
+        if not needed.specifier.contains(found, prereleases=True):
+            return check(False, found, f"pip install '{name}{needed.specifier}'")
     status, output = ask_python(f"import {name}", timeout)
     if status != 0:
         reason = output[-1] if output else f"exit status {status}"
         remedy = f"pip install --force-reinstall {name}"
         return check(False, f"{found} cannot be imported: {reason}", remedy)
     return check(True, found)
+
+
+def _requirements(name):
+    """Yield what bsnn itself asks of a package on this Python."""
+    for line in importlib.metadata.requires("bsnn") or ():
+        needed = Requirement(line)
+        if needed.name == name and (
+            needed.marker is None or needed.marker.evaluate({"extra": ""})
+        ):
+            yield needed
 
 
 def _installed(name):

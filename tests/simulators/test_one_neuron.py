@@ -1,5 +1,7 @@
 """One neuron's spikes against its drive, under each time rule."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,6 +36,15 @@ def test_each_rule_and_step_once(counts):
         ("quantised-event", 0.1),
         ("quantised-event", 8.0),
     }
+
+
+def test_the_neuron_is_that_of_the_output():
+    other = replace(MODEL.neurons[0], delta_v=0.01)
+    model = replace(MODEL, neurons=(other, MODEL.neurons[1]))
+    tables = [one_neuron.count_table(m, [8.0], [11.3]) for m in (MODEL, model)]
+    assert tables[0].equals(tables[1])
+    turned = replace(MODEL, neurons=(MODEL.neurons[1], other))
+    assert not one_neuron.count_table(turned, [8.0], [11.3]).equals(tables[0])
 
 
 def test_grid_count_equals_an_independent_model():

@@ -9,6 +9,7 @@ from brian2.units import second as s
 import bsnn
 from bsnn import Spikes
 from bsnn.analysis import Measurement, accuracy
+from bsnn.labels import checked_labels
 from bsnn.training import FirstSpikeLoss, SpikeCountLoss
 from bsnn.training.spiking_network import LayerSpikes
 
@@ -79,6 +80,13 @@ def test_first_spike_loss_is_a_softmax_of_first_times():
 
 
 COUNT, FIRST = SpikeCountLoss(), FirstSpikeLoss(tau=10 * ms, duration=200 * ms)
+
+
+def test_one_hot_labels_of_two_classes_are_told():
+    with pytest.raises(ValueError, match=r"got \(3, 2\); undo one-hot .* argmax"):
+        checked_labels(np.eye(2)[[0, 1, 1]], 3, 2, "labels")
+    with pytest.raises(ValueError, match=r"got \(3, 1\)\."):
+        checked_labels(np.zeros((3, 1), int), 3, 1, "labels")
 
 
 def measure(layers, labels):

@@ -109,3 +109,16 @@ def test_a_checkpoint_that_cannot_be_read_costs_one_figure(sweep):
     drawings, skipped = draw_all(read_sweep(sweep[0], load_weights=load_weights))
     assert skipped["membrane"].endswith("is of another version")
     assert {d.name for d in drawings} == set(FIGURES) - {"membrane"}
+
+
+def test_every_panel_shows_data_and_says_of_what(sweep):
+    folder, load_weights = sweep
+    drawings, _ = draw_all(read_sweep(folder, load_weights=load_weights))
+    for drawing in drawings:
+        if drawing.name != "one_neuron":  # which is of no data set
+            assert "digits" in drawing.figure.get_suptitle(), drawing.name
+        panels = [ax for ax in drawing.figure.axes if ax.get_label() != "<colorbar>"]
+        for ax in panels:
+            assert ax.has_data(), f"{drawing.name} has a panel without data"
+            assert ax.get_xlabel(), f"{drawing.name} has an axis without a name"
+        assert panels[0].get_ylabel(), drawing.name

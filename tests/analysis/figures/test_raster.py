@@ -33,3 +33,8 @@ def test_raster_has_a_band_for_each_layer(ax):
         "output\n(10)",
     ]
     assert ax.get_xlim() == (0, 200)
+    # A line between bands, and marks as high as a neuron has room, within reason.
+    between = [line for line in ax.lines if line.get_marker() != "|"]
+    assert [line.get_ydata()[0] for line in between] == [1, 2]
+    heights = [line.get_markersize() for line in ax.lines if line.get_marker() == "|"]
+    assert heights == [2, 2, 2, 2, 6, 6]

@@ -20,6 +20,14 @@ def test_print_style_is_legible_and_leaves_no_trace(cells):
     assert 3.5 <= figure.get_figwidth() <= 7
 
 
+def test_a_users_style_changes_no_figure():
+    with matplotlib.rc_context({"axes.grid": True, "lines.linewidth": 7}):
+        with print_style():
+            (line,) = new_figure()[1][0].plot([0, 1])
+        assert line.get_linewidth() < 3
+        assert not line.axes.xaxis.get_gridlines()[0].get_visible()
+
+
 def test_pyplot_knows_nothing_of_the_figures(cells):
     figure, (ax,) = new_figure()
     over_dt.plot(cells, ax, "accuracy")

@@ -54,6 +54,9 @@ def test_report_is_one_page_that_needs_nothing_else(sweep, tmp_path):
     assert "<td>2.9.0</td>" in text
     assert "run digits_grid_dt4_seed0: not finished" in text
     assert "82.10 ± 0.14" in text
+    assert (page.counts["h1"], page.counts["title"]) == (1, 1)
+    (title,) = re.findall("<title>(.*)</title>", text)
+    assert f"<h1>{title}</h1>" in text and page.counts["h2"] > 3
 
 
 def test_report_escapes_what_it_shows(tmp_path):
