@@ -92,7 +92,7 @@ def same_gradient():
     import torch
 
     from bsnn.training.linear import gradient
-    from bsnn.training.spiking_network import arrivals, crossings
+    from bsnn.training.spike_times import arrivals, crossings
 
     model = mnist_model()
     weights, inputs = drawn(model, 50)

@@ -16,7 +16,7 @@ import run_table
 from bsnn.presets import PRESETS
 from bsnn.training.experiments.checkpoint import load_checkpoint, restore_weights
 from bsnn.training.from_settings import make_network
-from bsnn.training.spiking_network import crossings
+from bsnn.training.spike_times import crossings
 
 N_SAMPLES = 1000
 FLOORS = PRESETS["published"]["slope_min"], 5.0  # Hz

@@ -208,7 +208,7 @@ def test_cuda_programs_that_cannot_be_built(
 def test_a_gradient_on_a_gpu_needs_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(BackendUnavailable, match="finds no GPU.*take 'native'"):
-        SpikingNetwork(test_event.make_model([2, 1], 0), gradient="cuda")
+        SpikingNetwork(test_event.make_model([2, 1], 0), backend="cuda")
 
 
 # --- no memory left -------------------------------------------------------------------

@@ -1,9 +1,11 @@
-"""What joins two populations, as a torch module."""
+"""What joins two populations, as a torch module, and how strong it is at first."""
 
 import threading
 
 import torch
 from torch import nn
+
+from bsnn.presets import PRESETS
 
 
 class Connection(nn.Module):
@@ -53,7 +55,7 @@ class Connection(nn.Module):
         return TypeError(
             f"{what} must stay {self.dtype} on the CPU, as it is simulated, got "
             f"{found.dtype} on {found.device}; SpikingNetwork takes "
-            "precision='single' or 'double', and gradient='cuda' for a GPU."
+            "precision='single' or 'double', and backend='cuda' for a GPU."
         )
 
     def __getstate__(self):
@@ -79,3 +81,15 @@ class Count:
 
     def __reduce__(self):
         return Count, (self.value,)
+
+
+def mean_weights(model, drive=PRESETS["default"]["initial_drive"]):
+    """Return the mean of each layer's initial weights, in Hz.
+
+    It is zero but in the last: there one spike of each neuron below lifts an output, in
+    the mean, to `drive` thresholds. An output that never fires has no spike time, hence
+    no gradient, and its label may be lost.
+    """
+    n_pre, neuron = model.weight_shapes[-1][0], model.neurons[-1]
+    last = drive * neuron.v_threshold / (n_pre * neuron.peak_response)
+    return [0.0] * (model.n_layers - 1) + [last]

@@ -4,8 +4,10 @@ import torch
 
 from bsnn.equations.units import per_layer
 
+from .connection import mean_weights
 from .losses import SpikeCountLoss
-from .spiking_network import SpikingNetwork, mean_weights, relative_slopes
+from .spike_times import relative_slopes
+from .spiking_network import SpikingNetwork
 
 
 def make_network(settings, model):
@@ -18,7 +20,7 @@ def make_network(settings, model):
     if settings.device == "cuda":
         options |= {"arch": settings.cuda_arch, "replicas": settings.replicas}
         if torch.cuda.is_available():
-            options["gradient"] = "cuda"
+            options["backend"] = "cuda"
     return SpikingNetwork(
         model,
         seed=settings.seed,

@@ -1,7 +1,6 @@
 """A model with trainable weights, as a torch module."""
 
 import contextlib
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,42 +10,22 @@ from bsnn.equations.units import as_int, in_hertz, one_of, per_layer
 from bsnn.errors import BackendUnavailable
 from bsnn.gate import spikes_for
 from bsnn.machine import n_cores
-from bsnn.presets import PRESETS
 from bsnn.processes.forks import tell_of_forks
 from bsnn.simulators.base import closed_error
 from bsnn.simulators.choose import make_simulator
-from bsnn.spikes import Spikes
-from bsnn.training.linear.gradient import Arrivals, Crossings
 
-from .connection import Connection, Count
+from .connection import Connection, Count, mean_weights
 from .linear import gradient, kernel
+from .spike_times import (
+    LayerSpikes,
+    SpikeTimes,
+    arrivals,
+    crossings,
+    relative_slopes,
+)
 
-GRADIENTS = ("native", "torch", "cuda")
+BACKENDS = ("native", "torch", "cuda")
 PRECISION = {"single": np.float32, "double": np.float64}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LayerSpikes:
-    """One layer's spikes, differentiable in their times.
-
-    Parameters
-    ----------
-    record : Spikes
-        What the simulator recorded.
-    time : Tensor, shape (n_spikes,), float64
-        When each spike takes effect, in seconds, in the order of `record`. Gradients
-        with respect to it flow back into the weights.
-    """
-
-    record: Spikes
-    time: torch.Tensor
-
-    def counts(self):
-        """Return spikes per sample and neuron; shape (n_samples, n_neurons), int64."""
-        return torch.tensor(self.record.counts(), device="cpu")
-
-    def __repr__(self):
-        return f"LayerSpikes({self.record!r})"
 
 
 def _refused(name):
@@ -80,7 +59,7 @@ class SpikingNetwork(nn.Module):
         Slopes of v at a crossing count as at least this many Hz in the gradient, which
         grows without bound where v only grazes the threshold: in all layers, or in
         each. Unless given, `relative_slopes` of the model.
-    gradient : {"native", "torch", "cuda"}
+    backend : {"native", "torch", "cuda"}
         Compiled kernel, or pure torch on the CPU or GPU; they agree to rounding. On the
         CPU sums are taken in a fixed order, so that the same seed gives the same bits;
         on a GPU torch.use_deterministic_algorithms(True) sees to that.
@@ -95,7 +74,7 @@ class SpikingNetwork(nn.Module):
     connections : ModuleList of Connection
         Each has the `weight` of one layer: pruning, parametrizations and hooks of
         weights are registered there.
-    gradient : str
+    backend : str
         Which implementation of the gradient runs.
     slope_min : tuple of float
         Of each layer, in Hz.
@@ -117,7 +96,7 @@ class SpikingNetwork(nn.Module):
         high=None,
         precision="single",
         slope_min=None,
-        gradient="native",
+        backend="native",
         n_threads=None,
         **simulator,
     ):
@@ -131,10 +110,10 @@ class SpikingNetwork(nn.Module):
         seed = as_int(seed, "seed", least=0)
         if n_threads is None:
             n_threads = n_cores()
-        one_of(gradient, "gradient", GRADIENTS)
-        if gradient == "cuda" and not torch.cuda.is_available():
+        one_of(backend, "backend", BACKENDS)
+        if backend == "cuda" and not torch.cuda.is_available():
             raise BackendUnavailable(
-                "'gradient' is 'cuda' but this torch finds no GPU; "
+                "'backend' is 'cuda' but this torch finds no GPU; "
                 "install a torch with CUDA, or take 'native'."
             )
         means = mean_weights(model)
@@ -147,7 +126,7 @@ class SpikingNetwork(nn.Module):
         if np.greater(*bounds).any():
             raise ValueError(f"'low' must not exceed 'high', got {low} and {high}.")
         self.model, self.slope_min, self._clamped = model, tuple(slopes), Count()
-        self.gradient = gradient
+        self.backend = backend
         self._n_threads = as_int(n_threads, "n_threads", least=1)
         if model.time_rule.clock_driven:
             simulator = {"precision": precision, **simulator}
@@ -213,7 +192,7 @@ class SpikingNetwork(nn.Module):
             gradients = []
             if torch.is_grad_enabled() and any(w.requires_grad for w in weights):
                 gradients = self._prepare_gradients(inputs, records, weights)
-            times = _SpikeTimes.apply(self._clamped, gradients, records, *weights)
+            times = SpikeTimes.apply(self._clamped, gradients, records, *weights)
         return tuple(
             LayerSpikes(record=record, time=time)
             for record, time in zip(records, times, strict=True)
@@ -275,12 +254,12 @@ class SpikingNetwork(nn.Module):
         ]
 
     def _prepare_gradient(self, pre, record, weight, neuron, **options):
-        if self.gradient == "native":
+        if self.backend == "native":
             recover = kernel.can_recover(record, neuron)
             post = (kernel.bin_states if recover else crossings)(record, neuron)
             options["n_threads"] = self._n_threads
             return kernel.PreparedGradient(pre, post, weight, neuron.modes, **options)
-        device = "cuda" if self.gradient == "cuda" else "cpu"
+        device = "cuda" if self.backend == "cuda" else "cpu"
         post = crossings(record, neuron, device)
         return lambda grad_sent: gradient.layer_gradient_on(
             device, pre, post, grad_sent, weight, neuron.modes, **options
@@ -289,7 +268,7 @@ class SpikingNetwork(nn.Module):
     def extra_repr(self):
         return (
             f"{self.model.in_short()}, precision={self.precision!r}, "
-            f"gradient={self.gradient!r}"
+            f"backend={self.backend!r}"
         )
 
     def __setstate__(self, state):
@@ -335,102 +314,3 @@ class SpikingNetwork(nn.Module):
 def _versions(weights):
     # Tensors made in inference mode have none.
     return [None if w.is_inference() else w._version for w in weights]
-
-
-class _SpikeTimes(torch.autograd.Function):
-    """Times of recorded spikes as a function of the weights that caused them."""
-
-    @staticmethod
-    def forward(ctx, clamped, gradients, records, *weights):
-        ctx.clamped, ctx.gradients, ctx.records = clamped, gradients, records
-        times = tuple(kernel.as_tensor(record.arrival) for record in records)
-        # The times, too: they share the memory of the records.
-        ctx.save_for_backward(*weights, *times)
-        ctx.set_materialize_grads(False)
-        return times
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, *grad_times):
-        _ = ctx.saved_tensors  # raises if a weight or a time has changed since
-        grad_weights = []
-        grad_sent = None  # of the spikes that the layer above received
-        for layer_gradient, grad_time, record in zip(
-            reversed(ctx.gradients),
-            reversed(grad_times),
-            reversed(ctx.records),
-            strict=True,
-        ):
-            grad_weight, grad_sent, n_clamped = layer_gradient(
-                _sum_of(grad_time, grad_sent, record)
-            )
-            grad_weights.append(grad_weight)
-            ctx.clamped.add(n_clamped)
-        return None, None, None, *reversed(grad_weights)
-
-
-def _sum_of(one, other, record):
-    if one is None and other is None:
-        return torch.zeros(record.n_spikes, dtype=torch.float64, device="cpu")
-    if one is None or other is None:
-        return one if other is None else other
-    return one + other
-
-
-def relative_slopes(model, relative=PRESETS["default"]["relative_slope_min"]):
-    """Return a slope of v for each layer, in Hz, of one relative to the leak there.
-
-    At threshold v rises with this slope where the synaptic current is ``relative + 1``
-    times the current that would hold it there.
-    """
-    return [relative * neuron.leak for neuron in model.neurons]
-
-
-def mean_weights(model, drive=PRESETS["default"]["initial_drive"]):
-    """Return the mean of each layer's initial weights, in Hz.
-
-    It is zero but in the last: there one spike of each neuron below lifts an output, in
-    the mean, to `drive` thresholds. An output that never fires has no spike time, hence
-    no gradient, and its label may be lost.
-    """
-    n_pre, neuron = model.weight_shapes[-1][0], model.neurons[-1]
-    last = drive * neuron.v_threshold / (n_pre * neuron.peak_response)
-    return [0.0] * (model.n_layers - 1) + [last]
-
-
-def arrivals(spikes):
-    """Return what a layer's gradient needs of its presynaptic `Spikes`."""
-    return Arrivals(
-        offset=kernel.as_tensor(spikes.offset),
-        neuron=kernel.as_tensor(spikes.neuron),
-        time=kernel.as_tensor(spikes.arrival),
-    )
-
-
-def crossings(record, neuron, device="cpu"):
-    """Return what a layer's gradient needs of its own `Spikes`.
-
-    Under the rule "grid" the crossing is recovered from the recorded state, in double
-    precision, and the reset acts when the spike is delivered; the event rules know the
-    crossing and reset there.
-    """
-
-    def there(array):
-        return kernel.as_tensor(array).to(device)
-
-    sent = there(record.arrival)
-    if record.time is None:
-        state = (there(values).double() for values in record.state.values())
-        delay, slope = neuron.crossing(*state, record.dt, xp=torch)
-        time, reset = there(record.step).double() * record.dt + delay, sent
-    else:
-        time, slope = there(record.time), there(record.slope)
-        reset = time
-    return Crossings(
-        offset=there(record.offset),
-        neuron=there(record.neuron),
-        time=time,
-        slope=slope,
-        sent=sent,
-        reset=reset,
-    )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import bsnn
 from bsnn.analysis import Measurement, metrics
 from bsnn.spikes import Spikes
-from bsnn.training.spiking_network import LayerSpikes
+from bsnn.training.spike_times import LayerSpikes
 from tests.models import study_model
 
 TARGET = 4

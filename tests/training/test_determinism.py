@@ -25,7 +25,7 @@ def learn(model, digits, count, gradient):
     torch.set_num_threads(count)
     found = []
     with SpikingNetwork(
-        model, seed=1, workers=count, n_threads=count, gradient=gradient
+        model, seed=1, workers=count, n_threads=count, backend=gradient
     ) as network:
         optimizer = torch.optim.Adam(network.parameters(), lr=0.01, fused=True)
         for batch in BATCHES:

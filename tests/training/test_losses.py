@@ -11,7 +11,7 @@ from bsnn import Spikes
 from bsnn.analysis import Measurement, accuracy
 from bsnn.labels import checked_labels
 from bsnn.training import FirstSpikeLoss, SpikeCountLoss
-from bsnn.training.spiking_network import LayerSpikes
+from bsnn.training.spike_times import LayerSpikes
 
 
 def output(sample, neuron, step, n_samples=2, n_neurons=3, dt=1e-3):

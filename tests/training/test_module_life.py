@@ -445,7 +445,7 @@ def test_it_shows_what_it_is(network, inputs):
     times = f"dt={1e3 * model.dt_seconds:g} ms, duration=200 ms, rule='{model.rule}'"
     line = f"64-128-10 CubaLIF, {times}"
     text = repr(network)
-    assert f"{line}, precision='single', gradient='native'" in text
+    assert f"{line}, precision='single', backend='native'" in text
     assert "(0): Connection(64 -> 128)" in text
     assert repr(network.simulator) == f"{type(network.simulator).__name__}({line})"
     shown = f"n_samples=20, n_neurons=64, dt={1e3 * model.dt_seconds:g} ms"

@@ -65,7 +65,7 @@ def make_summary(settings, rows, tested, network):
         "n_clamped": network.n_clamped,
         "backend": {
             "device": settings.device,
-            "gradient": network.gradient,
+            "gradient": network.backend,
             "precision": settings.precision,
             "projection": settings.projection,
         },

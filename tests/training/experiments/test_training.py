@@ -27,7 +27,7 @@ from bsnn.training.experiments.checkpoint import load_checkpoint
 from bsnn.training.experiments.evaluation import evaluate_run
 from bsnn.training.experiments.loop import train
 from bsnn.training.from_settings import initial_means, make_network, slopes_min
-from bsnn.training.spiking_network import crossings
+from bsnn.training.spike_times import crossings
 from tests.oracles import grid as oracles
 
 pytestmark = pytest.mark.cpp
@@ -96,7 +96,7 @@ def test_native_and_torch_gradients_agree_on_a_network(digits):
     grads = {}
     for kind in ("native", "torch"):
         with SpikingNetwork(
-            model, precision="double", gradient=kind, workers=1
+            model, precision="double", backend=kind, workers=1
         ) as network:
             layers = network(bsnn.encode_ttfs(digits.train_images[:10], model))
             SpikeCountLoss()(layers, digits.train_labels[:10]).backward()
@@ -119,7 +119,7 @@ def test_a_network_with_nan_weights_stops(network, batch):
     ("option", "words"),
     [
         ({"precision": "half"}, "'precision' must be one of single, double"),
-        ({"gradient": "surrogate"}, "'gradient' must be one of native, torch"),
+        ({"backend": "surrogate"}, "'backend' must be one of native, torch"),
         ({"slope_min": 0}, "'slope_min' must be positive"),
         ({"slope_min": [1, float("inf")]}, "'slope_min' must be finite"),
         ({"slope_min": [1, 1, 1]}, "'slope_min' must have one value for each of the 2"),

@@ -13,7 +13,7 @@ from bsnn.equations import CubaLIF, ExponentialModes
 from bsnn.equations.models.cuba_lif import solution
 from bsnn.spikes import Spikes
 from bsnn.training.linear import gradient, kernel
-from bsnn.training.spiking_network import crossings
+from bsnn.training.spike_times import crossings
 from tests.oracles.gradient import Spike, random_inputs, random_layer
 from tests.training.linear.test_gradient import (
     SLOPE_MIN,
