@@ -5,13 +5,11 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from bsnn.equations import time_rules
 from bsnn.errors import RunFolderError
 from bsnn.inputs.datasets import is_name
 from bsnn.model import Model
-from bsnn.presets import PRESETS
 from bsnn.runs import CONFIDENCE, CONFIG, EVALUATIONS, SUMMARY, RunFolder
-from bsnn.settings import TAGS
+from bsnn.settings import SETTINGS, TAGS
 
 from .series import rule_name
 from .tables import SPIKES
@@ -32,12 +30,8 @@ def read_config(folder):
             raise _damaged(folder, CONFIG, f"has {name} = {value!r}")
     if not is_name(config["dataset"]):
         raise _damaged(folder, CONFIG, f"has dataset = {config['dataset']!r}")
-    for name, known in (
-        ("rule", time_rules.RULES),
-        ("detect", time_rules.DETECT),
-        ("preset", tuple(PRESETS)),
-    ):
-        if config[name] not in known:
+    for name in ("rule", "detect", "preset"):
+        if config[name] not in SETTINGS[name].choices:
             raise _damaged(folder, CONFIG, f"has the unknown {name} {config[name]!r}")
     for name in itertools.chain(*TAGS.values()):
         value = config.get(name)

@@ -27,6 +27,10 @@ def spoil_rule(run):
     run.write_json("config.json", {**run.config(), "rule": "guess"})
 
 
+def spoil_rule_with_a_list(run):
+    run.write_json("config.json", {**run.config(), "rule": ["grid"]})
+
+
 def spoil_summary(run):
     (run.path / "summary.json").write_text("[1]")
 
@@ -51,6 +55,7 @@ def spoil_evaluations(run):
         (spoil_config, r"config\.json"),
         (spoil_config_values, r"config\.json lacks rule, detect, dt_ms, seed, epochs"),
         (spoil_rule, r"config\.json has the unknown rule 'guess'"),
+        (spoil_rule_with_a_list, r"has the unknown rule \['grid'\]"),
         (spoil_time_step, r"config\.json has dt_ms = None"),
         (spoil_numbers, r"confidence\.csv holds no numbers"),
         (spoil_summary, r"summary\.json"),
