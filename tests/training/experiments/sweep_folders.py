@@ -7,6 +7,7 @@ from brian2.units import ms
 import bsnn
 from bsnn.analysis import read_sweep
 from bsnn.analysis.study.one_neuron import model_and_steps, save_counts
+from bsnn.interchange.npz import save_spikes
 from bsnn.runs import (
     CONFIDENCE,
     CONFIG,
@@ -15,7 +16,6 @@ from bsnn.runs import (
     SPIKES,
     SUMMARY,
     RunFolder,
-    save_spikes,
 )
 from bsnn.spikes import Spikes
 
