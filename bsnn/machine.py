@@ -1,9 +1,12 @@
-"""What this machine has: cores, GPUs, and programs that answer in time."""
+"""What this machine has: cores, GPUs, versions, and programs that answer in time."""
 
+import contextlib
 import os
+import platform
 import signal
 import subprocess
 import tempfile
+from importlib import metadata
 
 from bsnn.processes.children import python_command, python_environment
 
@@ -27,6 +30,15 @@ def n_cores():
             "change that environment variable, or unset it to use all cores."
         )
     return int(given) if given else len(os.sched_getaffinity(0))
+
+
+def versions():
+    """Return the versions that determine a result, as a dict of str."""
+    found = {"python": platform.python_version()}
+    for package in ("bsnn", "brian2", "brian2cuda", "numpy", "scipy", "torch"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
 def find_gpus(timeout=TIMEOUT) -> str:

@@ -1,29 +1,21 @@
 """Run folders: what a training leaves behind, complete or not at all, file by file."""
 
-import contextlib
 import json
-import operator
-import os
-import platform
-import tempfile
 import warnings
-from importlib import metadata
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-import filelock
-import numpy as np
 import pandas as pd
 
+from bsnn.interchange.npz import load_spikes
+
 from .errors import RunFolderError
+from .files import locked, replacing, unwritable
 from .presets import with_preset
-from .spikes import Spikes
 
 CONFIG, SUMMARY, METRICS = "config.json", "summary.json", "metrics.csv"
 CONFIDENCE, SPIKES, CHECKPOINT = "confidence.csv", "spikes.npz", "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 LOCK = ".lock"
-MAX_UNPACKED = 256 << 20  # bytes of recorded spikes; a training writes some megabytes
 FILES = (CONFIG, SUMMARY, METRICS, CONFIDENCE, SPIKES, CHECKPOINT, PREVIOUS)
 METRICS_COLUMNS = (
     "epoch",
@@ -48,52 +40,6 @@ EVALUATION_COLUMNS = (
     "silent_fraction",
     "dead_labels",
 )
-
-
-@contextlib.contextmanager
-def replacing(path, mode="w"):
-    """Open a temporary file that takes the name `path` once the block succeeds.
-
-    Raises
-    ------
-    RunFolderError
-        If the file cannot be written; whatever stood under the name is untouched.
-    """
-    path = Path(path)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
-    scratch = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            mode, dir=path.parent, prefix=f".{path.name}.", delete=False, **text
-        ) as file:
-            scratch = file.name
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(scratch, 0o644)
-        os.replace(scratch, path)
-    except BaseException as error:
-        if scratch is not None:
-            Path(scratch).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _unwritable(path, error) from error
-        raise
-
-
-def _unwritable(path, error):
-    return RunFolderError(
-        f"{path} cannot be written ({error}); free space or choose another folder. "
-        "What was there before is intact."
-    )
-
-
-def versions():
-    """Return the versions that determine a result, as a dict of str."""
-    found = {"python": platform.python_version()}
-    for package in ("bsnn", "brian2", "brian2cuda", "numpy", "scipy", "torch"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
 
 
 class RunFolder:
@@ -147,7 +93,6 @@ class RunFolder:
                 "with it under its own settings, or choose another folder."
             )
 
-    @contextlib.contextmanager
     def locked(self):
         """Make the folder and keep other trainings out of it; it ends with the process.
 
@@ -156,21 +101,7 @@ class RunFolder:
         RunFolderError
             If another process trains in it, or it cannot be made.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.path / LOCK, timeout=0)
-            lock.acquire()
-        except filelock.Timeout as error:
-            raise RunFolderError(
-                f"another training is running in {self.path}; wait for its end or "
-                "choose another folder."
-            ) from error
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-        try:
-            yield
-        finally:
-            lock.release()
+        return locked(self.path, LOCK, what="training")
 
     def create(self, config):
         """Make the folder, unless it is there, and write its configuration.
@@ -183,7 +114,7 @@ class RunFolder:
             for path in self._leftovers():
                 path.unlink(missing_ok=True)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
         if self.finished and self._differences(config):
             self.remove(SUMMARY)
         self.write_json(CONFIG, config)
@@ -193,7 +124,7 @@ class RunFolder:
         try:
             (self.path / name).unlink(missing_ok=True)
         except OSError as error:
-            raise _unwritable(self.path / name, error) from error
+            raise unwritable(self.path / name, error) from error
 
     def _leftovers(self):
         return [path for name in FILES for path in self.path.glob(f".{name}.*")]
@@ -340,102 +271,3 @@ def _copy_epochs(path, new, header, end):
                 there.add(epoch)
                 new.write(line)
     return len(there)
-
-
-_LAYER_ARRAYS = ("neuron", "offset", "step", "time", "slope")
-
-
-def save_spikes(path, layers, labels):
-    """Write the `Spikes` of all layers of some samples, and their labels, to one npz.
-
-    Layer k's arrays are ``neuron_k``, ``offset_k``, ``step_k`` and ``time_k`` where the
-    rule has them, and ``state_k_v`` and the like.
-    """
-    arrays = {
-        "labels": np.asarray(labels),
-        "n_neurons": np.array([layer.n_neurons for layer in layers]),
-        "dt": np.array(layers[0].dt),
-    }
-    for k, layer in enumerate(layers):
-        for name in _LAYER_ARRAYS:
-            if getattr(layer, name) is not None:
-                arrays[f"{name}_{k}"] = getattr(layer, name)
-        for name, values in layer.state.items():
-            arrays[f"state_{k}_{name}"] = values
-    with replacing(path, "wb") as file:
-        np.savez_compressed(file, **arrays)
-
-
-def load_spikes(path):
-    """Return (layers, labels) as `save_spikes` wrote them.
-
-    Raises
-    ------
-    RunFolderError
-        If the file is missing, damaged or not of this kind, or unpacks to more than
-        `MAX_UNPACKED` bytes; nothing in it is executed.
-    """
-    try:
-        arrays = _read_npz(path)
-        sizes, labels = arrays["n_neurons"].tolist(), arrays["labels"]
-        layers = []
-        for k, size in enumerate(sizes):
-            state = f"state_{k}_"
-            layers.append(
-                Spikes(
-                    n_neurons=operator.index(size),
-                    dt=arrays["dt"].item(),
-                    state={
-                        name.removeprefix(state): values
-                        for name, values in arrays.items()
-                        if name.startswith(state)
-                    },
-                    **{n: arrays.get(f"{n}_{k}") for n in _LAYER_ARRAYS},
-                )
-            )
-        _check_spikes(layers, labels)
-        return layers, labels
-    except Exception as error:  # zipfile, zlib and numpy raise many kinds
-        raise RunFolderError(
-            f"{path} cannot be read as spikes ({error}); delete its folder and train "
-            "again."
-        ) from error
-
-
-def _check_spikes(layers, labels):
-    if not layers or not len(labels) or labels.dtype.kind not in "iu":
-        raise ValueError("it must hold a layer, and int labels")
-    for layer in layers:
-        if labels.shape != (layer.n_samples,):
-            raise ValueError("it must hold one label for each sample")
-        if not 0 < 8 * layer.n_samples * layer.n_neurons <= MAX_UNPACKED:  # its counts
-            raise ValueError(f"a layer must not have {layer.n_neurons} neurons")
-
-
-def _read_npz(path):
-    """Return the arrays of an npz file as a dict, reading no more than is bounded."""
-    arrays = {}
-    with ZipFile(path) as archive:
-        members = archive.infolist()
-        declared = sum(member.file_size for member in members)
-        if declared > MAX_UNPACKED:
-            raise ValueError(
-                f"it unpacks to {declared} bytes, not {MAX_UNPACKED} at most"
-            )
-        # The others of zipfile unpack without a limit.
-        if not {m.compress_type for m in members} <= {ZIP_STORED, ZIP_DEFLATED}:
-            raise ValueError("it is packed in another way than bsnn's")
-        for member in members:
-            with archive.open(member) as stream:
-                if np.lib.format.read_magic(stream) != (1, 0):
-                    raise ValueError(f"{member.filename!r} is no array")
-                header = np.lib.format.read_array_header_1_0(stream)
-                shape, in_columns, dtype = header
-                # np.load would reserve what the header declares, and reading without a
-                # size unpack all there is, whatever the archive declares.
-                content = stream.read(member.file_size)
-                flat = np.frombuffer(bytearray(content), dtype)
-            order = "F" if in_columns else "C"
-            name = member.filename.removesuffix(".npy")
-            arrays[name] = flat.reshape(shape, order=order)
-    return arrays

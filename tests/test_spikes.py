@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bsnn import Spikes
 from bsnn.errors import RunFolderError
-from bsnn.runs import load_spikes, save_spikes
+from bsnn.interchange.npz import load_spikes, save_spikes
 
 N_SAMPLES, N_NEURONS, N_STEPS = 4, 5, 20
 

@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from bsnn.runs import replacing
+from bsnn.files import replacing
 
 
 def save_figure(figure, path, table, *, pdf=True, dpi=200):

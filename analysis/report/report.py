@@ -8,7 +8,7 @@ from bsnn.analysis.figures.catalogue import draw_all
 from bsnn.analysis.figures.style import print_style
 from bsnn.analysis.study import published
 from bsnn.analysis.study.sweep import read_sweep
-from bsnn.runs import replacing
+from bsnn.files import replacing
 
 from . import pages, results
 from .commands import command_lines

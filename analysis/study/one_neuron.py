@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bsnn.equations import time_rules
-from bsnn.runs import replacing
+from bsnn.files import replacing
 
 from .sweep import NoData
 

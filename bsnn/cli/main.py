@@ -292,7 +292,7 @@ def _scale(settings, workload, arguments):
 
 
 def _write(path, text):
-    from bsnn.runs import replacing
+    from bsnn.files import replacing
 
     with replacing(path) as file:
         file.write(text)

@@ -24,6 +24,8 @@ MAY_IMPORT = {
     "bsnn/__init__.py": ["equations", FILES, "bsnn/inputs", "bsnn/simulators"],
     "bsnn/__main__.py": ["bsnn/cli"],
     "bsnn/settings.py": ["equations", FILES, "bsnn/inputs"],
+    "bsnn/runs.py": [FILES, "bsnn/interchange"],
+    "bsnn/interchange": [FILES],
     "bsnn/processes": [FILES],
     "bsnn/inputs": ["equations", FILES],
     "bsnn/program": ["equations", FILES, "bsnn/processes"],

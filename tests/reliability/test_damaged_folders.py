@@ -15,7 +15,8 @@ from bsnn.analysis.figures import membrane
 from bsnn.analysis.study.one_neuron import model_and_steps
 from bsnn.analysis.study.sweep import NoData
 from bsnn.errors import RunFolderError
-from bsnn.runs import RunFolder, load_spikes
+from bsnn.interchange.npz import MAX_UNPACKED, load_spikes
+from bsnn.runs import RunFolder
 from bsnn.simulators.one_neuron import count_table
 from bsnn.training.experiments.checkpoint import load_checkpoint
 from tests.models import study_model
@@ -173,7 +174,7 @@ def second_version():
         (lambda: zip_of({"dt.npy": second_version()}), "'dt.npy' is no array"),
         (
             lambda: zip_bomb("dt.npy", CLAIMED, array_claiming(CLAIMED // 8)),
-            f"unpacks to {CLAIMED} bytes, not {runs.MAX_UNPACKED} at most",
+            f"unpacks to {CLAIMED} bytes, not {MAX_UNPACKED} at most",
         ),
     ],
 )

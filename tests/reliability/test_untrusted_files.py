@@ -19,7 +19,8 @@ from bsnn import runs
 from bsnn.analysis import read_sweep
 from bsnn.analysis.figures import raster
 from bsnn.errors import RunFolderError
-from bsnn.runs import RunFolder, load_spikes, save_spikes
+from bsnn.interchange.npz import load_spikes, save_spikes
+from bsnn.runs import RunFolder
 from bsnn.settings import Settings
 from bsnn.training.experiments.checkpoint import load_checkpoint
 from tests.reliability.untrusted import make_readers

@@ -2,7 +2,7 @@
 
 import logging
 
-from bsnn.runs import versions
+from bsnn.machine import versions
 from bsnn.training.from_settings import make_network
 
 from .compare import compare_stock, measure_peer

@@ -6,8 +6,7 @@ from dataclasses import replace
 import torch
 
 from bsnn.inputs.encoding import encode_ttfs
-from bsnn.machine import find_gpus
-from bsnn.runs import versions
+from bsnn.machine import find_gpus, versions
 from bsnn.training.from_settings import make_network
 
 from .compare import measure_peer, same_spikes

@@ -12,7 +12,8 @@ import zipfile
 import torch
 
 from bsnn.errors import RunFolderError
-from bsnn.runs import CHECKPOINT, METRICS_COLUMNS, PREVIOUS, replacing
+from bsnn.files import replacing
+from bsnn.runs import CHECKPOINT, METRICS_COLUMNS, PREVIOUS
 from bsnn.simulators.base import check_weights
 
 FORMAT = 5

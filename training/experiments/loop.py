@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from bsnn import runs
 from bsnn.errors import RunFolderError
+from bsnn.interchange.npz import save_spikes
 from bsnn.training.from_settings import make_loss, make_network
 
 from .checkpoint import load_checkpoint, restore_training, save_checkpoint
@@ -185,6 +186,4 @@ def _state_of(folder, settings):
 def _record_spikes(network, dataset, folder, encode):
     inputs = encode(dataset.test_images[:N_RECORDED], network.model)
     layers = [inputs, *network.simulate(inputs)]
-    runs.save_spikes(
-        folder.path / runs.SPIKES, layers, dataset.test_labels[:N_RECORDED]
-    )
+    save_spikes(folder.path / runs.SPIKES, layers, dataset.test_labels[:N_RECORDED])

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bsnn import runs
+from bsnn.machine import versions
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def make_summary(settings, rows, tested, network):
             "precision": settings.precision,
             "projection": settings.projection,
         },
-        "versions": runs.versions(),
+        "versions": versions(),
     }
 
 

@@ -10,7 +10,6 @@ import sys
 import time
 from dataclasses import replace
 
-import filelock
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -18,6 +17,7 @@ from bsnn.builds import compiler
 from bsnn.equations import time_rules
 from bsnn.equations.units import as_int
 from bsnn.errors import RunFolderError
+from bsnn.files import locked
 from bsnn.machine import n_cores
 from bsnn.processes.workers import Task, run_tasks
 from bsnn.runs import CONFIG, RunFolder
@@ -170,7 +170,7 @@ def run_sweep(
         parallel = n_cores()
     parallel = as_int(parallel, "parallel", least=1)
     out = out.resolve()
-    with _locked(out):
+    with locked(out, LOCK, what="sweep", unusable=_unusable):
         check_cells(cells, out)
         tasks = [
             _task(name, settings, out, load, measurement)
@@ -237,26 +237,10 @@ def _task(name, settings, out, load, measurement):
     return Task(name=name, log=out / f"{name}.log", function=pickle.dumps(function))
 
 
-@contextlib.contextmanager
-def _locked(out):
-    """Make the sweep folder and keep other sweeps out of it."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(out / LOCK, timeout=0)
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise RunFolderError(
-            f"another sweep is running in {out}; wait for its end or choose another "
-            "folder."
-        ) from error
-    except OSError as error:
-        raise RunFolderError(
-            f"the folder {out} cannot be used ({error}); choose another name."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+def _unusable(out, error):
+    return RunFolderError(
+        f"the folder {out} cannot be used ({error}); choose another name."
+    )
 
 
 class _Display:

@@ -6,6 +6,7 @@ from brian2.units import ms
 
 from bsnn.analysis import read_sweep
 from bsnn.analysis.study.one_neuron import model_and_steps, save_counts
+from bsnn.interchange.npz import save_spikes
 from bsnn.runs import (
     CONFIDENCE,
     CONFIG,
@@ -14,7 +15,6 @@ from bsnn.runs import (
     SPIKES,
     SUMMARY,
     RunFolder,
-    save_spikes,
 )
 from bsnn.spikes import Spikes
 from tests.models import study_model

@@ -1,0 +1,1 @@
+"""Spikes from and to the files of others, and our own."""
