@@ -21,7 +21,8 @@ from bsnn.simulators import event, grid
 from bsnn.targets.cuda import target as cuda_program
 from bsnn.targets.cuda.target import CudaTarget
 from bsnn.training import SpikingNetwork
-from bsnn.training.experiments import checkpoint, epoch, sweep
+from bsnn.training.experiments import checkpoint, sweep
+from bsnn.training.experiments.progress import EpochProgress
 from bsnn.training.linear import kernel
 from tests.models import draw, grid_model
 from tests.reliability.untrusted import make_network
@@ -258,9 +259,4 @@ def test_an_epoch_does_not_go_on_from_damaged_measurements():
     }
     words = r"the checkpoint is damaged \(of another model\); delete its folder"
     with pytest.raises(RunFolderError, match=words):
-        epoch.train_epoch(
-            *[None] * 6,
-            measured=SimpleNamespace(restore=restore),
-            advance=None,
-            within=within,
-        )
+        EpochProgress(SimpleNamespace(restore=restore)).restore(within)

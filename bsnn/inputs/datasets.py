@@ -13,6 +13,7 @@ from bsnn.labels import checked_labels
 
 from . import yin_yang
 from .image_files import IMAGE_SETS, own_files, read_splits
+from .samples import ImageSamples
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +61,11 @@ class Dataset:
     def n_inputs(self):
         """Pixels or features of a sample."""
         return math.prod(self.train_images.shape[1:])
+
+    def samples(self, split: str, encode, model) -> ImageSamples:
+        """Return the samples of "train" or "test"; arguments as for `ImageSamples`."""
+        images = getattr(self, f"{split}_images")
+        return ImageSamples(images, getattr(self, f"{split}_labels"), encode, model)
 
     def head(self, n_train=None, n_test=None):
         """Return the first `n_train` and `n_test` samples; None takes all.

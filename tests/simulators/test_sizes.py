@@ -17,7 +17,7 @@ gradient.cpp          blocks of 1, 2 or 4 cache lines (8, 16, 32 columns, twice 
 gradient.py           chunks of 4,194,304 elements
 Elsewhere:
 encoding.py           grey levels as bytes; 256 samples
-epoch.py              50 samples beside; 500 samples an evaluation
+beside.py, epoch.py   50 samples beside; 500 samples an evaluation
 spikes.py, analysis   none
 
 What is not below is in test_grid ("blocks", batches of any size), test_event (spans,
@@ -31,9 +31,11 @@ from brian2 import ms
 
 import bsnn
 from bsnn.equations import ExponentialModes
+from bsnn.inputs.samples import ImageSamples
 from bsnn.simulators.event import EventSimulator
 from bsnn.training import SpikeCountLoss, SpikingNetwork
 from bsnn.training.experiments.epoch import evaluate, train_epoch
+from bsnn.training.experiments.progress import EpochProgress
 from bsnn.training.linear import kernel
 from tests.inputs.test_encoding import make_model as make_encoder
 from tests.inputs.test_encoding import slow_spikes
@@ -197,11 +199,9 @@ def test_batches_encoded_and_measured_together_are_those_asked_for(batch_size):
             network,
             loss,
             torch.optim.Adam(network.parameters(), lr=0.01),
-            digits.train_images,
-            digits.train_labels,
+            digits.samples("train", bsnn.encode_ttfs, network.model),
             batches,
-            measured=found,
-            advance=lambda n_samples: None,
+            progress=EpochProgress(found),
         )
         optimizer = torch.optim.Adam(plain.parameters(), lr=0.01)
         expected, total = Counts(), 0.0
@@ -229,7 +229,8 @@ def test_evaluations_of_any_size_equal_those_sample_by_sample(n_samples):
     assert len(labels) == n_samples
     loss, found = SpikeCountLoss(), Counts()
     with digits_network() as network, torch.no_grad():
-        metrics, _ = evaluate(network, images, labels, measured=found, loss=loss)
+        samples = ImageSamples(images, labels, bsnn.encode_ttfs, network.model)
+        metrics, _ = evaluate(network, samples, measured=found, loss=loss)
         parts = np.array_split(np.arange(n_samples), -(-n_samples // 150))
         expected, total = Counts(), 0.0
         for part in parts:

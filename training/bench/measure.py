@@ -10,8 +10,10 @@ import torch
 
 from bsnn.builds import cache_dir
 from bsnn.inputs.encoding import encode_ttfs
+from bsnn.inputs.samples import ImageSamples
 from bsnn.targets.cpp.target import CppTarget
 from bsnn.training.experiments.epoch import train_epoch
+from bsnn.training.experiments.progress import EpochProgress
 from bsnn.training.from_settings import make_loss, make_network
 
 from .report import Spread
@@ -26,6 +28,9 @@ class Bench:
 
     def __init__(self, network, settings, workload, batches):
         self._network, self._workload = network, workload
+        self._samples = ImageSamples(
+            workload.images, workload.labels, encode_ttfs, network.model
+        )
         self._batches = batches
         self._batch_size = settings.batch_size
         self._loss = make_loss(settings)
@@ -33,14 +38,11 @@ class Bench:
             network.parameters(), lr=settings.learning_rate, fused=True
         )
 
-    def images(self, number):
-        return self._workload.images[self._workload.batch(number, self._batch_size)]
-
     def labels(self, number):
-        return self._workload.labels[self._workload.batch(number, self._batch_size)]
+        return self._samples.labels[self._workload.batch(number, self._batch_size)]
 
     def encoded(self, number):
-        return encode_ttfs(self.images(number), self._network.model)
+        return self._samples.spikes(self._workload.batch(number, self._batch_size))
 
     def weights(self):
         """Return copies of the network's weights."""
@@ -56,11 +58,9 @@ class Bench:
             self._network,
             self._loss,
             self._optimizer,
-            self._workload.images,
-            self._workload.labels,
+            self._samples,
             [self._workload.batch(number, batch_size) for number in range(n_batches)],
-            measured=_Unmeasured(),
-            advance=lambda n_samples: None,
+            progress=EpochProgress(_Unmeasured()),
         )
         return metrics["seconds"]
 

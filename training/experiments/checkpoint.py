@@ -44,7 +44,7 @@ def save_checkpoint(folder, network, optimizer, *, epoch, rows, within=None):
     rows : list of dict
         Of metrics.csv so far.
     within : dict, optional
-        How far the next epoch is, as `train_epoch` says it.
+        How far the next epoch is, as `EpochProgress.state` says it.
 
     Raises
     ------

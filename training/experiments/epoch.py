@@ -1,37 +1,34 @@
 """One pass over the samples: training, and testing."""
 
 import contextlib
-import functools
-import itertools
-import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
-from bsnn.errors import NumbersError, RunFolderError
-from bsnn.inputs.encoding import encode_ttfs
+from bsnn.errors import NumbersError
+from bsnn.inputs.samples import Samples
 from bsnn.simulators.base import check_finite
-from bsnn.spikes import Spikes
+from bsnn.training.spiking_network import SpikingNetwork
+
+from .beside import MeasuringBeside, encoded
+from .progress import EpochProgress
 
 EVALUATION_BATCH = 500
-SAMPLES_BESIDE = 50  # that are encoded or measured at a time, in small batches
 
 
 def train_epoch(
-    network,
-    loss,
-    optimizer,
-    images,
-    labels,
-    batches,
+    network: SpikingNetwork,
+    loss: Callable,
+    optimizer: torch.optim.Optimizer,
+    samples: Samples,
+    batches: Sequence[np.ndarray],
     *,
-    measured,
-    advance,
-    encode=encode_ttfs,
-    within=None,
-    after_batch=None,
-):
+    progress: EpochProgress,
+    advance: Callable[[int], object] | None = None,
+    after_batch: Callable[[Callable[[], dict]], object] | None = None,
+) -> dict:
     """Update the weights once for each batch.
 
     Parameters
@@ -40,118 +37,56 @@ def train_epoch(
     loss : callable
         ``loss(layers, labels)``, such as `SpikeCountLoss`.
     optimizer : torch.optim.Optimizer
-    images, labels : ndarray
+    samples : Samples
     batches : sequence of ndarray of int
         Indices of the samples of each batch.
-    measured : object
-        Its ``add(records, labels)`` is called for each batch.
-    advance : callable
+    progress : EpochProgress
+        Where to go on in the epoch; its measurement is given each batch.
+    advance : callable, optional
         Called with the number of samples after each batch.
-    encode : callable
-        ``encode(images, model)`` returns the input spikes.
-    within : dict, optional
-        Where to go on in the epoch, as `after_batch` was told.
     after_batch : callable, optional
-        Called after each batch but the last with a function that returns how far the
-        epoch is: `batch`, `loss`, `n_samples`, `seconds` and the state of `measured`.
+        Called after each batch but the last with a function that returns the state of
+        `progress`, which waits for the measurement.
 
     Returns
     -------
     metrics : dict
-        ``measured.summary()``, with `loss` and `seconds`.
+        ``progress.metrics()``.
     """
-    first, start, total, n_samples = 0, time.perf_counter(), 0.0, 0
-    if within is not None:
-        first, total = within["batch"], within["loss"]
-        n_samples, start = within["n_samples"], start - within["seconds"]
-        try:
-            measured.restore(within["measured"])
-        except ValueError as error:
-            raise RunFolderError(
-                f"the checkpoint is damaged ({error}); delete its folder and train "
-                "again."
-            ) from error
-        advance(n_samples)
-    # Batches are encoded and measured while another is simulated, small ones together.
+    remaining = batches[progress.batch :]
+    # Batches are encoded and measured while another is simulated.
     with ThreadPoolExecutor(1) as beside:
-        unmeasured, tally = [], None
-
-        def measure():
-            nonlocal tally
-            if tally is not None:
-                tally.result()
-            tally = beside.submit(_measure, measured, list(unmeasured))
-            unmeasured.clear()
-            return tally
+        measuring = MeasuringBeside(progress.measured, beside)
 
         def state():
-            measure().result()
-            return {
-                "batch": number + 1,
-                "loss": total,
-                "n_samples": n_samples,
-                "seconds": time.perf_counter() - start,
-                "measured": measured.state(),
-            }
+            measuring.finish()
+            return progress.state()
 
-        encode_there = functools.partial(encode, model=network.model)
-        encoded = _encoded(images, batches[first:], encode_there, beside)
-        for number, inputs in enumerate(encoded, start=first):
-            batch = batches[number]
-            with numbers_named(f"batch {number + 1}: "):
-                layers = network(inputs)
-                value = loss(layers, labels[batch])
-                network.zero_grad()
-                value.backward()
-                _check_gradients(network)
-            optimizer.step()
-            unmeasured.append(([layer.record for layer in layers], labels[batch]))
-            if len(unmeasured) * len(batch) >= SAMPLES_BESIDE:
-                measure()
-            total += value.item() * len(batch)
-            n_samples += len(batch)
-            advance(len(batch))
-            if after_batch is not None and number + 1 < len(batches):
-                with numbers_named(f"after batch {number + 1}: "):
+        inputs_of_each = encoded(samples, remaining, beside)
+        for batch, inputs in zip(remaining, inputs_of_each, strict=True):
+            labels = samples.labels[batch]
+            with numbers_named(f"batch {progress.batch + 1}: "):
+                records, value = _update(network, loss, optimizer, inputs, labels)
+            measuring.add(records, labels)
+            progress.add(value, len(batch))
+            if advance is not None:
+                advance(len(batch))
+            if after_batch is not None and progress.batch < len(batches):
+                with numbers_named(f"after batch {progress.batch}: "):
                     after_batch(state)
-        measure().result()
-    return {
-        **measured.summary(),
-        "loss": total / max(n_samples, 1),
-        "seconds": time.perf_counter() - start,
-    }
+        measuring.finish()
+    return progress.metrics()
 
 
-def _encoded(images, batches, encode_there, beside):
-    """Yield the input spikes of each batch, encoded beside what is done with others."""
-    if not batches:
-        return
-    n_together = max(SAMPLES_BESIDE // len(batches[0]), 1)
-    groups = [
-        batches[at : at + n_together] for at in range(0, len(batches), n_together)
-    ]
-
-    def encode(group):
-        return encode_there(images[np.concatenate(group)])
-
-    pending = [beside.submit(encode, groups[0])]
-    for group, following in itertools.zip_longest(groups, groups[1:]):
-        inputs = pending.pop().result()
-        if following is not None:
-            pending.append(beside.submit(encode, following))
-        bounds = itertools.accumulate(map(len, group), initial=0)
-        for start, stop in itertools.pairwise(bounds):
-            yield inputs.select(start, stop)
-
-
-def _measure(measured, batches):
-    """Add the records and labels of batches together, which takes less time."""
-    if len(batches) > 1:
-        records, labels = zip(*batches, strict=True)
-        layers = map(Spikes.concatenate, zip(*records, strict=True))
-        batches = [(list(layers), np.concatenate(labels))]
-    for layers, labels in batches:
-        measured.add(layers, labels)
+def _update(network, loss, optimizer, inputs, labels):
+    """Update the weights once; return the layers' records and the loss before it."""
+    layers = network(inputs)
+    value = loss(layers, labels)
+    network.zero_grad()
+    value.backward()
+    _check_gradients(network)
+    optimizer.step()
+    return [layer.record for layer in layers], value.item()
 
 
 @contextlib.contextmanager
@@ -173,27 +108,29 @@ def _check_gradients(network):
             check_finite(weight.grad.numpy(), f"the gradient of layer {layer}")
 
 
-def evaluate(network, images, labels, *, measured, loss=None, encode=encode_ttfs):
+def evaluate(
+    network: SpikingNetwork,
+    samples: Samples,
+    *,
+    measured,
+    loss: Callable | None = None,
+) -> tuple[dict, tuple[np.ndarray, np.ndarray]]:
     """Simulate all samples without learning.
 
     Returns
     -------
     metrics : dict
-        ``measured.summary()``, with `loss` and `seconds`.
+        ``measured.summary()``, with `loss`, 0 without one, and `seconds`.
     confidence : tuple of ndarray
         ``measured.confidence()``.
     """
-    start, total = time.perf_counter(), 0.0
-    for at in range(0, len(labels), EVALUATION_BATCH):
-        chosen = slice(at, at + EVALUATION_BATCH)
+    progress = EpochProgress(measured)
+    for at in range(0, len(samples), EVALUATION_BATCH):
+        chosen = np.arange(at, min(at + EVALUATION_BATCH, len(samples)))
+        labels = samples.labels[chosen]
         with torch.no_grad():
-            layers = network(encode(images[chosen], network.model))
-            if loss is not None:
-                total += loss(layers, labels[chosen]).item() * len(labels[chosen])
-        measured.add([layer.record for layer in layers], labels[chosen])
-    metrics = {
-        **measured.summary(),
-        "loss": total / len(labels),
-        "seconds": time.perf_counter() - start,
-    }
-    return metrics, measured.confidence()
+            layers = network(samples.spikes(chosen))
+            value = 0.0 if loss is None else loss(layers, labels).item()
+        measured.add([layer.record for layer in layers], labels)
+        progress.add(value, len(labels))
+    return progress.metrics(), measured.confidence()

@@ -55,10 +55,8 @@ def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=No
             restore_weights(network, state)
             tested, _ = evaluate(
                 network,
-                dataset.test_images,
-                dataset.test_labels,
+                dataset.samples("test", settings.encode, network.model),
                 measured=measurement(network.model, settings.true),
-                encode=settings.encode,
             )
         rows.append(
             {"rule": settings.rule, "dt_ms": settings.dt_ms}

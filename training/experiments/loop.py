@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -10,12 +11,15 @@ from tqdm import tqdm
 
 from bsnn import runs
 from bsnn.errors import RunFolderError
+from bsnn.inputs.datasets import Dataset
 from bsnn.interchange.npz import save_spikes
+from bsnn.settings import Settings
 from bsnn.training.from_settings import make_loss, make_network
 
 from .checkpoint import load_checkpoint, restore_training, save_checkpoint
 from .epoch import evaluate, numbers_named, train_epoch
-from .summary import make_curve, make_line, make_row, make_summary, warn_of_silence
+from .progress import EpochProgress, TrainingProgress
+from .summary import make_curve, make_line, make_summary, warn_of_silence
 
 N_RECORDED = 20  # test samples whose spikes are kept
 
@@ -23,16 +27,16 @@ log = logging.getLogger(__name__)
 
 
 def train(
-    settings,
-    dataset,
-    folder,
+    settings: Settings,
+    dataset: Dataset,
+    folder: runs.RunFolder,
     *,
-    measurement,
-    resume=False,
-    progress=None,
-    after_epoch=None,
-    checkpoint_seconds=30.0,
-):
+    measurement: Callable,
+    resume: bool = False,
+    progress: bool | None = None,
+    after_epoch: Callable[[int], object] | None = None,
+    checkpoint_seconds: float = 30.0,
+) -> dict:
     """Train with `settings` and fill a run folder.
 
     Parameters
@@ -74,99 +78,20 @@ def train(
     settings.check_dataset(dataset)
     config = settings.config()
     folder.check_free(config, resume=resume)
-    progress = sys.stderr.isatty() if progress is None else progress
+    show = sys.stderr.isatty() if progress is None else progress
     loss = make_loss(settings)
     with make_network(settings, model) as network, folder.locked():
         folder.check_free(config, resume=resume)  # another may have begun since
         state = _state_of(folder, settings)  # nothing is altered where it is damaged
         folder.create(config)
-        optimizer = torch.optim.Adam(
-            network.parameters(), lr=settings.learning_rate, fused=True
-        )
-        done, rows, within = 0, [], None
-        warned = set()
-        saved = time.monotonic()
-
-        def save(epoch, within=None):
-            nonlocal saved
-            save_checkpoint(
-                folder,
-                network,
-                optimizer,
-                epoch=epoch,
-                rows=rows,
-                within=within,
-            )
-            saved = time.monotonic()
-
-        def test():
-            return evaluate(
-                network,
-                dataset.test_images,
-                dataset.test_labels,
-                loss=loss,
-                measured=measurement(model, settings.true),
-                encode=settings.encode,
-            )
-
+        trainer = _Trainer(settings, network, loss, dataset, measurement)
+        checkpoints = _Checkpoints(folder, trainer, checkpoint_seconds)
         if state is not None:
-            restore_training(network, optimizer, state)
-            done, rows, within = state["epoch"], state["rows"], state["within"]
-            log.info("resuming %s after epoch %d", folder.path, done)
-        if done < settings.epochs:
-            folder.remove(runs.EVALUATIONS)  # of weights that are not the last
-        for epoch in range(done + 1, settings.epochs + 1):
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate_at(epoch)
-            # The order of the data is a function of seed and epoch: nothing to save.
-            order = np.random.default_rng([settings.seed, epoch]).permutation(
-                len(dataset.train_labels)
-            )
-            batches = np.split(
-                order, range(settings.batch_size, len(order), settings.batch_size)
-            )
-            measured = measurement(model, settings.true)
-
-            def save_if_due(state, done=epoch - 1):
-                if time.monotonic() - saved >= checkpoint_seconds:
-                    save(done, state())
-
-            label = f"epoch {epoch}/{settings.epochs}"
-            with tqdm(
-                total=len(order), desc=label, unit="sample", disable=not progress
-            ) as bar:
-                with numbers_named(f"epoch {epoch}, "):
-                    trained = train_epoch(
-                        network,
-                        loss,
-                        optimizer,
-                        dataset.train_images,
-                        dataset.train_labels,
-                        batches,
-                        measured=measured,
-                        advance=bar.update,
-                        encode=settings.encode,
-                        within=within,
-                        after_batch=save_if_due,
-                    )
-            within = None
-            with numbers_named(f"epoch {epoch}, after its last batch: "):
-                tested, curve = test()
-            rows += [
-                make_row(epoch, "train", trained),
-                make_row(epoch, "test", tested),
-            ]
-            folder.write_table(runs.METRICS, rows, runs.METRICS_COLUMNS)
-            folder.write_epoch(runs.CONFIDENCE, epoch, make_curve(epoch, *curve))
-            save(epoch)
-            log.info("%s", make_line(label, trained, tested))
-            warn_of_silence(epoch, tested, warned)
-            if after_epoch is not None:
-                after_epoch(epoch)
-        if done == settings.epochs:
-            tested, _ = test()
-        _record_spikes(network, dataset, folder, settings.encode)
-    summary = make_summary(settings, rows, tested, network)
+            trainer.restore(state)
+            log.info("resuming %s after epoch %d", folder.path, state["epoch"])
+        tested = _train_epochs(trainer, folder, checkpoints, show, after_epoch)
+        _record_spikes(network, trainer.test_samples, folder)
+    summary = make_summary(settings, trainer.progress.rows, tested, network)
     folder.write_json(runs.SUMMARY, summary)
     return summary
 
@@ -183,7 +108,125 @@ def _state_of(folder, settings):
     return state
 
 
-def _record_spikes(network, dataset, folder, encode):
-    inputs = encode(dataset.test_images[:N_RECORDED], network.model)
+def _train_epochs(trainer, folder, checkpoints, show, after_epoch):
+    """Train all epochs that are not done; return the metrics of the last test."""
+    progress, epochs = trainer.progress, trainer.settings.epochs
+    if progress.epoch == epochs:
+        tested, _ = trainer.test()
+        return tested
+    folder.remove(runs.EVALUATIONS)  # of weights that are not the last
+    warned = set()
+    for epoch in range(progress.epoch + 1, epochs + 1):
+        label = f"epoch {epoch}/{epochs}"
+        with numbers_named(f"epoch {epoch}, "):
+            trained = trainer.train(epoch, label, show, checkpoints.save_if_due)
+        with numbers_named(f"epoch {epoch}, after its last batch: "):
+            tested, curve = trainer.test()
+        progress.end_epoch(trained, tested)
+        # Before the checkpoint: after a kill in between, the epoch is trained again and
+        # writes its rows again; the other way round, they could be missing for ever.
+        folder.write_table(runs.METRICS, progress.rows, runs.METRICS_COLUMNS)
+        folder.write_epoch(runs.CONFIDENCE, epoch, make_curve(epoch, *curve))
+        checkpoints.save()
+        log.info("%s", make_line(label, trained, tested))
+        warn_of_silence(epoch, tested, warned)
+        if after_epoch is not None:
+            after_epoch(epoch)
+    return tested
+
+
+class _Trainer:
+    """A network with all that its epochs and tests need, and how far it is."""
+
+    def __init__(self, settings, network, loss, dataset, measurement):
+        self.settings, self.network = settings, network
+        self.train_samples, self.test_samples = (
+            dataset.samples(split, settings.encode, network.model)
+            for split in ("train", "test")
+        )
+        self.optimizer = torch.optim.Adam(
+            network.parameters(), lr=settings.learning_rate, fused=True
+        )
+        self.progress = TrainingProgress()
+        self._loss, self._measurement = loss, measurement
+
+    def restore(self, state):
+        """Go on from a checkpoint."""
+        restore_training(self.network, self.optimizer, state)
+        self.progress.restore(state)
+
+    def train(self, epoch, label, show, after_batch):
+        """Train an epoch, or go on within it; return its metrics."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate_at(epoch)
+        progress = EpochProgress(self._measured())
+        with tqdm(
+            total=len(self.train_samples), desc=label, unit="sample", disable=not show
+        ) as bar:
+            if self.progress.within is not None:
+                progress.restore(self.progress.within)
+                bar.update(progress.n_samples)
+            return train_epoch(
+                self.network,
+                self._loss,
+                self.optimizer,
+                self.train_samples,
+                self._batches(epoch),
+                progress=progress,
+                advance=bar.update,
+                after_batch=after_batch,
+            )
+
+    def test(self):
+        """Return what `evaluate` does of the test samples."""
+        return evaluate(
+            self.network,
+            self.test_samples,
+            measured=self._measured(),
+            loss=self._loss,
+        )
+
+    def _measured(self):
+        return self._measurement(self.network.model, self.settings.true)
+
+    def _batches(self, epoch):
+        # The order of the data is a function of seed and epoch: nothing to save.
+        rng = np.random.default_rng([self.settings.seed, epoch])
+        order = rng.permutation(len(self.train_samples))
+        size = self.settings.batch_size
+        return np.split(order, range(size, len(order), size))
+
+
+class _Checkpoints:
+    """Saves a training after each epoch, and within one when that is due."""
+
+    def __init__(self, folder, trainer, seconds):
+        self._folder, self._trainer, self._seconds = folder, trainer, seconds
+        self._saved = time.monotonic()
+
+    def save(self):
+        trainer = self._trainer
+        save_checkpoint(
+            self._folder,
+            trainer.network,
+            trainer.optimizer,
+            **trainer.progress.state(),
+        )
+        self._saved = time.monotonic()
+
+    def save_if_due(self, state):
+        """Save within an epoch if the last time is long ago.
+
+        ``state()``, of the epoch's progress, is asked for only then: it waits for the
+        measurement.
+        """
+        if time.monotonic() - self._saved >= self._seconds:
+            self._trainer.progress.within = state()
+            self.save()
+
+
+def _record_spikes(network, samples, folder):
+    chosen = np.arange(min(N_RECORDED, len(samples)))
+    inputs = samples.spikes(chosen)
     layers = [inputs, *network.simulate(inputs)]
-    save_spikes(folder.path / runs.SPIKES, layers, dataset.test_labels[:N_RECORDED])
+    save_spikes(folder.path / runs.SPIKES, layers, samples.labels[chosen])
