@@ -1,6 +1,8 @@
 """Refusals and bounds that concern no one module alone."""
 
+import ctypes
 import dataclasses
+import errno
 import itertools
 import os
 from types import SimpleNamespace
@@ -11,22 +13,25 @@ import torch
 from brian2 import ms
 
 import bsnn
-from bsnn import gate
+from bsnn import gate, runs
+from bsnn.analysis.study.rows import read_config
 from bsnn.equations.units import in_seconds
 from bsnn.errors import BackendUnavailable, RunFolderError
 from bsnn.machine import n_cores
+from bsnn.processes import forks, workers
 from bsnn.program.resident import Segment
 from bsnn.settings import Settings
 from bsnn.simulators import event, grid
 from bsnn.targets.cuda import target as cuda_program
 from bsnn.targets.cuda.target import CudaTarget
 from bsnn.training import SpikingNetwork
-from bsnn.training.experiments import checkpoint, sweep
+from bsnn.training.experiments import checkpoint, loop, sweep
 from bsnn.training.experiments.progress import EpochProgress
 from bsnn.training.linear import kernel
 from tests.models import draw, grid_model
 from tests.reliability.untrusted import make_network
 from tests.simulators import test_event
+from tests.training.experiments import sweep_folders
 from tests.training.linear.test_gradient import TWO_MODES
 from tests.training.linear.test_kernel import random_case
 
@@ -260,3 +265,72 @@ def test_an_epoch_does_not_go_on_from_damaged_measurements():
     words = r"the checkpoint is damaged \(of another model\); delete its folder"
     with pytest.raises(RunFolderError, match=words):
         EpochProgress(SimpleNamespace(restore=restore)).restore(within)
+
+
+def test_a_model_has_a_neuron_for_each_layer():
+    with pytest.raises(ValueError, match="'neurons' must have one.*2 layers.*got 1"):
+        dataclasses.replace(grid_model(), neurons=grid_model().neurons[:1])
+
+
+@pytest.mark.parametrize("option", [{"replicas": 2}, {"arch": 9.0}])
+def test_options_of_a_gpu_are_not_ignored_without_one(option):
+    with pytest.raises(ValueError, match="'replicas' and 'arch' belong to the device"):
+        bsnn.make_simulator(grid_model(), **option)
+
+
+def test_a_name_is_no_target():
+    with pytest.raises(
+        TypeError, match="'target' must be a CppTarget.*got 'cuda'.*dev"
+    ):
+        grid.GridSimulator(grid_model(), "cuda")
+
+
+@pytest.mark.cpp
+def test_a_closed_simulator_hands_out_no_weights():
+    with grid.GridSimulator(grid_model(), workers=1) as simulator:
+        assert len(simulator.weight_arrays()) == 2
+    with pytest.raises(RuntimeError, match="this GridSimulator has been closed"):
+        simulator.weight_arrays()
+
+
+def test_a_checkpoint_beyond_the_last_epoch_is_refused(tmp_path, monkeypatch):
+    (tmp_path / runs.CHECKPOINT).touch()
+    monkeypatch.setattr(loop, "load_checkpoint", lambda *_, **__: {"epoch": 3})
+    settings = Settings.reference("digits", epochs=2)
+    with pytest.raises(
+        RunFolderError, match="checkpoint of epoch 3, but 2 epochs; del"
+    ):
+        loop._state_of(runs.RunFolder(tmp_path), settings)
+
+
+def test_a_file_that_cannot_be_removed_is_told(tmp_path):
+    (tmp_path / "there" / "inside").mkdir(parents=True)  # a folder is no file
+    with pytest.raises(RunFolderError, match="there cannot be written .*before is int"):
+        runs.RunFolder(tmp_path).remove("there")
+
+
+@pytest.mark.parametrize("value", ["much", [0.1, None], 1e30])
+def test_a_setting_that_is_no_number_is_damage(tmp_path, value):
+    folder = sweep_folders.write_run(tmp_path)
+    folder.write_json(runs.CONFIG, {**folder.config(), "spike_penalty": value})
+    with pytest.raises(RunFolderError, match="config.json has spike_penalty = "):
+        read_config(folder.path)
+
+
+def test_a_log_that_cannot_be_written_is_told(tmp_path):
+    words = "cell.log cannot be written on .*its folder must be there, and writable"
+    with pytest.raises(RunFolderError, match=words):
+        workers._write_to(tmp_path / "gone" / "cell.log")
+
+
+def test_memory_that_a_forked_child_cannot_have_is_told(monkeypatch):
+    memory = forks.KeptMemory(-1, 4096)
+    memory.keep(16)
+
+    def refuse(*_):
+        ctypes.set_errno(errno.ENOMEM)
+        return forks._MAP_FAILED
+
+    monkeypatch.setattr(forks, "_mmap", refuse)
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        memory.after_fork()
