@@ -1,6 +1,28 @@
 """Analyses of recorded spikes and of sweeps; nothing heavy loads until it is used."""
 
+from typing import TYPE_CHECKING
+
 from bsnn.lazy import lazy_names
+
+if TYPE_CHECKING:  # what editors complete
+    from .figures.catalogue import make_figures as make_figures
+    from .latency import first_output_latency as first_output_latency
+    from .latency import first_spike_latency as first_spike_latency
+    from .latency import mean_latency as mean_latency
+    from .latency import sample_latency as sample_latency
+    from .measurement import Measurement as Measurement
+    from .metrics import accuracy as accuracy
+    from .metrics import dead_labels as dead_labels
+    from .metrics import prediction_confidence as prediction_confidence
+    from .metrics import silent_fraction as silent_fraction
+    from .metrics import spikes_per_sample as spikes_per_sample
+    from .metrics import undecided as undecided
+    from .pareto import pareto_front as pareto_front
+    from .recorded import as_spikes as as_spikes
+    from .report.report import write_report as write_report
+    from .report.results import console_table as console_table
+    from .study.sweep import read_sweep as read_sweep
+    from .traces import membrane_trace as membrane_trace
 
 _HOME = {
     "Measurement": ".measurement",

@@ -77,7 +77,7 @@ class Field:
         ValueError
             If it is none, or one that the field cannot have.
         """
-        from .equations.units import one_of
+        from bsnn.equations.units import one_of
 
         if value is None and self._optional:
             return None
@@ -97,7 +97,7 @@ class Field:
         return value
 
     def _converted(self, value):
-        from .equations.units import as_int, as_list, as_number
+        from bsnn.equations.units import as_int, as_list, as_number
 
         convert = {int: as_int, float: as_number, str: _as_text}[self.kind]
         if self.several:

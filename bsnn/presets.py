@@ -71,7 +71,7 @@ def reference_values(dataset, changes):
         If there is no such preset, or there are no settings for the data set and
         `changes` leave one out that has no default.
     """
-    from .equations.units import one_of  # imports Brian2: see settings.py
+    from bsnn.equations.units import one_of  # imports Brian2: see settings.py
 
     reference = REFERENCES.get(dataset, {}) if isinstance(dataset, str) else {}
     given = {name: value for name, value in changes.items() if value is not None}

@@ -106,7 +106,7 @@ class Settings:
     workers: int | None = field("processes (default: one a core)", None)
 
     def __post_init__(self):
-        from .inputs.datasets import is_name
+        from bsnn.inputs.datasets import is_name
 
         for name, setting in SETTINGS.items():
             object.__setattr__(self, name, setting.checked(getattr(self, name)))
@@ -118,7 +118,7 @@ class Settings:
         self._check_together()
 
     def _check_together(self):
-        from .equations.units import per_layer
+        from bsnn.equations.units import per_layer
 
         for in_hz, relative in ALTERNATIVES:
             if (getattr(self, in_hz) is None) == (getattr(self, relative) is None):
@@ -211,7 +211,7 @@ class Settings:
         """Return the input `Spikes` of images."""
         from brian2.units import ms
 
-        from .inputs.encoding import encode_ttfs
+        from bsnn.inputs.encoding import encode_ttfs
 
         return encode_ttfs(images, model, t_max=self.t_max_ms * ms)
 

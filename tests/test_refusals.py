@@ -18,7 +18,7 @@ from bsnn.analysis.study.rows import read_config
 from bsnn.equations.units import in_seconds
 from bsnn.errors import BackendUnavailable, RunFolderError
 from bsnn.machine import n_cores
-from bsnn.processes import forks, workers
+from bsnn.processes import forks, tasks
 from bsnn.program.resident import Segment
 from bsnn.settings import Settings
 from bsnn.simulators import event, grid
@@ -320,7 +320,7 @@ def test_a_setting_that_is_no_number_is_damage(tmp_path, value):
 def test_a_log_that_cannot_be_written_is_told(tmp_path):
     words = "cell.log cannot be written on .*its folder must be there, and writable"
     with pytest.raises(RunFolderError, match=words):
-        workers._write_to(tmp_path / "gone" / "cell.log")
+        tasks._write_to(tmp_path / "gone" / "cell.log")
 
 
 def test_memory_that_a_forked_child_cannot_have_is_told(monkeypatch):

@@ -1,6 +1,13 @@
 """Training with spike-time gradients in torch; nothing loads until it is used."""
 
+from typing import TYPE_CHECKING
+
 from bsnn.lazy import lazy_names
+
+if TYPE_CHECKING:  # what editors complete
+    from .losses import FirstSpikeLoss as FirstSpikeLoss
+    from .losses import SpikeCountLoss as SpikeCountLoss
+    from .spiking_network import SpikingNetwork as SpikingNetwork
 
 _HOME = {
     "FirstSpikeLoss": ".losses",

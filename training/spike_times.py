@@ -7,8 +7,7 @@ import torch
 from bsnn.presets import PRESETS
 from bsnn.spikes import Spikes
 from bsnn.training.linear.gradient import Arrivals, Crossings
-
-from .linear.kernel import as_tensor
+from bsnn.training.linear.kernel import as_tensor
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,13 +16,7 @@ from bsnn.simulators.choose import make_simulator
 
 from .connection import Connection, Count, mean_weights
 from .linear import gradient, kernel
-from .spike_times import (
-    LayerSpikes,
-    SpikeTimes,
-    arrivals,
-    crossings,
-    relative_slopes,
-)
+from .spike_times import LayerSpikes, SpikeTimes, arrivals, crossings, relative_slopes
 
 BACKENDS = ("native", "torch", "cuda")
 PRECISION = {"single": np.float32, "double": np.float64}

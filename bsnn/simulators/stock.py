@@ -13,7 +13,7 @@ import numpy as np
 
 from bsnn.gate import spikes_for
 from bsnn.model import Model
-from bsnn.processes.workers import call_apart
+from bsnn.processes.tasks import call_apart
 from bsnn.spikes import Spikes
 
 

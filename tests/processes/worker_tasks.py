@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from bsnn.errors import ProgramError
-from bsnn.processes.workers import Task, run_tasks
+from bsnn.processes.tasks import Task, run_tasks
 
 
 def tell(text, report):

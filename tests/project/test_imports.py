@@ -218,6 +218,23 @@ def test_an_import_is_seen_however_it_is_written(text, target, tmp_path):
     assert bool(find_circle(found)) == (target == "bsnn/sub/e.py")
 
 
+@pytest.mark.parametrize("package", ["bsnn", "training", "analysis"])
+def test_editors_see_the_names_that_load_when_they_are_used(package):
+    tree = ast.parse((ROOT / package / "__init__.py").read_text())
+    (shown,) = [node for node in tree.body if isinstance(node, ast.If)]
+    names = {
+        alias.asname: "." * node.level + node.module
+        for node in shown.body
+        for alias in node.names
+    }
+    (home,) = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_HOME"
+    ]
+    assert names == home
+
+
 def test_importing_the_package_loads_nothing_heavy():
     code = (
         "import sys, bsnn, bsnn.analysis, bsnn.training;"

@@ -45,9 +45,8 @@ def main(arguments):
     tests = ["pytest", "-q", "--capture=sys", *(arguments or TESTS)]
     commands = [[*run, *tests]]
     if not arguments:
-        from tests.reliability.fuzz import (
-            INPUTS,  # which instruments what is imported after it
-        )
+        # Not before: it instruments what is imported after it.
+        from tests.reliability.fuzz import INPUTS
 
         readers = [name for name in INPUTS if "spikes" in name]
         commands.append(

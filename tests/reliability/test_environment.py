@@ -17,7 +17,7 @@ from bsnn.inputs.datasets import data_folder
 from bsnn.machine import n_cores
 from bsnn.processes.brian2_files import import_brian2
 from bsnn.processes.children import python_command, python_environment, tool_environment
-from bsnn.processes.workers import call_apart
+from bsnn.processes.tasks import call_apart
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("analysis", "bsnn", "equations", "training")
@@ -258,7 +258,7 @@ def test_a_script_without_a_guard_can_start_children(tmp_path):
     """What starts processes by running the script again would never end."""
     script = tmp_path / "script.py"
     script.write_text("""
-from bsnn.processes.workers import call_apart
+from bsnn.processes.tasks import call_apart
 import os
 print(os.getpid() != call_apart(os.getpid))
 """)

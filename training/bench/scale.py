@@ -3,7 +3,7 @@
 import logging
 from dataclasses import replace
 
-from bsnn.processes.workers import call_apart
+from bsnn.processes.tasks import call_apart
 
 from .cpu import run_bench
 from .measure import BATCHES

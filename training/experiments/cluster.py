@@ -5,7 +5,7 @@ import concurrent.futures
 import logging
 
 from bsnn.errors import BackendUnavailable
-from bsnn.processes.workers import run_task
+from bsnn.processes.tasks import run_task
 
 PATIENCE = 10  # seconds in which a scheduler must answer
 

@@ -19,7 +19,7 @@ from bsnn.equations.units import as_int
 from bsnn.errors import RunFolderError
 from bsnn.files import locked
 from bsnn.machine import n_cores
-from bsnn.processes.workers import Task, run_tasks
+from bsnn.processes.tasks import Task, run_tasks
 from bsnn.runs import CONFIG, RunFolder
 from bsnn.settings import departures
 from bsnn.simulators.base import check_model

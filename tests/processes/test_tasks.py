@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bsnn.processes.workers import Task, run_task, run_tasks
+from bsnn.processes.tasks import Task, run_task, run_tasks
 from tests.processes import worker_tasks
 from tests.processes.survivors import is_alive
 

@@ -150,7 +150,7 @@ class _Worker:
             self._process = subprocess.Popen(
                 python_command(
                     "-m",
-                    "bsnn.processes.workers",
+                    "bsnn.processes.tasks",
                     str(theirs.fileno()),
                     json.dumps(sys.path),
                 ),
