@@ -137,7 +137,7 @@ def run(*command, **options):
 
 def readme_example():
     text = (ROOT / "README.md").read_text("utf-8")
-    return re.search(r"## Fifteen lines\n\n```python\n(.*?)```", text, re.S)[1]
+    return re.search(r"## Sixteen lines\n\n```python\n(.*?)```", text, re.S)[1]
 
 
 @pytest.fixture(scope="module")
@@ -179,8 +179,6 @@ def test_the_wheel_holds_the_tree_and_nothing_else(wheel):
 @pytest.mark.cpp
 @pytest.mark.slow
 def test_the_readme_counts_its_lines():
-    text = (ROOT / "README.md").read_text("utf-8")
-    assert "## Sixteen lines\n\n```python\n" + readme_example() in text
     assert len([line for line in readme_example().splitlines() if line]) == 16
 
 
