@@ -2,9 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from bsnn.analysis import read_sweep
 from bsnn.analysis.figures import pareto
+from bsnn.runs import SUMMARY
 from tests.analysis.figures.series import series
+from tests.training.experiments import sweep_folders
 
 
 def test_pareto_marks_the_front(ax):
@@ -33,3 +37,15 @@ def test_pareto_marks_the_front(ax):
     # The front falls straight down from a point, then runs to the right.
     assert front.get_drawstyle() == "steps-pre"
     assert {text.get_text() for text in ax.texts} == {"1", "2", "4"}
+
+
+@pytest.mark.parametrize(("worst", "n_panels"), [(0.95, 1), (0.93, 2)])
+def test_a_cell_that_collapsed_leaves_the_others_a_panel(tmp_path, worst, n_panels):
+    """Above three times the least error, here 2 %."""
+    for dt_ms, accuracy in ((1.0, 0.98), (2.0, 0.975), (4.0, worst)):
+        run = sweep_folders.write_run(tmp_path, dt_ms=dt_ms)
+        summary = run.summary()
+        summary["last"]["accuracy"] = accuracy
+        run.write_json(SUMMARY, summary)
+    figure, *_ = pareto.draw(read_sweep(tmp_path))
+    assert len(figure.axes) == n_panels
