@@ -1,8 +1,8 @@
-"""Worker processes: one task after another on one core, never outliving the parent.
+"""Task processes: one task after another on one core, never outliving the parent.
 
-Parent and worker share a socket. When the parent ends, however it ends, the kernel
-closes its side, and the worker kills its own process group: no signal handler, clean-up
-code or other cooperation of the parent is needed. Tasks must therefore be safe to kill.
+The parent shares a socket with each. When the parent ends, however it ends, the system
+closes its side, and the process kills its own process group, without any help of the
+parent's. Tasks must therefore be safe to kill.
 """
 
 import collections
@@ -37,7 +37,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "BSNN_THREADS": "1"}
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Something to do in a worker process.
+    """Something to do in a process of its own.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Task:
 
 
 def run_tasks(tasks, *, parallel, on_report, variables=ONE_THREAD):
-    """Run tasks in worker processes, and yield each one's end.
+    """Run tasks in processes, and yield each one's end.
 
     A process that dies, and a task that ends with ProgramError, is tried once more.
     Closing the generator kills what still runs.
@@ -64,11 +64,11 @@ def run_tasks(tasks, *, parallel, on_report, variables=ONE_THREAD):
     ----------
     tasks : sequence of Task
     parallel : int
-        Worker processes.
+        Task processes.
     on_report : callable
         ``on_report(name, value)`` is called for each value that a task passes on.
     variables : dict of str to str
-        Environment variables of the worker processes.
+        Environment variables of the task processes.
 
     Yields
     ------
@@ -79,32 +79,32 @@ def run_tasks(tasks, *, parallel, on_report, variables=ONE_THREAD):
     try:
         while waiting or busy:
             while waiting and len(busy) < parallel:
-                worker = idle.pop() if idle else _Worker(variables)
+                process = idle.pop() if idle else _TaskProcess(variables)
                 task = waiting.popleft()
-                worker.start(task)
-                busy[worker.connection] = worker, task
+                process.start(task)
+                busy[process.connection] = process, task
             for connection in wait(list(busy)):
-                worker, task = busy[connection]
-                kind, *values = worker.receive()
+                process, task = busy[connection]
+                kind, *values = process.receive()
                 if kind == REPORT:
                     on_report(task.name, *values)
                     continue
                 error, may_retry = values
                 del busy[connection]
-                if worker.alive:
-                    idle.append(worker)
+                if process.alive:
+                    idle.append(process)
                 if error and may_retry and task.name not in retried:
                     retried.add(task.name)
                     waiting.appendleft(task)
                 else:
                     yield task.name, error
     finally:
-        for worker in (*idle, *(worker for worker, _ in busy.values())):
-            worker.kill()
+        for process in (*idle, *(process for process, _ in busy.values())):
+            process.kill()
 
 
 def run_task(task):
-    """Run one task in a worker process of its own and return why it failed, or ''."""
+    """Run one task in a task process of its own and return why it failed, or ''."""
     ends = run_tasks([task], parallel=1, on_report=lambda name, value: None)
     with contextlib.closing(ends):
         return next(ends)[1]
@@ -140,8 +140,8 @@ def _report_result(function, arguments, report):
     report(function(*arguments))
 
 
-class _Worker:
-    """The parent's side of a worker process."""
+class _TaskProcess:
+    """The parent's side of a task process."""
 
     def __init__(self, variables):
         self.connection, theirs = Pipe()
@@ -187,7 +187,7 @@ class _Worker:
 
 
 def _serve(descriptor, parents_path):
-    """Be a worker process."""
+    """Be a task process."""
     _wake_at_parents_death()
     connection, requests = Connection(descriptor), queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, requests), daemon=True).start()

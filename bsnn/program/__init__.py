@@ -1,1 +1,1 @@
-"""A network as Brian2 objects, and the program that they become, kept alive."""
+"""A model as Brian2 objects, and the program that they become, kept alive."""

@@ -142,7 +142,7 @@ class CubaLIF:
     def modes(self):
         """The neuron's response to spikes and resets, for the spike-time gradient."""
         p = self.parameters
-        kappa = kernel_scale(p["tau_mem"], p["tau_syn"])
+        kappa = response_scale(p["tau_mem"], p["tau_syn"])
         return ExponentialModes(
             tau=(p["tau_mem"], p["tau_syn"]),
             synaptic=(kappa, -kappa),
@@ -221,7 +221,7 @@ def check_neuron(neuron, where):
         )
 
 
-def kernel_scale(tau_mem, tau_syn):
+def response_scale(tau_mem, tau_syn):
     """Return kappa = tau_mem tau_syn / (tau_mem - tau_syn), in the unit of its taus."""
     return tau_mem * tau_syn / (tau_mem - tau_syn)
 
@@ -232,7 +232,7 @@ def solution(t, v0, i0, *, tau_mem, tau_syn, exp=np.exp):
     `exp` lets numpy, torch and sympy share the formula.
     """
     decay_mem, decay_syn = exp(-t / tau_mem), exp(-t / tau_syn)
-    kappa = kernel_scale(tau_mem, tau_syn)
+    kappa = response_scale(tau_mem, tau_syn)
     return v0 * decay_mem + kappa * i0 * (decay_mem - decay_syn), i0 * decay_syn
 
 
@@ -298,7 +298,7 @@ def peak_time(v0, i0, *, tau_mem, tau_syn, xp=np):
     exp(t (1/tau_syn - 1/tau_mem)) = kappa i0 tau_mem / ((v0 + kappa i0) tau_syn).
     The time is negative where the maximum lies in the past.
     """
-    kappa = kernel_scale(tau_mem, tau_syn)
+    kappa = response_scale(tau_mem, tau_syn)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = kappa * i0 * tau_mem / ((v0 + kappa * i0) * tau_syn)
         time = xp.log(ratio) / (1 / tau_syn - 1 / tau_mem)
@@ -309,7 +309,7 @@ def peak_time(v0, i0, *, tau_mem, tau_syn, xp=np):
 def _quadratic_crossing(v0, i0, v_threshold, tau_mem, tau_syn, xp):
     # (v0 + a) x - a x^2 = v_threshold with a = kappa i0; x falls from 1, so the larger
     # root comes first. An upward crossing needs a > 0.
-    a = kernel_scale(tau_mem, tau_syn) * i0
+    a = response_scale(tau_mem, tau_syn) * i0
     b = v0 + a
     with np.errstate(divide="ignore", invalid="ignore"):
         x = (b + xp.sqrt(xp.clip(b * b - 4 * a * v_threshold, 0.0, None))) / (2 * a)

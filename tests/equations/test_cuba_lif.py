@@ -18,8 +18,8 @@ from bsnn.equations.models.cuba_lif import (
     EQUATIONS,
     TEXTS,
     crossing,
-    kernel_scale,
     peak_time,
+    response_scale,
     slope,
     solution,
 )
@@ -142,7 +142,7 @@ def test_modes_are_the_responses_to_a_spike_and_a_reset():
         for c, tau in zip(neuron.modes.reset, neuron.modes.tau, strict=True)
     )
     np.testing.assert_allclose(own, reset[0], rtol=1e-12)
-    np.testing.assert_allclose(kernel_scale(0.02, 0.005), 1 / 150, rtol=1e-12)
+    np.testing.assert_allclose(response_scale(0.02, 0.005), 1 / 150, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

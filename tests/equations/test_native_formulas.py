@@ -111,7 +111,7 @@ def test_the_gradient_kernel_goes_back_to_the_start_of_the_bin():
     start = {name: algebra(read(GRADIENT, name), **names) for name in ("v0", "i0")}
     assert same(start["v0"], expected[0])
     assert same(start["i0"], expected[1])
-    kappa = cuba_lif.kernel_scale(TAUS["tau_mem"], TAUS["tau_syn"])
+    kappa = cuba_lif.response_scale(TAUS["tau_mem"], TAUS["tau_syn"])
     assert same(algebra(read(GRADIENT, "kappa")), kappa)
 
 

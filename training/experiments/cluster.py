@@ -28,7 +28,7 @@ def run_on_cluster(tasks, *, address):
     Yields
     ------
     name, error : str
-        As `workers.run_tasks`.
+        As `tasks.run_tasks`.
 
     Raises
     ------
