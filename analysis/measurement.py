@@ -1,10 +1,16 @@
 """The measures of a whole test set, gathered batch by batch."""
 
+from __future__ import annotations
+
 import operator
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bsnn.equations.units import as_positive
+from bsnn.model import Model
+from bsnn.spikes import Spikes
 
 from . import latency, metrics
 from .recorded import as_layers
@@ -32,7 +38,7 @@ class Measurement:
     >>> measured.summary()["accuracy"]                                # doctest: +SKIP
     """
 
-    def __init__(self, model, target):
+    def __init__(self, model: Model, target: float):
         self.model = model
         self.target = as_positive(target, "target")
         self.n_samples = 0
@@ -42,7 +48,7 @@ class Measurement:
         self._sums = {}
         self._layer_spikes = np.zeros(model.n_layers)
 
-    def add(self, layers, labels):
+    def add(self, layers: Sequence[Spikes], labels: ArrayLike) -> None:
         """Add a batch.
 
         Parameters
@@ -96,7 +102,7 @@ class Measurement:
             "layer_spikes": self._layer_spikes.tolist(),
         }
 
-    def restore(self, state):
+    def restore(self, state: str):
         """Go on from what `state` returned, for the same model.
 
         Raises
@@ -125,7 +131,7 @@ class Measurement:
         self.n_samples, self._arrived, self._fired = n_samples, arrived, fired
         self._sums, self._layer_spikes = sums, layer_spikes
 
-    def confidence(self):
+    def confidence(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the prediction confidence over time.
 
         Returns
@@ -144,7 +150,7 @@ class Measurement:
         time_ms = np.round(1e3 * self._times, 9)  # 144, not 144.00000000000003
         return time_ms, self._arrived / (self.n_samples * self.target)
 
-    def summary(self):
+    def summary(self) -> dict:
         """Return the measures as plain numbers, ready for JSON.
 
         Returns

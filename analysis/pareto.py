@@ -1,9 +1,12 @@
 """Which time steps and rules are worth having: accuracy against spikes."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def pareto_front(accuracy, spikes):
+def pareto_front(accuracy: ArrayLike, spikes: ArrayLike) -> np.ndarray:
     """Return which points no other point dominates.
 
     A point dominates another if it is at least as accurate with at most as many

@@ -1,6 +1,9 @@
 """What is simulated: layers of neurons, the time step and the time rule."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from brian2.units import Quantity, second
@@ -120,18 +123,18 @@ class Model:
     @classmethod
     def dense(
         cls,
-        sizes,
+        sizes: Sequence[int],
         *,
-        v_threshold,
-        tau_syn,
-        tau_mem,
-        dt,
-        duration,
-        delta_v=None,
-        rule=None,
-        detect="end",
-        max_spikes=None,
-    ):
+        v_threshold: float | Sequence[float],
+        tau_syn: Quantity,
+        tau_mem: Quantity,
+        dt: Quantity,
+        duration: Quantity,
+        delta_v: float | Sequence[float] | None = None,
+        rule: str | None = None,
+        detect: str = "end",
+        max_spikes: int | Sequence[int] | None = None,
+    ) -> Model:
         """Return a model of fully connected CUBA LIF layers.
 
         Parameters
@@ -171,7 +174,7 @@ class Model:
             max_spikes=max_spikes,
         )
 
-    def with_dt(self, dt, rule=None):
+    def with_dt(self, dt: Quantity, rule: str | None = None) -> Model:
         """Return the same model at another time step.
 
         Parameters
@@ -187,35 +190,35 @@ class Model:
         return replace(self, dt=dt, rule=rule, detect=detect)
 
     @property
-    def time_rule(self):
+    def time_rule(self) -> time_rules.TimeRule:
         """The `TimeRule` that `rule` names."""
         return time_rules.named(self.rule)
 
     @functools.cached_property
-    def dt_seconds(self):
+    def dt_seconds(self) -> float:
         return in_seconds(self.dt, "dt")
 
     @functools.cached_property
-    def duration_seconds(self):
+    def duration_seconds(self) -> float:
         return in_seconds(self.duration, "duration")
 
     @property
-    def n_layers(self):
+    def n_layers(self) -> int:
         return len(self.layer_sizes)
 
     @functools.cached_property
-    def n_steps(self):
+    def n_steps(self) -> int:
         """Whole bins in a sample; 0 where time is continuous."""
         return self.time_rule.n_steps(self.duration_seconds, self.dt_seconds)
 
     @property
-    def weight_shapes(self):
+    def weight_shapes(self) -> tuple[tuple[int, int], ...]:
         """(n_pre, n_post) of each layer's weights."""
         return tuple(
             zip((self.n_inputs, *self.layer_sizes), self.layer_sizes, strict=False)
         )
 
-    def in_short(self):
+    def in_short(self) -> str:
         """Return sizes, neuron, times and rule in a line."""
         sizes = "-".join(map(str, (self.n_inputs, *self.layer_sizes)))
         kinds = dict.fromkeys(type(neuron).__name__ for neuron in self.neurons)
@@ -225,7 +228,7 @@ class Model:
             f"rule={self.rule!r}"
         )
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Return what `from_dict` needs, in plain SI numbers, ready for JSON."""
         return {
             "n_inputs": self.n_inputs,
@@ -239,7 +242,7 @@ class Model:
         }
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: Mapping) -> Model:
         """Return the model that `to_dict` wrote.
 
         Raises

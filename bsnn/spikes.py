@@ -1,9 +1,14 @@
 """Spikes of one layer over a batch of samples."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
+from brian2.units import Quantity
+from numpy.typing import ArrayLike
 
 from bsnn.equations.units import plain_seconds
 
@@ -76,7 +81,7 @@ class Spikes:
         return _made_of, ({f.name: getattr(self, f.name) for f in fields(self)},)
 
     @classmethod
-    def known(cls, **given):
+    def known(cls, **given) -> Spikes:
         """Return `Spikes` of arrays that are in order and that nobody else writes.
 
         Nothing is checked or copied: for what bsnn itself has made.
@@ -88,8 +93,16 @@ class Spikes:
 
     @classmethod
     def from_events(
-        cls, *, sample, neuron, n_samples, n_neurons, dt, step=None, time=None
-    ):
+        cls,
+        *,
+        sample: ArrayLike,
+        neuron: ArrayLike,
+        n_samples: int,
+        n_neurons: int,
+        dt: float | Quantity,
+        step: ArrayLike | None = None,
+        time: ArrayLike | None = None,
+    ) -> Spikes:
         """Sort loose events of several samples into `Spikes`.
 
         Parameters
@@ -132,7 +145,7 @@ class Spikes:
         )
 
     @classmethod
-    def from_dense(cls, spikes, *, dt):
+    def from_dense(cls, spikes: ArrayLike, *, dt: float | Quantity) -> Spikes:
         """Read an array that has a 1 where a neuron fires.
 
         Parameters
@@ -168,7 +181,14 @@ class Spikes:
         )
 
     @classmethod
-    def from_padded(cls, *, time, neuron, n_neurons, dt):
+    def from_padded(
+        cls,
+        *,
+        time: ArrayLike,
+        neuron: ArrayLike,
+        n_neurons: int,
+        dt: float | Quantity,
+    ) -> Spikes:
         """Read a list of events for each sample, all padded to one length.
 
         Parameters
@@ -214,33 +234,33 @@ class Spikes:
         )
 
     @property
-    def n_spikes(self):
+    def n_spikes(self) -> int:
         return len(self.neuron)
 
     @property
-    def n_samples(self):
+    def n_samples(self) -> int:
         return len(self.offset) - 1
 
     @functools.cached_property
-    def sample(self):
+    def sample(self) -> np.ndarray:
         """Sample each spike belongs to; shape (n_spikes,), int64."""
         return fixed(np.repeat(np.arange(self.n_samples), np.diff(self.offset)))
 
     @functools.cached_property
-    def arrival(self):
+    def arrival(self) -> np.ndarray:
         """When each spike takes effect; shape (n_spikes,), float64, seconds."""
         if self.step is None:
             return self.time
         return fixed(time_rules.delivery_time(self.step, self.dt))
 
     @functools.cached_property
-    def last(self):
+    def last(self) -> int | None:
         """Largest `step`, or `time` where that is continuous; -1 of no spikes."""
         when = self.time if self.step is None else self.step
         return when.max(initial=-1)
 
     @functools.cached_property
-    def sample_and_neuron(self):
+    def sample_and_neuron(self) -> np.ndarray:
         """Index of each spike in a flat (n_samples, n_neurons) array; int64."""
         return fixed(self.sample * self.n_neurons + self.neuron)
 
@@ -250,11 +270,11 @@ class Spikes:
         flat = self.sample_and_neuron
         return fixed(np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape))
 
-    def counts(self):
+    def counts(self) -> np.ndarray:
         """Return spikes per sample and neuron; (n_samples, n_neurons), int64, fixed."""
         return self._counts
 
-    def select(self, start, stop):
+    def select(self, start: int, stop: int) -> Spikes:
         """Return the spikes of samples ``start:stop``.
 
         Raises
@@ -272,7 +292,7 @@ class Spikes:
         return self._with(fixed(self.offset[start : stop + 1] - first), chosen)
 
     @staticmethod
-    def concatenate(parts):
+    def concatenate(parts: Sequence[Spikes]) -> Spikes:
         """Return the samples of several `Spikes` of one layer, one after another.
 
         The arrays are new ones, also where there is one part.

@@ -1,7 +1,13 @@
 """Losses on the layers' spikes."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from brian2.units import Quantity
+from numpy.typing import ArrayLike
 from torch import nn
 
 from bsnn.equations.units import as_number, positive_seconds
@@ -31,7 +37,7 @@ class SpikeCountLoss(nn.Module):
     Bacho & Chu 2023, doi:10.1162/neco_a_01609.
     """
 
-    def __init__(self, *, true=15, false=3, spike_penalty=0):
+    def __init__(self, *, true: float = 15, false: float = 3, spike_penalty: float = 0):
         super().__init__()
         given = {"true": true, "false": false, "spike_penalty": spike_penalty}
         for name, value in given.items():
@@ -40,7 +46,7 @@ class SpikeCountLoss(nn.Module):
                 raise ValueError(f"'{name}' must not be negative, got {value}.")
             setattr(self, name, value)
 
-    def forward(self, layers, labels):
+    def forward(self, layers: Sequence, labels: ArrayLike) -> torch.Tensor:
         """Return the loss of a batch.
 
         Parameters
@@ -119,12 +125,12 @@ class FirstSpikeLoss(nn.Module):
     Göltz et al. 2021, doi:10.1038/s42256-021-00388-x.
     """
 
-    def __init__(self, *, tau, duration):
+    def __init__(self, *, tau: Quantity, duration: Quantity):
         super().__init__()
         self.tau = positive_seconds(tau, "tau")
         self.duration = positive_seconds(duration, "duration")
 
-    def forward(self, layers, labels):
+    def forward(self, layers: Sequence, labels: ArrayLike) -> torch.Tensor:
         """Return the loss of a batch; arguments as for `SpikeCountLoss`."""
         output = layers[-1]
         record = output.record

@@ -1,18 +1,24 @@
 """A model with trainable weights, as a torch module."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 from bsnn.equations.units import as_int, in_hertz, one_of, per_layer
 from bsnn.errors import BackendUnavailable
 from bsnn.gate import spikes_for
 from bsnn.machine import n_cores
+from bsnn.model import Model
 from bsnn.processes.forks import tell_of_forks
-from bsnn.simulators.base import closed_error
+from bsnn.simulators.base import Simulator, closed_error
 from bsnn.simulators.choose import make_simulator
+from bsnn.spikes import Spikes
 
 from .connection import Connection, Count, mean_weights
 from .linear import gradient, kernel
@@ -83,15 +89,15 @@ class SpikingNetwork(nn.Module):
 
     def __init__(
         self,
-        model,
+        model: Model,
         *,
-        seed=0,
-        low=None,
-        high=None,
-        precision="single",
-        slope_min=None,
-        backend="native",
-        n_threads=None,
+        seed: int = 0,
+        low: float | Sequence[float] | None = None,
+        high: float | Sequence[float] | None = None,
+        precision: str = "single",
+        slope_min: float | Sequence[float] | None = None,
+        backend: str = "native",
+        n_threads: int | None = None,
         **simulator,
     ):
         super().__init__()
@@ -144,12 +150,12 @@ class SpikingNetwork(nn.Module):
     register_full_backward_pre_hook = _refused("register_full_backward_pre_hook")
 
     @property
-    def weights(self):
+    def weights(self) -> tuple[torch.Tensor, ...]:
         """What is simulated: a (n_pre, n_post) tensor for each layer, in Hz."""
         return tuple(connection() for connection in self.connections)
 
     @property
-    def n_clamped(self):
+    def n_clamped(self) -> int:
         """Slopes below `slope_min` that the backward passes have met so far."""
         return self._clamped.value
 
@@ -157,7 +163,7 @@ class SpikingNetwork(nn.Module):
     def n_clamped(self, value):
         self._clamped = Count(value)
 
-    def forward(self, inputs):
+    def forward(self, inputs: Spikes | ArrayLike) -> tuple[LayerSpikes, ...]:
         """Simulate a batch.
 
         Parameters
@@ -193,16 +199,16 @@ class SpikingNetwork(nn.Module):
         )
 
     @property
-    def simulator(self):
+    def simulator(self) -> Simulator:
         """The `Simulator` that runs the model."""
         return self._simulator
 
-    def simulate(self, inputs):
+    def simulate(self, inputs: Spikes | ArrayLike) -> list[Spikes]:
         """Return each layer's `Spikes` for a batch, without gradients."""
         with self._weights_read() as weights:
             return self._run(weights, inputs)
 
-    def turn(self):
+    def turn(self) -> contextlib.AbstractContextManager:
         """Return a context in which no call of another thread begins.
 
         Within it the weights are changed if other threads use the network.
@@ -259,7 +265,7 @@ class SpikingNetwork(nn.Module):
             device, pre, post, grad_sent, weight, neuron.modes, **options
         )
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (
             f"{self.model.in_short()}, precision={self.precision!r}, "
             f"backend={self.backend!r}"
@@ -279,7 +285,7 @@ class SpikingNetwork(nn.Module):
                 array[:] = weight.detach().numpy()
                 weight.data = torch.from_numpy(array)
 
-    def after_fork(self):
+    def after_fork(self) -> None:
         """Do without OpenMP in a forked child, where its threads are not.
 
         Torch would wait for them without end; its DataLoader does the same.
@@ -294,7 +300,7 @@ class SpikingNetwork(nn.Module):
                 state_dict[new] = state_dict.pop(old)
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
-    def close(self):
+    def close(self) -> None:
         """End the simulator's processes."""
         self._simulator.close()
 

@@ -4,6 +4,9 @@ Another figure is a file beside this one, whose function returns the figure, the
 of the plotted numbers and the caption, and a row below.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +50,13 @@ class Drawing:
     caption: str
 
 
-def make_figures(folder, out, *, dataset=None, load_weights=None):
+def make_figures(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    dataset: str | None = None,
+    load_weights: Callable | None = None,
+) -> tuple[list[Path], dict[str, str]]:
     """Draw every figure that the data of a sweep allow.
 
     Parameters

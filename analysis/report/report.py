@@ -1,5 +1,8 @@
 """The page of a study."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +17,13 @@ from . import pages, results
 from .commands import command_lines
 
 
-def write_report(folder, path, *, dataset=None, load_weights=None):
+def write_report(
+    folder: str | Path,
+    path: str | Path,
+    *,
+    dataset: str | None = None,
+    load_weights: Callable | None = None,
+) -> dict[str, str]:
     """Write one page with the tables and figures of a sweep.
 
     Parameters

@@ -1,5 +1,7 @@
 """The results of a study as tables of text."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 
@@ -11,7 +13,7 @@ DT = SETTINGS["dt_ms"].label
 LATENCY_LEVEL = 0.8  # of the prediction confidence; what the tables show
 
 
-def console_table(runs):
+def console_table(runs: pd.DataFrame) -> str:
     """Return the results of runs as text, one line a cell.
 
     Parameters

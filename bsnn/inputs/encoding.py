@@ -1,12 +1,16 @@
 """From pixels to input spikes: time to first spike."""
 
+from __future__ import annotations
+
 import warnings
 
 import numpy as np
 from brian2.units import Quantity, ms
+from numpy.typing import ArrayLike
 
 from bsnn.equations import time_rules
 from bsnn.equations.units import positive_seconds
+from bsnn.model import Model
 from bsnn.outside import fixed
 from bsnn.spikes import Spikes
 
@@ -16,7 +20,9 @@ WHITE = 255  # the largest intensity
 FAINT, MANY = 16, 5
 
 
-def encode_ttfs(images, model, *, t_max: Quantity = 100 * ms) -> Spikes:
+def encode_ttfs(
+    images: ArrayLike, model: Model, *, t_max: Quantity = 100 * ms
+) -> Spikes:
     r"""Let each pixel spike once, the brighter the earlier; zero pixels stay silent.
 
     A pixel of intensity x > 0 spikes at t_max (1 - x/255).

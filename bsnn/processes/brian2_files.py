@@ -12,7 +12,7 @@ PREFERENCES = "logging.file_log = False\nlogging.save_script = False\n"
 
 
 def import_brian2():
-    """Import Brian2 as it comes.
+    """Import Brian2 with its own defaults.
 
     For processes that are all bsnn's. Preferences in a file of the working folder or of
     the user would change what Brian2 generates, and matplotlib, which it imports for

@@ -1,17 +1,23 @@
 """The common face of the simulators."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bsnn.equations.models import cuba_lif
 from bsnn.equations.units import as_int, rates_in_hertz
 from bsnn.errors import NumbersError
 from bsnn.gate import spikes_for
 from bsnn.machine import n_cores
+from bsnn.model import Model
+from bsnn.spikes import Spikes
 
 # In Hz. The sum of a billion such spikes is still a number in single precision.
 LARGEST_WEIGHT = 1e18
@@ -38,7 +44,7 @@ class Simulator(ABC):
         With which the same simulator is made again.
     """
 
-    def __init__(self, model, **options):
+    def __init__(self, model: Model, **options):
         check_model(model)
         self.model, self._options = model, options
         self._lock, self._busy, self._closed = threading.RLock(), False, False
@@ -50,17 +56,19 @@ class Simulator(ABC):
         return f"{type(self).__name__}({self.model.in_short()})"
 
     @property
-    def closed(self):
+    def closed(self) -> bool:
         return self._closed
 
-    def turn(self):
+    def turn(self) -> contextlib.AbstractContextManager:
         """Return a context in which no call of another thread begins.
 
         Weights that other threads simulate are changed within it.
         """
         return self._lock
 
-    def run(self, weights, inputs):
+    def run(
+        self, weights: Sequence[ArrayLike], inputs: Spikes | ArrayLike
+    ) -> list[Spikes]:
         """Simulate one batch.
 
         Parameters
@@ -137,7 +145,7 @@ class Simulator(ABC):
     def _release(self):
         """Let go of processes, threads and shared memory; may be called twice."""
 
-    def close(self):
+    def close(self) -> None:
         """Release processes, threads and shared memory; may be called twice.
 
         Calls of other threads come to their end before.
@@ -147,7 +155,7 @@ class Simulator(ABC):
             if not self._busy:  # or else, in a signal handler, at the call's end
                 self._release()
 
-    def after_fork(self):
+    def after_fork(self) -> None:
         """Begin anew in a forked child: whoever held the lock is not there.
 
         Simulators tell of themselves with `tell_of_forks`.

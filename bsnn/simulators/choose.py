@@ -1,15 +1,26 @@
 """Which simulator runs a model: by its time rule and the device."""
 
+from __future__ import annotations
+
 from bsnn.equations.units import one_of
 from bsnn.machine import DEVICES
+from bsnn.model import Model
 from bsnn.targets.cpp.target import CppTarget
 from bsnn.targets.cuda.target import CudaTarget
 
+from .base import Simulator
 from .event import EventSimulator
 from .grid import GridSimulator
 
 
-def make_simulator(model, *, device="cpp", replicas=None, arch=None, **options):
+def make_simulator(
+    model: Model,
+    *,
+    device: str = "cpp",
+    replicas: int | None = None,
+    arch: float | None = None,
+    **options,
+) -> Simulator:
     """Return the simulator of the model's rule.
 
     Parameters

@@ -4,6 +4,8 @@ Each neuron is solved in closed form from one delivery to the next; the mathemat
 its numerical safeguards are in ``native/event.cpp``. Samples are shared among threads.
 """
 
+from __future__ import annotations
+
 import ctypes
 import itertools
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bsnn.kernels import load_kernel, struct
+from bsnn.model import Model
 from bsnn.processes.forks import tell_of_forks
 from bsnn.spikes import Spikes
 
@@ -52,7 +55,7 @@ class EventSimulator(Simulator):
     exploding weights or a tiny `delta_v` bring about.
     """
 
-    def __init__(self, model, *, workers=None):
+    def __init__(self, model: Model, *, workers: int | None = None):
         super().__init__(model, workers=workers)
         if model.time_rule.clock_driven:
             raise ValueError(
@@ -69,7 +72,7 @@ class EventSimulator(Simulator):
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="bsnn-event")
         tell_of_forks(self)
 
-    def after_fork(self):
+    def after_fork(self) -> None:
         super().after_fork()
         self._start_threads()
 

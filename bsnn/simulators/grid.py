@@ -1,5 +1,7 @@
 """The clock-driven simulator: resident Brian2 programs, one per core."""
 
+from __future__ import annotations
+
 import functools
 import itertools
 import os
@@ -8,6 +10,7 @@ import weakref
 import numpy as np
 
 from bsnn.equations.units import as_positive, one_of
+from bsnn.model import Model
 from bsnn.processes.forks import tell_of_forks
 from bsnn.program.resident import ResidentProgram, Segment, aligned
 from bsnn.program.supervised import SupervisedProgram
@@ -57,13 +60,13 @@ class GridSimulator(Simulator):
 
     def __init__(
         self,
-        model,
-        target=CppTarget(),  # noqa: B008  it cannot be changed
+        model: Model,
+        target: float = CppTarget(),  # noqa: B008  it cannot be changed
         *,
-        workers=None,
-        precision="double",
-        projection="dense",
-        timeout=60.0,
+        workers: int | None = None,
+        precision: str = "double",
+        projection: str = "dense",
+        timeout: float = 60.0,
     ):
         if not hasattr(target, "build"):
             raise TypeError(
@@ -125,11 +128,11 @@ class GridSimulator(Simulator):
             raise
 
     @property
-    def pids(self):
+    def pids(self) -> list[int]:
         """Process ids of the running programs."""
         return [program.pid for program in self._programs]
 
-    def weight_arrays(self):
+    def weight_arrays(self) -> list[np.ndarray]:
         """Return arrays for the weights in the memory that the programs read.
 
         Weights that are updated in place there need not be copied for each batch. The
@@ -172,7 +175,7 @@ class GridSimulator(Simulator):
         self._end()
         self._weights = self._copies = None
 
-    def after_fork(self):
+    def after_fork(self) -> None:
         super().after_fork()
         self._end.detach()
         for program in self._programs:
