@@ -7,8 +7,12 @@ import hypothesis
 import numpy as np
 import pytest
 
-# How long an example takes depends on who else shares the machine.
-hypothesis.settings.register_profile("shared", deadline=None)
+# How long an example takes, to draw and to test, depends on who shares the machine.
+hypothesis.settings.register_profile(
+    "shared",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("shared")
 
 
