@@ -206,7 +206,7 @@ def test_spikes_by_hand_are_those_in_order_or_refused(loose, order):
     shuffled = list(
         zip(sorted_ones.sample, fields["step"], fields["neuron"], strict=True)
     )
-    if shuffled == sorted(shuffled):
+    if shuffled == sorted(set(shuffled)):  # none comes twice by being moved
         np.testing.assert_array_equal(Spikes(**fields).step, fields["step"])
     else:
         with pytest.raises(ValueError, match="'step' must be in order|fire twice"):
