@@ -29,8 +29,8 @@ SANITIZE_FLAGS = (
     "-fno-sanitize-recover=all -DBSNN_SANITIZE "
     "-D_GLIBCXX_ASSERTIONS -D_GLIBCXX_SANITIZE_VECTOR"
 ).split()
-# Leads a group of processes, and kills it when its input ends, as it does when the
-# process that started it does, however that ends.
+# Leads a group of processes, and kills it when its input ends, which it does when the
+# process that started it ends, in whatever way.
 _WATCH = ("sh", "-c", "read -r _; kill -9 0")
 # What compilers and linkers read besides their arguments.
 _COMPILER = (
@@ -42,7 +42,7 @@ _COMPILER = (
     "LD_RUN_PATH",
     "LIBRARY_PATH",
 )
-# What Brian2, which compiles nothing here, has distutils take apart.
+# Variables that Brian2 makes distutils parse, though it compiles nothing here.
 _DISTUTILS = "AR ARFLAGS CC CFLAGS CPP CPPFLAGS CXX CXXFLAGS LDFLAGS LDSHARED".split()
 
 log = logging.getLogger(__name__)
@@ -235,6 +235,6 @@ def run_tool(command, failure, folder, environment=None):
             process.wait()
         finally:
             watch.stdin.close()
-            process.stdout.read()  # ends when all that could write in `folder` are gone
+            process.stdout.read()  # until all that could write in `folder` are gone
     if process.returncode:
         raise BuildError(failure, output)

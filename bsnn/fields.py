@@ -1,4 +1,4 @@
-"""Fields of a dataclass that say of themselves what forms, checks and tables need."""
+"""Dataclass fields that carry what forms, checks and tables need to know."""
 
 import dataclasses
 import types
@@ -70,12 +70,12 @@ class Field:
         return self.annotation.__args__[0] if self._optional else self.annotation
 
     def checked(self, value):
-        """Return a value as what its annotation says, in what JSON can hold.
+        """Return a value as the type of its annotation, in a form that JSON can hold.
 
         Raises
         ------
         ValueError
-            If it is none, or one that the field cannot have.
+            If it is not of that type, or is one that the field cannot have.
         """
         from bsnn.equations.units import one_of
 

@@ -22,7 +22,7 @@ def named_folder(variable):
 
 
 def user_cache(variable):
-    """Return the user's cache folder for bsnn, in whose place `variable` names another.
+    """Return the user's cache folder for bsnn, which `variable` can replace.
 
     Raises
     ------

@@ -52,7 +52,7 @@ def spikes_for(model, inputs):
 
 
 def _with_last_step(model, inputs):
-    """Return `inputs`; what rounding put just behind the last step is in it again."""
+    """Return `inputs`, with what rounding put just past the last step back in it."""
     n_steps = model.n_steps
     if inputs.time is None or inputs.dt == 0 or inputs.last != n_steps:
         return inputs

@@ -8,7 +8,7 @@ MAX_INT32 = 2**31 - 1  # generated programs number neurons, steps and spikes in 
 
 
 def plain_array(values, name):
-    """Return what can be read as an array without a loss as one.
+    """Return a value as an array if it can be read as one without loss.
 
     Raises
     ------

@@ -56,7 +56,7 @@ REFERENCES["emnist-47class-subset"] = REFERENCES["emnist"]
 
 
 def preset_values(preset, dataset, given=()):
-    """Return what a preset sets where neither that is given nor its alternative."""
+    """Return what a preset sets where neither that nor its alternative is given."""
     values = PRESETS[preset] | _OF_DATASET.get((preset, dataset), {})
     other = {name for pair in ALTERNATIVES if set(pair) & set(given) for name in pair}
     return {name: value for name, value in values.items() if name not in other}
@@ -89,7 +89,7 @@ def reference_values(dataset, changes):
 
 
 def with_preset(config):
-    """Return what config.json holds, also that of a run from before there were presets.
+    """Return what config.json holds, even for a run from before there were presets.
 
     Such a run had the settings as published where it does not say otherwise.
     """

@@ -106,8 +106,8 @@ class RunFolder:
     def create(self, config):
         """Make the folder, unless it is there, and write its configuration.
 
-        Temporary files go: whoever wrote them was killed. So does first, where a run
-        goes on for more epochs, what says that it has finished.
+        Temporary files go: whoever wrote them was killed. Where a run goes on for more
+        epochs, what says that it has finished goes first.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -190,7 +190,7 @@ class RunFolder:
             pd.DataFrame(rows, columns=list(columns)).to_csv(file, index=False)
 
     def write_epoch(self, name, epoch, rows):
-        """Add an epoch's rows to a table, in the place of those of it and later ones.
+        """Add an epoch's rows to a table, replacing its own and those of later epochs.
 
         Line by line, so that the memory this takes does not grow with the training.
 

@@ -19,9 +19,9 @@ class Settings:
     """Everything that determines a run; saved with its results.
 
     The order is that of --help, of the tags in a name and of the options in a report.
-    Times carry their unit in the name, because people type and read them here. Of
-    `initial_mean` and `initial_drive`, and of `slope_min` and `relative_slope_min`,
-    there is one each: in Hz, or relative to the model.
+    Times carry their unit in the name, because people type and read them here. Settings
+    have one of `initial_mean` and `initial_drive`, and one of `slope_min` and
+    `relative_slope_min`: in Hz, or relative to the model.
     """
 
     dataset: str = field(

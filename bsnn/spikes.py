@@ -25,7 +25,7 @@ class Spikes:
 
     Whatever its rule or device, a simulator reads the same of them: a sample begins at
     time 0, and a neuron fires at most once in a time step, or at one instant. That no
-    spike comes at or after a sample's end is known where the model is: see
+    spike comes at or after a sample's end is checked only with the model: see
     `Simulator.run`. The arrays are copies that cannot be written.
 
     Parameters

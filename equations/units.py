@@ -1,7 +1,7 @@
 """The one place where what a user passes becomes plain ints and floats in SI units.
 
-What is the same number is taken, whatever holds it: Python's numbers, NumPy's, 0-d
-arrays and tensors, dimensionless quantities. What is none is refused by name.
+A number is accepted whatever holds it: Python's numbers, NumPy's, 0-d arrays and
+tensors, dimensionless quantities. Anything else is refused by name.
 """
 
 import functools

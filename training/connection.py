@@ -86,9 +86,9 @@ class Count:
 def mean_weights(model, drive=PRESETS["default"]["initial_drive"]):
     """Return the mean of each layer's initial weights, in Hz.
 
-    It is zero but in the last: there one spike of each neuron below lifts an output, in
-    the mean, to `drive` thresholds. An output that never fires has no spike time, hence
-    no gradient, and its label may be lost.
+    It is zero except in the last layer, where one spike of each neuron below lifts an
+    output to `drive` thresholds on average. An output that never fires has no spike
+    time, hence no gradient, and its label may be lost.
     """
     n_pre, neuron = model.weight_shapes[-1][0], model.neurons[-1]
     last = drive * neuron.v_threshold / (n_pre * neuron.peak_response)

@@ -75,7 +75,7 @@ def _sum_of(one, other, record):
 
 
 def relative_slopes(model, relative=PRESETS["default"]["relative_slope_min"]):
-    """Return a slope of v for each layer, in Hz, of one relative to the leak there.
+    """Return each layer's slope of v in Hz, given one relative to its leak.
 
     At threshold v rises with this slope where the synaptic current is ``relative + 1``
     times the current that would hold it there.

@@ -15,7 +15,7 @@ def example(sweep):
     Returns
     -------
     run : named tuple
-        Of the first series if it can be, with a time step near 1 ms.
+        Of the first series if possible, with a time step near 1 ms.
     layers : list of Spikes
         Of the input and every layer.
     label : int

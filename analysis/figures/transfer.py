@@ -1,4 +1,4 @@
-"""Accuracy of networks run at another time step than they learnt."""
+"""Accuracy of networks run at a time step other than that of their training."""
 
 import numpy as np
 from matplotlib.patches import Rectangle

@@ -1,7 +1,7 @@
 """The spikes of one neuron, which ``bsnn one-neuron`` leaves in the folder of a study.
 
-Beside the counts the file names the neuron, so that those of another one, or at other
-time steps than the study has by now, are not taken for its own.
+Beside the counts the file names the neuron, so that counts of another one, or at time
+steps that the study no longer has, are not taken for its own.
 """
 
 import numpy as np

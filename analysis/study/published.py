@@ -11,7 +11,7 @@ import pandas as pd
 
 from .tables import CELL, RUN, SPIKES, cells, final_confidence, mean_over_seeds
 
-# Our name of a data set -> the published one. Results on another selection of EMNIST
+# Our name of a data set -> the published one. Results on a selection of EMNIST other
 # than the official balanced split cannot be compared one to one: figures say so.
 COUNTERPART = {
     "mnist": "mnist",

@@ -1,6 +1,6 @@
 """The series of a study: runs that differ in nothing but time step and seed.
 
-A series is called by its time rule, and by the detection, the loss, the initial weights
+A series is named by its time rule, and by the detection, the loss, the initial weights
 and the least slope too where they are not those of the run's preset ("grid + crossing",
 "grid, targets 8/2", "grid, penalty 0.01", "grid, mean 0/0/0.1", "grid, slope 5").
 """

@@ -106,7 +106,7 @@ def load_dataset(name, *, data_dir=None) -> Dataset:
 
     Image files are read from the data folder, laid out as ours or as torchvision's;
     those of MNIST and Fashion-MNIST are downloaded into the user's cache when no folder
-    is named. Where "emnist" is not to be had, the 47-class subset is returned under its
+    is named. Where "emnist" is not available, the 47-class subset is returned under its
     own name and title.
 
     Parameters
@@ -116,7 +116,7 @@ def load_dataset(name, *, data_dir=None) -> Dataset:
         "yin-yang"; or a data set of one's own: a folder of this name in the data folder
         with four IDX files called as those of MNIST, images of any one size.
     data_dir : path, optional
-        Data folder; unless given BSNN_DATA, unless set the user's cache.
+        Data folder; by default BSNN_DATA, or the user's cache if that is not set.
 
     Raises
     ------

@@ -15,8 +15,8 @@ from bsnn.outside import fixed
 from bsnn.spikes import Spikes
 
 WHITE = 255  # the largest intensity
-# The scales of some images end at 1 or 16. One that is as faint as that on ours may be
-# dark by chance, but hardly so many.
+# Some images have scales that end at 1 or 16. On our scale one image may be that faint
+# by chance, but hardly so many.
 FAINT, MANY = 16, 5
 
 
@@ -54,7 +54,7 @@ def encode_ttfs(
     -----
     UserWarning
         Once, if five or more images have light, and none a pixel above 16: their white
-        may be another than 255.
+        may not be 255.
 
     References
     ----------
@@ -107,7 +107,7 @@ def _warn_if_faint(sample, intensity):
     if brightest > FAINT or len(np.unique(sample)) < MANY:
         return
     white = FAINT if brightest > 1 else 1
-    # As from this line, so that Python shows it once, not once a batch and caller.
+    # Issued as from this line, so that Python shows it once for all callers.
     warnings.warn(
         f"'images' should hold intensities in 0..{WHITE}, got none above {white}: "
         f"almost black; if their scale is 0..{white}, multiply them by "

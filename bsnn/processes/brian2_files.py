@@ -37,7 +37,7 @@ def _own_preferences():
         user.mkdir()
         empty.mkdir()
         (user / "user_preferences").write_text(PREFERENCES, "utf-8")
-        # Brian2 cannot read a folder either that cannot be opened.
+        # If the folder cannot be opened, Brian2 cannot read it either.
         with contextlib.suppress(OSError):
             here = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
             stack.callback(os.close, here)
@@ -54,7 +54,7 @@ def _own_preferences():
 
 @contextlib.contextmanager
 def _hidden(*modules):
-    """Let imports of modules fail that are not there yet."""
+    """Make imports of modules fail, except of those already imported."""
     names = [name for name in modules if name not in sys.modules]
     sys.modules.update(dict.fromkeys(names))
     try:

@@ -1,8 +1,8 @@
 """Task processes: one task after another on one core, never outliving the parent.
 
 The parent shares a socket with each. When the parent ends, however it ends, the system
-closes its side, and the process kills its own process group, without any help of the
-parent's. Tasks must therefore be safe to kill.
+closes its side, and the process kills its own process group, without any help from the
+parent. Tasks must therefore be safe to kill.
 """
 
 import collections
@@ -57,7 +57,7 @@ class Task:
 def run_tasks(tasks, *, parallel, on_report, variables=ONE_THREAD):
     """Run tasks in processes, and yield each one's end.
 
-    A process that dies, and a task that ends with ProgramError, is tried once more.
+    A task whose process dies, or that ends with ProgramError, is tried once more.
     Closing the generator kills what still runs.
 
     Parameters

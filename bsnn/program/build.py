@@ -38,7 +38,7 @@ def build(generator, specification, compile_in, *, sources, ingredients=()):
     sources : sequence of str
         Files of the target whose text determines the program, relative to the package.
     ingredients : sequence
-        What else does, as `fingerprint` takes it.
+        What else determines it, as `fingerprint` takes it.
 
     Returns
     -------

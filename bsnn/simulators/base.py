@@ -148,7 +148,7 @@ class Simulator(ABC):
     def close(self) -> None:
         """Release processes, threads and shared memory; may be called twice.
 
-        Calls of other threads come to their end before.
+        Calls of other threads finish first.
         """
         with self._lock:
             self._closed = True
@@ -180,7 +180,7 @@ def closed_error(name):
 def check_weights(weight, shape, where):
     """Raise ValueError unless `weight` has `shape`, NumbersError unless sound.
 
-    Sound are finite weights below `LARGEST_WEIGHT`: with them no membrane overflows,
+    Weights are sound if finite and below `LARGEST_WEIGHT`: then no membrane overflows,
     so that all states of a simulation are finite.
     """
     if tuple(weight.shape) != shape:

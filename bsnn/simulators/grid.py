@@ -97,8 +97,8 @@ class GridSimulator(Simulator):
     def _start_programs(self):
         """Start the programs, and share memory with them.
 
-        Of the weights it has two halves. Arrays in the first are handed out, and never
-        written here; weights from elsewhere are copied to the second.
+        The memory of the weights has two halves. Arrays in the first are handed out,
+        and never written here; weights from elsewhere are copied to the second.
         """
         real, shapes = self._real, self.model.weight_shapes
         sizes = [aligned(real.itemsize * m * n) for m, n in shapes]

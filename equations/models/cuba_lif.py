@@ -182,8 +182,8 @@ def texts_of(neuron):
 def check_neuron(neuron, where):
     """Raise unless a neuron is the one that this module describes.
 
-    What would be simulated is compared, text by text, and what the gradient takes, not
-    classes: a subclass may add to `CubaLIF` what it likes.
+    This compares what would be simulated, text by text, and what the gradient takes,
+    not classes: a subclass may add what it likes to `CubaLIF`.
 
     Parameters
     ----------

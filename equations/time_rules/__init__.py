@@ -40,7 +40,7 @@ def named(name: str) -> TimeRule:
 
 
 def at(dt: float, rule: TimeRule | None = None) -> TimeRule:
-    """Return the rule at a time step: the one given if it has that, else the usual."""
+    """Return the rule at a time step: the one given if it has it, else the usual."""
     if rule is not None and rule.quantises == (dt > 0):
         return rule
     return RULES["grid" if dt > 0 else "continuous"]

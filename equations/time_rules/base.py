@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from .bins import count_steps
 
-# What a model says beside its rule, and is so where it does not belong to the rule.
+# What a model says besides its rule, with the value it has under other rules.
 OPTIONS = {"detect": "end", "max_spikes": None}
 _REMEDIES = {
     "detect": "belongs to the rule 'grid'; leave it out.",

@@ -1,4 +1,4 @@
-"""What the rules have in common under which neurons are solved in continuous time."""
+"""What the rules that solve neurons in continuous time have in common."""
 
 from bsnn.equations.linear import is_quadratic
 

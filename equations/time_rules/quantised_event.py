@@ -1,10 +1,10 @@
-"""The rule of spikes that happen when they may and are sent when a bin ends."""
+"""The rule of spikes that happen at any time and are sent when a bin ends."""
 
 from .event import EventRule
 
 
 class QuantisedEvent(EventRule):
-    """What a neuron sends waits for its bin's end, after which its next crossing comes.
+    """A spike is sent at the end of its bin; the next crossing comes after that.
 
     The neuron itself is solved in continuous time and reset at the crossing.
     """

@@ -12,7 +12,7 @@ MIN_REPEATS = 5
 
 
 def benchable_model(settings, repeats):
-    """Return the model, or raise ValueError unless it can be measured so often."""
+    """Return the model, or raise ValueError unless it can be measured this often."""
     if repeats < MIN_REPEATS:
         raise ValueError(f"'repeats' must be {MIN_REPEATS} or more, got {repeats}.")
     model = settings.model()

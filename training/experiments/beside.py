@@ -1,7 +1,7 @@
 """Encoding and measuring beside the simulation, in one other thread.
 
 Small batches go there together, since each visit has a cost of its own. There is one
-thread, so it does what it is given in that order: batches are measured as they came.
+thread, so batches are measured in the order in which they came.
 """
 
 import itertools

@@ -91,7 +91,7 @@ def _link(path, link):
 
 
 def load_checkpoint(folder, *, mend=False):
-    """Return the newest dict that `save_checkpoint` wrote and that is whole.
+    """Return the newest whole dict that `save_checkpoint` wrote.
 
     Parameters
     ----------
@@ -148,13 +148,13 @@ def _check_archive(path):
         packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
         if packed or sum(m.file_size for m in members) > path.stat().st_size:
             raise ValueError("it is packed")
-        # Of neither does torch take notice: it reads other bytes without a word, and
-        # what is marked as a folder not at all.
+        # torch notices neither: it reads altered bytes without a word, and does not
+        # read what is marked as a folder at all.
         marked = any(member.external_attr & FOLDER for member in members)
         if marked or archive.testzip() is not None:
             raise ValueError("its bytes are not those that were written")
         (pickled,) = (m for m in members if m.filename.endswith("/data.pkl"))
-        # Of what `weights_only` lets pass, bytearray and others reserve at will.
+        # Some that `weights_only` allows, such as bytearray, reserve memory at will.
         for operation, argument, _ in pickletools.genops(archive.read(pickled)):
             if "GLOBAL" in operation.name and argument not in _GLOBALS:
                 raise ValueError(f"it names {argument}")

@@ -178,7 +178,7 @@ class _Trainer:
             )
 
     def test(self):
-        """Return what `evaluate` does of the test samples."""
+        """Return what `evaluate` does for the test samples."""
         return evaluate(
             self.network,
             self.test_samples,
@@ -215,7 +215,7 @@ class _Checkpoints:
         self._saved = time.monotonic()
 
     def save_if_due(self, state):
-        """Save within an epoch if the last time is long ago.
+        """Save within an epoch if the last save was long enough ago.
 
         ``state()``, of the epoch's progress, is asked for only then: it waits for the
         measurement.

@@ -32,7 +32,7 @@ from typing import NamedTuple
 import torch
 
 # Samples are swept together while their traces have at most this many elements; a
-# sample that alone has more is swept by itself. On a GPU few and large sweeps pay: a
+# sample that alone has more is swept by itself. A few large sweeps suit a GPU best: a
 # gigabyte or so of traces.
 MAX_TRACE_ELEMENTS = {"cpu": 2**22, "cuda": 2**26}
 

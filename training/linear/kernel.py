@@ -55,7 +55,7 @@ def as_tensor(array):
     """Return an array of `Spikes` as a tensor, which is not to be written."""
     if array.flags.writeable:
         return torch.from_numpy(array)
-    # torch warns of an array that cannot be written; what it is a view of can be.
+    # torch warns of an array that cannot be written, but the array it views can be.
     whole = array.base
     if isinstance(whole, np.ndarray) and whole.shape == array.shape:
         return torch.from_numpy(whole)
@@ -85,7 +85,7 @@ def bin_states(record, neuron):
 
 
 class PreparedGradient:
-    """The gradient of one layer, of which helping threads do what they can at once.
+    """The gradient of one layer, which helping threads begin at once.
 
     All that does not depend on the loss, more than a third of the work, is done while
     the caller goes on. Call it with the derivatives of the loss for the rest.

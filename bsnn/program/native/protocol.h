@@ -120,7 +120,7 @@ inline bool receive(int fd, Request& request) {
   return true;
 }
 
-// Stopped, a program would not see that the socket closed; its parent's death wakes it.
+// A stopped program would not see the socket close; its parent's death wakes it.
 inline void wake_at_parents_death() {
 #ifdef __linux__
   prctl(PR_SET_PDEATHSIG, SIGCONT);

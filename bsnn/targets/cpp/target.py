@@ -21,8 +21,8 @@ from bsnn.program.build import (
     specify,
 )
 
-# Where loops happen to begin makes the sums of weights a third slower or faster: from
-# functions on cache lines, and packed, they have been the fastest that were tried.
+# Sums of weights are a third slower or faster depending on where loops begin: packed,
+# in functions that start on cache lines, they were the fastest of all that were tried.
 COMPILE_FLAGS = (
     "-w -O3 -falign-functions=64 -falign-loops=1 "
     "-ffast-math -fno-finite-math-only -march=native -std=c++17"

@@ -4,7 +4,7 @@ import torch
 
 
 def in_torch(case, layer, scale):
-    """Return what `make` must, of a library whose layers are torch modules.
+    """Return what `make` must, for a library whose layers are torch modules.
 
     Parameters
     ----------

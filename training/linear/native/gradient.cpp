@@ -62,9 +62,9 @@ namespace {
 enum Status { done, bad_index, out_of_memory };
 
 // Traces are kept as their value at the end of the current window of time, so that
-// neither a spike nor its decay costs an exponential per column. A window lasts so many
-// of the shortest time constant: the longer, the more its exp() amplifies the rounding
-// of an exponent.
+// neither a spike nor its decay costs an exponential per column. A window lasts this
+// many times the shortest time constant: the longer it is, the more its exp() amplifies
+// the rounding of an exponent.
 constexpr double window_in_tau = 4;
 
 constexpr int64_t max_modes = 8;
@@ -72,7 +72,7 @@ constexpr int64_t max_modes = 8;
 // What a thread does in about 50 microseconds, several times what waking it costs.
 constexpr int64_t spikes_per_thread = 2000, elements_per_thread = 250000;
 
-// Samples are swept in so many groups where there are few blocks to share out.
+// Samples are swept in this many groups where there are few blocks to share out.
 constexpr int64_t least_tasks = 4;
 
 // An array that starts without values: it is written before it is read.
@@ -325,7 +325,7 @@ private:
     void find_later_spikes() {
         time[n_spikes] = std::numeric_limits<double>::infinity();
         int32_t *const later = shared.later.data() + first_spike;
-        // A thread comes to samples in order: what is less is of one before.
+        // A thread takes samples in order: anything less is from an earlier one.
         for (int64_t z = n_spikes - 1; z >= 0; --z) {
             const int64_t next =
                 std::exchange(later_of_neuron[neuron[z]], first_spike + z) - first_spike;
