@@ -50,7 +50,8 @@ def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=No
     rows = []
     for dt in [trained.dt_ms] if dt_ms is None else as_list(dt_ms, "dt_ms"):
         dt = as_number(dt, "dt_ms")
-        settings = trained.at(dt, rule or time_rules.at(dt, as_trained).name)
+        usual = time_rules.at(dt, as_trained).name
+        settings = trained.at(dt, usual if rule is None else rule)
         with make_network(settings, settings.model()) as network:
             restore_weights(network, state)
             tested, _ = evaluate(

@@ -492,6 +492,13 @@ def test_evaluate_tests_at_other_time_steps(finished, capsys):
     (finished.path / runs.EVALUATIONS).unlink()
 
 
+@pytest.mark.parametrize("rule", ["", "Grid", "crossing"])
+def test_evaluate_refuses_what_is_no_rule(finished, capsys, rule):
+    assert main(["evaluate", str(finished.path), "--rule", rule]) == 1
+    assert "'rule' must be one of grid, quant" in capsys.readouterr().err
+    assert not (finished.path / runs.EVALUATIONS).exists()
+
+
 @pytest.fixture(scope="module")
 def own_data(digits, tmp_path_factory):
     """A data folder with a data set of one's own in it: the digits as IDX files."""
