@@ -139,8 +139,11 @@ def _package(name, timeout):
 
 def _requirements(name):
     """Yield what bsnn itself asks of a package on this Python."""
-    for line in importlib.metadata.requires("bsnn") or ():
-        needed = Requirement(line)
+    try:
+        lines = importlib.metadata.requires("bsnn")
+    except importlib.metadata.PackageNotFoundError:  # it runs where it lies
+        return
+    for needed in map(Requirement, lines or ()):
         if needed.name == name and (
             needed.marker is None or needed.marker.evaluate({"extra": ""})
         ):

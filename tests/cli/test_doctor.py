@@ -133,6 +133,14 @@ def test_versions_are_those_that_bsnn_requires(
     assert needed is None or check.remedy == f"pip install '{needed}'"
 
 
+def test_a_checkout_that_is_not_installed_is_examined(bare_machine, monkeypatch):
+    def requires(package):
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr("importlib.metadata.requires", requires)
+    assert bare_machine.examine()["numpy"].ok
+
+
 def test_a_bare_machine_is_told_what_to_install(bare_machine):
     checks = bare_machine.examine()
     assert not checks["C++ compiler"].ok
