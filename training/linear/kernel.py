@@ -134,9 +134,6 @@ class PreparedGradient:
             "post_offset": _packed(post.offset, torch.int64),
             "post_neuron": _packed(post.neuron, torch.int32),
             "weight": _packed(weight, weight.dtype),
-            "tau": torch.from_numpy(np.array(modes.tau, float)),
-            "synaptic_amplitude": torch.from_numpy(np.array(modes.synaptic, float)),
-            "reset_amplitude": torch.from_numpy(np.array(modes.reset, float)),
         }
         numbers = {}
         if isinstance(post, BinStates):
@@ -148,7 +145,10 @@ class PreparedGradient:
             tensors["crossing"] = _packed(post.time, torch.float64)
             for name in ("slope", "sent", "reset"):
                 tensors[name] = _packed(getattr(post, name), torch.float64)
-        self._tensors, self._need_pre = tensors, need_pre
+        vector = ctypes.c_double * len(modes.tau)
+        vectors = [vector(*of) for of in (modes.tau, modes.synaptic, modes.reset)]
+        tau, synaptic, reset = map(ctypes.addressof, vectors)
+        self._tensors, self._vectors, self._need_pre = tensors, vectors, need_pre
         self._layer = struct(SOURCE, "Layer")(
             n_samples=len(pre.offset) - 1,
             n_pre=weight.shape[0],
@@ -156,6 +156,9 @@ class PreparedGradient:
             n_modes=len(modes.tau),
             n_arrivals=len(pre.time),
             n_spikes=len(post.neuron),
+            tau=tau,
+            synaptic_amplitude=synaptic,
+            reset_amplitude=reset,
             slope_min=slope_min,
             **numbers,
             **{name: tensor.data_ptr() for name, tensor in tensors.items()},

@@ -1,5 +1,5 @@
-// The spike-time gradient of one fully connected layer, as training/linear/gradient.py states
-// it, in one sweep backwards in time over the spikes.
+// The spike-time gradient of one fully connected layer, as gradient.py states it, in one
+// sweep backwards in time over the spikes.
 //
 // First, sample by sample, what does not depend on the loss: crossings, exponentials and
 // the order of the spikes. Then the sensitivity q_z of every postsynaptic spike. Then,
@@ -158,8 +158,8 @@ struct Shared {
     }
 };
 
-// `crossing` in equations/models/cuba_lif.py for tau_mem = 2 tau_syn, where v is a quadratic in
-// exp(-t/tau_mem).
+// `crossing` in equations/models/cuba_lif.py for tau_mem = 2 tau_syn, where v is a
+// quadratic in exp(-t/tau_mem).
 template <class Real>
 void recover_crossings(const Layer &layer, int64_t first, int64_t n_spikes,
                        double *__restrict time, double *__restrict slope,
