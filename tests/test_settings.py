@@ -1,7 +1,5 @@
 """Settings are declared once: command line, names and tables follow from the fields."""
 
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +10,7 @@ from bsnn.fields import field, fields_of
 from bsnn.program.build import PRECISIONS
 from bsnn.settings import SETTINGS, TAGS, Settings, departures
 from bsnn.targets.cpp.target import CppTarget
+from tests.project.fresh import loaded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,23 +36,12 @@ def test_a_setting_has_help_an_option_and_a_place_in_the_config(name):
 
 
 def test_the_command_line_knows_the_settings_without_any_heavy_package():
-    code = (
-        "import sys, bsnn.settings, bsnn.cli.arguments;"
-        "heavy = 'brian2', 'matplotlib', 'numpy', 'pandas', 'scipy', 'torch';"
-        "print([m for m in heavy if m in sys.modules])"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.stdout.strip() == "[]", run.stderr
+    assert loaded("import bsnn.settings, bsnn.cli.arguments") == []
 
 
 def test_settings_make_their_model_without_torch():
-    code = (
-        "import sys; from bsnn.settings import Settings;"
-        "Settings.reference('digits').config();"
-        "print('torch' in sys.modules)"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.stdout.strip() == "False", run.stderr
+    code = "from bsnn.settings import Settings; Settings.reference('digits').config()"
+    assert "torch" not in loaded(code)
 
 
 def test_words_are_those_of_the_code_that_takes_them():

@@ -12,6 +12,8 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from tests.project.fresh import loaded
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("equations", "bsnn", "training", "analysis")
 # What each folder or file may import of the project, besides its own row; a folder
@@ -236,13 +238,7 @@ def test_editors_see_the_names_that_load_when_they_are_used(package):
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    code = (
-        "import sys, bsnn, bsnn.analysis, bsnn.training;"
-        "heavy = 'brian2', 'matplotlib', 'numpy', 'pandas', 'scipy', 'torch';"
-        "print([m for m in heavy if m in sys.modules])"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.stdout.strip() == "[]", run.stderr
+    assert loaded("import bsnn, bsnn.analysis, bsnn.training") == []
 
 
 def test_the_analysis_does_not_simulate(tree):
@@ -256,13 +252,11 @@ def test_commands_that_draw_nothing_import_no_matplotlib():
     code = (
         "from bsnn.processes.brian2_files import import_brian2; import_brian2();"
         "from bsnn.analysis import Measurement, console_table, read_sweep;"
-        "import sys, bsnn.cli.main, bsnn.training.experiments.sweep;"
+        "import bsnn.cli.main, bsnn.training.experiments.sweep;"
         "import bsnn.training.experiments.evaluation, bsnn.training.bench.cpu;"
-        "import bsnn.training.experiments.loop;"
-        "print([m for m in ('matplotlib', 'pylab') if m in sys.modules])"
+        "import bsnn.training.experiments.loop"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.stdout.strip() == "[]", run.stderr
+    assert loaded(code, ("matplotlib", "pylab")) == []
 
 
 @pytest.mark.parametrize(("given", "expected"), [("", "passive"), ("active",) * 2])
