@@ -92,7 +92,7 @@ class Measurement:
         ):
             self._sums[name] = self._sums.get(name, 0.0) + value
 
-    def state(self):
+    def state(self) -> str:
         """Return all that was gathered, as plain numbers and lists."""
         return {
             "n_samples": self.n_samples,
@@ -102,7 +102,7 @@ class Measurement:
             "layer_spikes": self._layer_spikes.tolist(),
         }
 
-    def restore(self, state: str):
+    def restore(self, state: str) -> None:
         """Go on from what `state` returned, for the same model.
 
         Raises

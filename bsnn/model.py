@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from brian2.units import Quantity, second
 
+from bsnn.equations import CubaLIF, time_rules
 from bsnn.equations.models.cuba_lif import check_neuron
 from bsnn.equations.units import (
     as_int,
@@ -18,8 +19,6 @@ from bsnn.equations.units import (
     per_layer,
     positive_seconds,
 )
-
-from .equations import CubaLIF, time_rules
 
 # In time constants: Brian2's exact update evaluates exp(dt/tau), in single precision.
 LONGEST_DT = 80

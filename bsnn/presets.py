@@ -71,12 +71,13 @@ def reference_values(dataset, changes):
         If there is no such preset, or there are no settings for the data set and
         `changes` leave one out that has no default.
     """
-    from bsnn.equations.units import one_of  # imports Brian2: see settings.py
+    from bsnn.equations import time_rules  # imports Brian2: see settings.py
+    from bsnn.equations.units import one_of
 
     reference = REFERENCES.get(dataset, {}) if isinstance(dataset, str) else {}
     given = {name: value for name, value in changes.items() if value is not None}
     if given.get("dt_ms") == 0:
-        given.setdefault("rule", "continuous")
+        given.setdefault("rule", time_rules.at(0).name)
     missing = [n for n in REFERENCES["mnist"] if n not in {**reference, **given}]
     if missing:
         raise ValueError(

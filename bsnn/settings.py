@@ -200,7 +200,7 @@ class Settings:
 
         `detect` and `max_spikes` stay where they belong to the rule.
         """
-        from .equations import time_rules
+        from bsnn.equations import time_rules
 
         if dt_ms == 0:
             rule = time_rules.at(0).name

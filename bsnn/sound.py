@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from bsnn.equations import time_rules
 from bsnn.equations.units import any_seconds
 
-from .equations import time_rules
 from .outside import MAX_INT32, fixed, floats, indices, seconds
 
 ROUNDING = 2 * time_rules.BIN_SHIFT  # of a time that lies at an edge of its bin

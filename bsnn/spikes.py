@@ -10,9 +10,9 @@ import numpy as np
 from brian2.units import Quantity
 from numpy.typing import ArrayLike
 
+from bsnn.equations import time_rules
 from bsnn.equations.units import plain_seconds
 
-from .equations import time_rules
 from .outside import fixed, floats, indices, plain_array, seconds, truths, whole_number
 from .sound import bins_of, check_clock, check_shapes, sound_arrays, time_step
 

@@ -6,6 +6,7 @@ import functools
 import itertools
 import os
 import weakref
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from bsnn.spikes import Spikes
 from bsnn.targets.cpp.target import CppTarget
 
 from .base import Simulator, closed_error, count_workers
+
+if TYPE_CHECKING:
+    from bsnn.targets.cuda.target import CudaTarget
 
 
 class GridSimulator(Simulator):
@@ -61,7 +65,7 @@ class GridSimulator(Simulator):
     def __init__(
         self,
         model: Model,
-        target: float = CppTarget(),  # noqa: B008  it cannot be changed
+        target: CppTarget | CudaTarget = CppTarget(),  # noqa: B008  it cannot be changed
         *,
         workers: int | None = None,
         precision: str = "double",
