@@ -278,11 +278,16 @@ def test_options_of_a_gpu_are_not_ignored_without_one(option):
         bsnn.make_simulator(grid_model(), **option)
 
 
-def test_a_name_is_no_target():
-    with pytest.raises(
-        TypeError, match="'target' must be a CppTarget.*got 'cuda'.*dev"
-    ):
-        grid.GridSimulator(grid_model(), "cuda")
+@pytest.mark.parametrize("target", ["cuda", None, CudaTarget])
+def test_a_name_or_a_kind_is_no_target(target):
+    words = "'target' must be a CppTarget or CudaTarget, got .*; make_simulator.*device"
+    with pytest.raises(TypeError, match=words):
+        grid.GridSimulator(grid_model(), target)
+
+
+def test_samples_are_for_training_or_for_testing():
+    with pytest.raises(ValueError, match="'split' must be one of train, test, got 'va"):
+        bsnn.load_dataset("digits").samples("valid", None, None)
 
 
 @pytest.mark.cpp

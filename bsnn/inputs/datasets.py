@@ -64,6 +64,9 @@ class Dataset:
 
     def samples(self, split: str, encode, model) -> ImageSamples:
         """Return the samples of "train" or "test"; arguments as for `ImageSamples`."""
+        from bsnn.equations.units import one_of  # as in `head`
+
+        one_of(split, "split", ("train", "test"))
         images = getattr(self, f"{split}_images")
         return ImageSamples(images, getattr(self, f"{split}_labels"), encode, model)
 

@@ -72,7 +72,7 @@ class GridSimulator(Simulator):
         projection: str = "dense",
         timeout: float = 60.0,
     ):
-        if not hasattr(target, "build"):
+        if isinstance(target, type) or not hasattr(target, "build"):
             raise TypeError(
                 f"'target' must be a CppTarget or CudaTarget, got {target!r}; "
                 "make_simulator(model, device=...) takes the name of a device."
