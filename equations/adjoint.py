@@ -1,0 +1,235 @@
+r"""The adjoint of a neuron, derived from its equations: text in, text out.
+
+One step of Brian2 takes the state a to b = F(a, dt), fires where g(b) >= 0, lets
+synapses take b to c and the reset take c to R(c). Backwards in time, with
+lambda = dL/d(state) and dL/dT_z the total derivative of the loss with respect to the
+delivered time of spike z,
+
+    reset       dL/dT_z += lambda.(DR f(c) - f(R(c)));     lambda <- DR^T lambda
+    synapses    dL/dT_i += lambda.(f(before) - f(after));  dL/dw += lambda d(on_pre)/dw
+    crossing    g(F(a, h)) = 0;    q_z = -(dL/dT_z) / max(dg(F(a, h))/dh, slope_min)
+                lambda_a += DF(a, h)^T grad g q_z
+    update      lambda <- DF(a, dt)^T lambda + lambda_a
+    refractory  dL/dT_z += lambda.(f_refractory - f_free)  where its period ends
+
+and parameters gather the same products with the derivatives of F, g and R by them. The
+derivative of a crossing is along the method's own partial step, so that the time it
+yields is differentiated exactly.
+
+References
+----------
+Bohte et al. 2002, doi:10.1016/S0925-2312(01)00658-0 (the derivative of a crossing).
+Wunderlich & Pehle 2021, doi:10.1038/s41598-021-91786-z (the adjoint of a jump).
+Bengio et al. 2013, arXiv:1308.3432 (straight-through).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy as sp
+
+from .dynamics import Dynamics
+from .neuron import PERIOD, Neuron
+from .statements import (
+    code_of,
+    derivative,
+    parse,
+    prune,
+    pull_back,
+    push_forward,
+    render,
+    single_assignment,
+    symbol,
+)
+
+# Names in the texts below; no user's name begins with an underscore.
+LAMBDA, END, SLOPE, GRADIENT = "_lambda_", "_end_", "_slope_", "_grad_"
+TOTAL = "_total"  # dL/dT of a spike
+OPEN = "_open"  # whether synapses reach what is (unless refractory)
+_FREE = symbol("not_refractory")
+_INT = sp.Function("int_")
+
+
+@dataclass(frozen=True)
+class Adjoint:
+    """The backward step of a neuron as straight-line code for Brian2.
+
+    Parameters
+    ----------
+    neuron : Neuron
+    learn : tuple of str
+        Parameters and currents whose derivatives are wanted.
+
+    Raises
+    ------
+    ValueError
+        If something cannot be differentiated.
+    """
+
+    neuron: Neuron
+    learn: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        known = {*self.neuron.values, *self.neuron.currents}
+        for name in self.learn:
+            if name not in known:
+                raise ValueError(
+                    f"'learn' names {name!r}, which is no parameter of the neuron; "
+                    f"they are {', '.join(sorted(known))}."
+                )
+        dynamics = Dynamics(self.neuron)
+        if dynamics.can_freeze and dynamics.period is None:
+            raise ValueError(
+                "a refractory condition cannot be differentiated together with "
+                "(unless refractory); give 'refractory' as a time."
+            )
+        object.__setattr__(self, "dynamics", dynamics)
+
+    @property
+    def states(self):
+        return self.neuron.states
+
+    def update(self) -> str:
+        """Return ``lambda <- DF^T lambda`` and the derivatives by what is learned."""
+        wrt = [*self.states, *self.learn]
+        free = self._pulled(*self.dynamics.update(), "_f")
+        code, bar = free
+        if self.dynamics.can_freeze:
+            more, frozen = self._pulled(*self.dynamics.update(free=False), "_z")
+            code, bar = code + more, {n: _either(bar[n], frozen[n]) for n in wrt}
+        code += [(f"_new_{name}", bar[name]) for name in self.states]
+        code += [
+            (GRADIENT + name, symbol(GRADIENT + name) + bar[name])
+            for name in self.learn
+            if bar[name] != 0
+        ]
+        code += [(LAMBDA + name, symbol(f"_new_{name}")) for name in self.states]
+        return code_of(_without_idle(code))
+
+    def _pulled(self, statements, final, prefix):
+        statements, final = _renamed(statements, final, prefix)
+        seeds = [(final[name], _lambda(name)) for name in self.states]
+        wrt = [*self.states, *self.learn]
+        added, bar = pull_back(statements, seeds, wrt, prefix=f"_b{prefix}")
+        return prune(statements + added, bar.values()), bar
+
+    def reset(self) -> str:
+        """Return what a spike's reset does to lambda, and to dL/dT of the spike."""
+        dynamics = self.dynamics
+        statements, final = dynamics.reset
+        seeds = [(final[name], _lambda(name)) for name in self.states]
+        wrt = [*self.states, *self.learn]
+        added, bar = pull_back(statements, seeds, wrt)
+        before = dynamics.rates()
+        after = {
+            name: rate.xreplace({symbol(n): final[n] for n in self.states})
+            for name, rate in dynamics.rates(free=not dynamics.can_freeze).items()
+        }
+        gained = sum(
+            bar[name] * before[name] - _lambda(name) * after[name]
+            for name in self.states
+        )
+        code = [*statements, *added, (TOTAL, symbol(TOTAL) + gained)]
+        changed = [name for name in self.states if bar[name] != _lambda(name)]
+        code += [(f"_new_{name}", bar[name]) for name in changed]
+        code += [
+            (GRADIENT + name, symbol(GRADIENT + name) + bar[name])
+            for name in self.learn
+            if bar[name] != 0
+        ]
+        code += [(LAMBDA + name, symbol(f"_new_{name}")) for name in changed]
+        return code_of(_at_end(_without_idle(code), self.states))
+
+    def arrival(self, variable: str) -> str:
+        """Return how the rate of change of the loss depends on a target variable.
+
+        The sum over states m of lambda_m d(f_m)/d(variable), where synapses act.
+        """
+        slopes = [
+            sum(
+                _lambda(name) * derivative(rate, variable)
+                for name, rate in self.dynamics.rates(free=free).items()
+            )
+            for free in (True, False)
+        ]
+        slope = _either(*slopes) if self.dynamics.can_freeze else slopes[0]
+        return code_of(_at_end([(SLOPE + variable, slope)], self.states))
+
+    def is_affine(self, variable: str) -> bool:
+        """Return whether all rates are affine in a target variable."""
+        return not any(
+            derivative(derivative(rate, variable), variable) != 0
+            for free in (True, False)
+            for rate in self.dynamics.rates(free=free).values()
+        )
+
+    def crossing(self) -> dict[str, str]:
+        """Return the code of a crossing, in two blocks.
+
+        "evaluate" gives the margin ``_margin`` a time ``_h`` into the step and its
+        slope ``_steepness``; "pull" adds what dL/d(margin) = ``_q`` does to lambda.
+        """
+        statements, final = self.dynamics.update()
+        states = {symbol(name): final[name] for name in self.states}
+        margin = self.dynamics.margin.xreplace(states)
+        added, (steepness,) = push_forward(statements, [margin], "dt")
+        evaluate = [
+            *prune(statements + added, [margin, steepness]),
+            ("_margin", margin),
+            ("_steepness", steepness),
+        ]
+        wrt = [*self.states, *self.learn]
+        added, bar = pull_back(statements, [(margin, symbol("_q"))], wrt)
+        pull = prune(statements + added, bar.values())
+        pull += [
+            (place + name, symbol(place + name) + bar[name])
+            for place, names in ((LAMBDA, self.states), (GRADIENT, self.learn))
+            for name in names
+            if bar[name] != 0
+        ]
+        within = {symbol("dt"): symbol("_h")}
+        return {
+            block: code_of([(n, value.xreplace(within)) for n, value in code])
+            for block, code in {"evaluate": evaluate, "pull": pull}.items()
+        }
+
+    def release(self) -> str:
+        """Return what the end of a refractory period adds to dL/dT of its spike."""
+        free, frozen = self.dynamics.rates(), self.dynamics.rates(free=False)
+        shift = sum(_lambda(n) * (frozen[n] - free[n]) for n in self.states)
+        code = [("_shift", sp.sympify(shift))]
+        for name in self.learn:
+            share = derivative(self.dynamics.period, name)
+            if share != 0:
+                gathered = symbol(GRADIENT + name) + share * symbol("_shift")
+                code.append((GRADIENT + name, gathered))
+        return code_of(code)
+
+
+def _lambda(name):
+    return symbol(LAMBDA + name)
+
+
+def _either(free, frozen):
+    if free == frozen:
+        return free
+    return _INT(_FREE) * free + (1 - _INT(_FREE)) * frozen
+
+
+def _renamed(statements, final, prefix):
+    """Give the names assigned in a piece of code another prefix."""
+    names = {symbol(name): symbol(prefix + name) for name, _ in statements}
+    statements = [(prefix + name, value.xreplace(names)) for name, value in statements]
+    return statements, {n: sp.sympify(v).xreplace(names) for n, v in final.items()}
+
+
+def _at_end(code, states):
+    """Read states before the reset, not at the start of the step."""
+    end = {symbol(name): symbol(END + name) for name in states}
+    return [(name, value.xreplace(end)) for name, value in code]
+
+
+def _without_idle(code):
+    """Leave out ``x = x``, with what stood for it."""
+    return [(name, value) for name, value in code if value != symbol(name)]

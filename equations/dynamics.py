@@ -1,0 +1,138 @@
+"""The maps that one step of a neuron is made of, as algebra.
+
+A step takes the state a to b = F(a, dt), the state update of whatever method Brian2
+applies; a neuron fires where its threshold is met; synapses take b to c; the reset R
+takes c to the next a. Here F, the rates f = dx/dt, the threshold as a margin g >= 0,
+and R are sympy expressions of the names in the user's text.
+"""
+
+import functools
+
+import sympy as sp
+from brian2.parsing.sympytools import str_to_sympy
+
+from .neuron import Neuron
+from .statements import parse, prune, single_assignment, symbol
+
+_FREE = sp.Function("int_")(symbol("not_refractory"))
+
+
+class Dynamics:
+    """The algebra of a neuron.
+
+    Parameters
+    ----------
+    neuron : Neuron
+    """
+
+    def __init__(self, neuron: Neuron):
+        self.neuron = neuron
+        self.states = neuron.states
+
+    @functools.cached_property
+    def _substituted(self):
+        """Right-hand sides and subexpressions, free of subexpressions."""
+        pairs = self.neuron.full_equations.get_substituted_expressions(
+            self.neuron.variables, include_subexpressions=True
+        )
+        return {name: str_to_sympy(expression.code) for name, expression in pairs}
+
+    @functools.cached_property
+    def _named(self):
+        subexpressions = {
+            equation.varname
+            for equation in self.neuron.parsed.values()
+            if equation.type == "subexpression"
+        }
+        return {symbol(name): self._substituted[name] for name in subexpressions}
+
+    @property
+    def can_freeze(self) -> bool:
+        """Whether a refractory neuron moves in another way than one that is not."""
+        return bool(self.neuron.frozen_states) or any(
+            rate.has(_FREE) for rate in self._substituted.values()
+        )
+
+    @functools.cache
+    def rates(self, *, free=True) -> dict:
+        """Return dx/dt of each state, of a refractory neuron unless it is free."""
+        return {
+            name: self._at(self._substituted.get(name, sp.Integer(0)), free)
+            for name in self.states
+        }
+
+    @functools.cache
+    def update(self, *, free=True):
+        """Return F as statements, every name assigned once, and the states they give.
+
+        Brian2 writes nothing to what is ``(unless refractory)`` of a refractory neuron.
+        """
+        statements = [
+            (name, self._at(value, free))
+            for name, value in parse(self.neuron.update_code())
+        ]
+        named, final = single_assignment(statements, self.states)
+        if not free:
+            final |= {name: symbol(name) for name in self.neuron.frozen_states}
+        return prune(named, final.values()), final
+
+    @staticmethod
+    def _at(expression, free):
+        return expression.xreplace({_FREE: sp.Integer(int(free))})
+
+    @functools.cached_property
+    def margin(self):
+        """The threshold as g, which is not negative where a neuron fires.
+
+        Raises
+        ------
+        ValueError
+            If the threshold is no comparison.
+        """
+        text = self.neuron.threshold
+        condition = str_to_sympy(text)
+        if isinstance(condition, (sp.Gt, sp.Ge)):
+            margin = condition.lhs - condition.rhs
+        elif isinstance(condition, (sp.Lt, sp.Le)):
+            margin = condition.rhs - condition.lhs
+        else:
+            raise ValueError(
+                f"'threshold' {text!r} is no single comparison, so it cannot be "
+                "differentiated; write it as 'left > right'."
+            )
+        return margin.xreplace(self._named)
+
+    @functools.cached_property
+    def reset(self):
+        """R as statements, every name assigned once, and the states they give."""
+        statements = [
+            (name, value.xreplace(self._named))
+            for name, value in parse(self.neuron.reset or "")
+        ]
+        return single_assignment(statements, self.states, prefix="_r")
+
+    @functools.cached_property
+    def period(self):
+        """Expression of the refractory period, or None."""
+        period = self.neuron.period
+        return None if period is None else str_to_sympy(period).xreplace(self._named)
+
+    @functools.cached_property
+    def is_linear(self) -> bool:
+        """Whether the update is affine in the states."""
+        _, final = single_assignment_inline(self.update())
+        return not any(
+            sp.diff(value, symbol(one), symbol(other)) != 0
+            for value in final.values()
+            for one in self.states
+            for other in self.states
+        )
+
+
+def single_assignment_inline(named_and_final):
+    """Return statements as expressions of what they read."""
+    named, final = named_and_final
+    known = {}
+    for name, value in named:
+        known[symbol(name)] = value.xreplace(known)
+    return known, {name: value.xreplace(known) for name, value in final.items()}
