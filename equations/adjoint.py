@@ -30,22 +30,18 @@ from dataclasses import dataclass
 import sympy as sp
 
 from .dynamics import Dynamics
-from .neuron import PERIOD, Neuron
+from .neuron import Neuron
 from .statements import (
     code_of,
     derivative,
-    parse,
     prune,
     pull_back,
     push_forward,
-    render,
-    single_assignment,
     symbol,
 )
 
 # Names in the texts below; no user's name begins with an underscore.
 LAMBDA, END, SLOPE, GRADIENT = "_lambda_", "_end_", "_slope_", "_grad_"
-TOTAL = "_total"  # dL/dT of a spike
 OPEN = "_open"  # whether synapses reach what is (unless refractory)
 _FREE = symbol("not_refractory")
 _INT = sp.Function("int_")
@@ -130,7 +126,7 @@ class Adjoint:
             bar[name] * before[name] - _lambda(name) * after[name]
             for name in self.states
         )
-        code = [*statements, *added, (TOTAL, symbol(TOTAL) + gained)]
+        code = [*statements, *added, ("_shift", sp.sympify(gained))]
         changed = [name for name in self.states if bar[name] != _lambda(name)]
         code += [(f"_new_{name}", bar[name]) for name in changed]
         code += [
@@ -141,20 +137,25 @@ class Adjoint:
         code += [(LAMBDA + name, symbol(f"_new_{name}")) for name in changed]
         return code_of(_at_end(_without_idle(code), self.states))
 
+    def rates(self) -> dict:
+        """Return dx/dt of each state, of a refractory neuron where it is one."""
+        free = self.dynamics.rates()
+        if not self.dynamics.can_freeze:
+            return free
+        frozen = self.dynamics.rates(free=False)
+        return {name: _either(free[name], frozen[name]) for name in self.states}
+
     def arrival(self, variable: str) -> str:
         """Return how the rate of change of the loss depends on a target variable.
 
         The sum over states m of lambda_m d(f_m)/d(variable), where synapses act.
         """
-        slopes = [
-            sum(
-                _lambda(name) * derivative(rate, variable)
-                for name, rate in self.dynamics.rates(free=free).items()
-            )
-            for free in (True, False)
-        ]
-        slope = _either(*slopes) if self.dynamics.can_freeze else slopes[0]
-        return code_of(_at_end([(SLOPE + variable, slope)], self.states))
+        slope = sum(
+            _lambda(name) * derivative(rate, variable)
+            for name, rate in self.rates().items()
+        )
+        code = [(SLOPE + variable, sp.sympify(slope))]
+        return code_of(_at_end(code, self.states))
 
     def is_affine(self, variable: str) -> bool:
         """Return whether all rates are affine in a target variable."""

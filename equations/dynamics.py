@@ -55,9 +55,13 @@ class Dynamics:
 
     @functools.cache
     def rates(self, *, free=True) -> dict:
-        """Return dx/dt of each state, of a refractory neuron unless it is free."""
+        """Return dx/dt of each state, of a refractory neuron unless it is free.
+
+        Without noise, whose rate is not defined.
+        """
+        quiet = dict.fromkeys(map(symbol, self.neuron.parsed.stochastic_variables), 0)
         return {
-            name: self._at(self._substituted.get(name, sp.Integer(0)), free)
+            name: self._at(self._substituted.get(name, sp.Integer(0)), free).subs(quiet)
             for name in self.states
         }
 

@@ -50,6 +50,7 @@ METHODS = (
     "milstein",
 )
 PERIOD = "refractory_period"  # the name of a refractory period in the equations
+NORMAL = "_normal_"  # before a name of noise: standard normal numbers
 _CLOCK = {"t": second.dim, "dt": second.dim}
 # What the names of units, functions and constants stand for.
 _OUTSIDE = {
@@ -57,7 +58,11 @@ _OUTSIDE = {
         str(unit): Constant(str(unit), float(unit), dimensions=unit.dim)
         for unit in all_units
     },
-    **DEFAULT_FUNCTIONS,
+    **{
+        name: function
+        for name, function in DEFAULT_FUNCTIONS.items()
+        if function.stateless  # others are not the same when a sample is repeated
+    },
     **DEFAULT_CONSTANTS,
 }
 _RESERVED = {*_CLOCK, "i", "j", "N", "xi", "not_refractory", "lastspike", PERIOD}
@@ -113,7 +118,9 @@ class Neuron:
     def __post_init__(self):
         for name in ("equations", "threshold", "reset", "method"):
             value = getattr(self, name)
-            if not isinstance(value, str) and (name == "equations" or value is not None):
+            if not isinstance(value, str) and (
+                name == "equations" or value is not None
+            ):
                 raise TypeError(f"'{name}' must be text, got {value!r}.")
         for name in ("parameters", "initial", "currents"):
             if not isinstance(getattr(self, name), Mapping):
@@ -121,7 +128,8 @@ class Neuron:
                     f"'{name}' must be a dict of names and values, got "
                     f"{getattr(self, name)!r}."
                 )
-            object.__setattr__(self, name, dict(getattr(self, name)))
+            given = getattr(self, name)
+            object.__setattr__(self, name, {n: given[n] for n in sorted(given)})
         self._check_texts()
         _ = self.values, self.initial_values
         self._check_dimensions()
@@ -145,7 +153,11 @@ class Neuron:
         """Names of all that changes in a sample, each starting at its initial value."""
         parsed = self.parsed
         return (
-            *(eq.varname for eq in parsed.values() if eq.type == "differential equation"),
+            *(
+                eq.varname
+                for eq in parsed.values()
+                if eq.type == "differential equation"
+            ),
             *(name for name in parsed if name in self._declared(constant=False)),
         )
 
@@ -200,9 +212,10 @@ class Neuron:
         if isinstance(self.refractory, Quantity):
             given[PERIOD] = self.refractory
         states = set(self.states)
+        # In an order that no file of settings changes.
         return {
-            name: self._in_si(value, name, "parameters")
-            for name, value in given.items()
+            name: self._in_si(given[name], name, "parameters")
+            for name in sorted(given)
             if name not in states
         }
 
@@ -257,7 +270,9 @@ class Neuron:
         both = {**self.initial_values, **self.values}
         sizes = {name: len(v) for name, v in both.items() if np.ndim(v)}
         if len(set(sizes.values())) > 1:
-            raise ValueError(f"values are given for different numbers of neurons: {sizes}.")
+            raise ValueError(
+                f"values are given for different numbers of neurons: {sizes}."
+            )
         return next(iter(sizes.values()), None)
 
     @functools.cached_property
@@ -274,7 +289,9 @@ class Neuron:
             )
             for name in dims
         }
-        found |= {n: Variable(n, dimensions=dim, scalar=True) for n, dim in _CLOCK.items()}
+        found |= {
+            n: Variable(n, dimensions=dim, scalar=True) for n, dim in _CLOCK.items()
+        }
         found["i"] = Variable("i", dtype=np.int32, constant=True)
         found["N"] = Variable("N", dtype=np.int32, constant=True, scalar=True)
         for name in self.parsed.stochastic_variables:
@@ -337,9 +354,10 @@ class Neuron:
         """Return the code of one step of integration, as Brian2 writes it."""
         # The length of a step is not known yet.
         variables = {n: v for n, v in self.variables.items() if n != "dt"}
-        return StateUpdateMethod.apply_stateupdater(
+        code = StateUpdateMethod.apply_stateupdater(
             self.full_equations, variables, method or self.method
         )
+        return seeded(code)
 
     # Checks.
 
@@ -380,7 +398,9 @@ class Neuron:
                 )
             object.__setattr__(self, "reset", "")
         known = {*self.dimensions, *parsed.stochastic_variables, *_CLOCK, "i", "N"}
-        known |= set(_OUTSIDE) | ({"not_refractory"} if self.refractory is not None else set())
+        known |= set(_OUTSIDE) | (
+            {"not_refractory"} if self.refractory is not None else set()
+        )
         for name, equation in parsed.items():
             if equation.expr is not None:
                 check_expression(
@@ -409,7 +429,11 @@ class Neuron:
         for name, equation in self.parsed.items():
             if equation.expr is None:
                 continue
-            per = second.dim if equation.type == "differential equation" else DIMENSIONLESS
+            per = (
+                second.dim
+                if equation.type == "differential equation"
+                else DIMENSIONLESS
+            )
             with _told(f"'equations' of {name!r} have inconsistent units"):
                 found = parse_expression_dimensions(equation.expr.code, variables)
             if found != equation.dim / per:
@@ -433,7 +457,9 @@ class Neuron:
                     raise ValueError(f"{self.refractory!r} never compares")
         if isinstance(self.refractory, Quantity):
             if self.refractory.dim != second.dim or np.ndim(self.refractory):
-                raise TypeError(f"'refractory' must be a time, got {self.refractory!s}.")
+                raise TypeError(
+                    f"'refractory' must be a time, got {self.refractory!s}."
+                )
             if self.refractory < 0 * second:
                 raise ValueError(
                     f"'refractory' must not be negative, got {self.refractory!s}."
@@ -505,6 +531,13 @@ class Neuron:
         if period is not None:
             given["refractory"] = period
         return cls(**given, **named)
+
+
+def seeded(code):
+    """Return the code of an update with normal numbers that the program provides."""
+    return re.sub(
+        r"(?m)^(xi\w*) = dt\*\*\.5 \* randn\(\)$", rf"\1 = dt**.5 * {NORMAL}\1", code
+    )
 
 
 def _powers(dimension):

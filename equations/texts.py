@@ -46,7 +46,9 @@ def check_expression(text, known, argument, within=None):
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = getattr(error, "msg", None) or error
-        raise ValueError(f"'{argument}': {text!r} is no expression ({reason}).") from error
+        raise ValueError(
+            f"'{argument}': {text!r} is no expression ({reason})."
+        ) from error
     for node in ast.walk(tree):
         number = not isinstance(node, ast.Constant) or isinstance(
             node.value, (bool, int, float)
@@ -99,5 +101,3 @@ def pointing(text, word):
         if found:
             return f"{line}\n{' ' * found.start()}^"
     return text
-
-

@@ -15,7 +15,6 @@ import numpy as np
 
 from bsnn.errors import ProgramError
 from bsnn.processes.forks import KeptMemory
-from bsnn.spikes import Spikes
 
 # As in native/protocol.h.
 MAGIC = 0x3330306E6E736200
@@ -86,12 +85,11 @@ class ResidentProgram:
     Parameters
     ----------
     folder : Path
-        What `build_program` returned.
-    model : Model
+        What a target's `build` returned.
+    form : ChainForm or GraphForm
+        How a batch is written for the program, and its answer read.
     weights : Segment
         Shared by all programs of a simulator.
-    real : dtype
-        float64 or float32, the precision of the build.
     timeout : float
         Seconds after which a batch counts as hung.
     core : int, optional
@@ -103,9 +101,9 @@ class ResidentProgram:
         What simulating the last batch took the process, without the exchange.
     """
 
-    def __init__(self, folder, model, weights, real, timeout, core=None):
+    def __init__(self, folder, form, weights, timeout, core=None):
         self.seconds = 0.0
-        self._model, self._real = model, np.dtype(real)
+        self._form, self._batch = form, None
         self._timeout, self._process = timeout, None
         self._exchange = Segment(1 << 20)
         self._stderr = tempfile.TemporaryFile()
@@ -158,27 +156,16 @@ class ResidentProgram:
     def pid(self):
         return self._process.pid
 
-    def send(self, inputs, weights_at=0):
-        """Start simulating a batch with the weights at a place in their segment.
-
-        Collect it with `receive`.
-        """
-        n_steps, n_inputs = self._model.n_steps, inputs.n_spikes
-        block = aligned(4 * n_inputs)
-        self._exchange.reserve(2 * block)
-        step = self._exchange.view(0, np.int32, (n_inputs,))
-        step[:] = inputs.sample * n_steps + inputs.step
-        self._exchange.view(block, np.int32, (n_inputs,))[:] = inputs.neuron
-        self._n_samples = inputs.n_samples
+    def send(self, *batch):
+        """Start on a batch, as its form takes it; collect the answer with `receive`."""
+        n_samples, n_steps, n_inputs, dt, weights_at = self._form.write(
+            self._exchange, *batch
+        )
+        self._batch = batch
         self._deadline = time.monotonic() + self._timeout
+        n_bytes = self._exchange.n_bytes
         request = REQUEST.pack(
-            MAGIC,
-            inputs.n_samples,
-            n_steps,
-            n_inputs,
-            self._model.dt_seconds,
-            self._exchange.n_bytes,
-            weights_at,
+            MAGIC, n_samples, n_steps, n_inputs, dt, n_bytes, weights_at
         )
         try:
             self._socket.settimeout(self._timeout)
@@ -187,9 +174,9 @@ class ResidentProgram:
             raise self._failure("died") from error
 
     def receive(self):
-        """Wait for the batch and return each layer's `Spikes`.
+        """Wait for the answer and return it as its form reads it.
 
-        Their arrays lie in the shared memory and hold until the next batch is sent.
+        Its arrays lie in the shared memory and hold until the next batch is sent.
         """
         try:
             # What was sent meanwhile is there even if the time is over.
@@ -210,39 +197,9 @@ class ResidentProgram:
             raise self._failure("sent an answer that makes no sense")
         self._exchange.remap(n_bytes)
         try:
-            return self._read_records(at)
+            return self._form.read(self._exchange, at, *self._batch)
         except ValueError as error:
             raise self._failure(f"left damaged records ({error})") from error
-
-    def _read_records(self, at):
-        def take(dtype, size):
-            nonlocal at
-            array = self._exchange.view(at, dtype, (size,))
-            at += aligned(array.nbytes)
-            return array
-
-        records = []
-        for size, neuron in zip(
-            self._model.layer_sizes, self._model.neurons, strict=True
-        ):
-            offset = take(np.int64, self._n_samples + 1)
-            if offset[0] != 0 or (offset[1:] < offset[:-1]).any():
-                raise ValueError("a number of spikes is negative")
-            n_spikes = int(offset[-1])
-            index, step = take(np.int32, n_spikes), take(np.int32, n_spikes)
-            _check_range("neuron index", index, size)
-            _check_range("step", step, self._model.n_steps)
-            records.append(
-                Spikes.known(
-                    neuron=index,
-                    offset=offset,
-                    n_neurons=size,
-                    dt=self._model.dt_seconds,
-                    step=step,
-                    state={name: take(self._real, n_spikes) for name in neuron.state},
-                )
-            )
-        return records
 
     def _failure(self, what):
         self._process.kill()
@@ -279,9 +236,3 @@ class ResidentProgram:
         self._stderr.close()
         self._exchange.close()
         self._process = None
-
-
-def _check_range(what, values, stop):
-    # Without their sign, negative numbers are large.
-    if values.size and values.view(np.uint32).max() >= stop:
-        raise ValueError(f"a {what} is out of range")

@@ -35,19 +35,19 @@ class SupervisedProgram:
     def seconds(self):
         return self._program.seconds
 
-    def send(self, inputs, weights_at=0):
-        """Start simulating a batch; collect it with `receive`."""
+    def send(self, *batch):
+        """Start on a batch; collect the answer with `receive`."""
         if self._batch is not None:  # one that an interrupt left uncollected
             self._program.close()
             self._program = self._start()
-        self._batch = inputs, weights_at
+        self._batch = batch
         try:
             self._program.send(*self._batch)
         except ProgramError as error:
             self._replace(error)
 
     def receive(self):
-        """Wait for the batch and return each layer's `Spikes`.
+        """Wait for the answer of the batch and return it.
 
         Raises
         ------
@@ -56,12 +56,12 @@ class SupervisedProgram:
         """
         while True:
             try:
-                records = self._program.receive()
+                answer = self._program.receive()
             except ProgramError as error:
                 self._replace(error)
             else:
                 self._batch, self._failures = None, 0
-                return records
+                return answer
 
     def _replace(self, error):
         """Start another program on the same batch."""

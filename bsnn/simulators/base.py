@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +16,8 @@ from bsnn.machine import n_cores
 from bsnn.model import Model
 from bsnn.spikes import Spikes
 
+from .turns import Turns
+
 # In Hz. The sum of a billion such spikes is still a number in single precision.
 LARGEST_WEIGHT = 1e18
 
@@ -28,14 +27,8 @@ def count_workers(workers):
     return n_cores() if workers is None else as_int(workers, "workers", least=1)
 
 
-class Simulator(ABC):
+class Simulator(Turns):
     """Runs a model on batches of input spikes with given weights.
-
-    A simulator owns processes or threads, which end when nothing refers to it any more;
-    close it, or use it in a ``with`` block, and they end at once.
-
-    Threads may share a simulator: calls take turns. A forked child, and a copy of a
-    simulator, have processes or threads of their own.
 
     Parameters
     ----------
@@ -46,25 +39,11 @@ class Simulator(ABC):
 
     def __init__(self, model: Model, **options):
         check_model(model)
-        self.model, self._options = model, options
-        self._lock, self._busy, self._closed = threading.RLock(), False, False
-
-    def __reduce__(self):
-        return functools.partial(type(self), self.model, **self._options), ()
+        super().__init__(model, **options)
+        self.model = model
 
     def __repr__(self):
         return f"{type(self).__name__}({self.model.in_short()})"
-
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
-    def turn(self) -> contextlib.AbstractContextManager:
-        """Return a context in which no call of another thread begins.
-
-        Weights that other threads simulate are changed within it.
-        """
-        return self._lock
 
     def run(
         self, weights: Sequence[ArrayLike], inputs: Spikes | ArrayLike
@@ -102,25 +81,6 @@ class Simulator(ABC):
         with self._call():
             return self._run(*self._checked(weights, inputs))
 
-    @contextlib.contextmanager
-    def _call(self):
-        """Wait for the turn of a call, and be busy meanwhile."""
-        with self._lock:
-            if self._closed:
-                raise closed_error(type(self).__name__)
-            if self._busy:
-                raise RuntimeError(
-                    "'run' was called in the middle of another call of this thread, as "
-                    "by a signal handler; call it when the other has returned."
-                )
-            self._busy = True
-            try:
-                yield
-            finally:
-                self._busy = False
-                if self._closed:
-                    self._release()
-
     def _checked(self, weights, inputs):
         """Return weights and inputs as the simulators read them."""
         inputs = spikes_for(self.model, inputs)
@@ -140,41 +100,6 @@ class Simulator(ABC):
     @abstractmethod
     def _run(self, weights, inputs):
         """Do the work of `run` on checked arguments."""
-
-    @abstractmethod
-    def _release(self):
-        """Let go of processes, threads and shared memory; may be called twice."""
-
-    def close(self) -> None:
-        """Release processes, threads and shared memory; may be called twice.
-
-        Calls of other threads finish first.
-        """
-        with self._lock:
-            self._closed = True
-            if not self._busy:  # or else, in a signal handler, at the call's end
-                self._release()
-
-    def after_fork(self) -> None:
-        """Begin anew in a forked child: whoever held the lock is not there.
-
-        Simulators tell of themselves with `tell_of_forks`.
-        """
-        self._lock, self._busy = threading.RLock(), False
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-
-def closed_error(name):
-    """Return what to raise where something closed is used."""
-    return RuntimeError(
-        f"this {name} has been closed; close it, or leave its 'with' block, after its "
-        "last use. A copy of it (copy.deepcopy) is open."
-    )
 
 
 def check_weights(weight, shape, where):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-import os
 import weakref
 from typing import TYPE_CHECKING
 
@@ -13,12 +11,14 @@ import numpy as np
 from bsnn.equations.units import as_positive, one_of
 from bsnn.model import Model
 from bsnn.processes.forks import tell_of_forks
-from bsnn.program.resident import ResidentProgram, Segment, aligned
-from bsnn.program.supervised import SupervisedProgram
+from bsnn.program.chain_form import ChainForm
+from bsnn.program.pool import Pool
+from bsnn.program.resident import Segment, aligned
 from bsnn.spikes import Spikes
 from bsnn.targets.cpp.target import CppTarget
 
-from .base import Simulator, closed_error, count_workers
+from .base import Simulator, count_workers
+from .turns import closed_error
 
 if TYPE_CHECKING:
     from bsnn.targets.cuda.target import CudaTarget
@@ -114,27 +114,15 @@ class GridSimulator(Simulator):
             return [segment.view(half + at, real, shape) for at, shape in where]
 
         self._weights, self._copies = arrays(0), arrays(self._half)
-        self._programs = programs = []
-        self._end = weakref.finalize(self, _end, programs, segment)
+        form = ChainForm(self.model, real)
+        self._pool = Pool(self.folder, form, segment, self._workers, self._timeout)
+        self._end = weakref.finalize(self, self._pool.close)
         tell_of_forks(self)
-        start = functools.partial(
-            ResidentProgram, self.folder, self.model, segment, real, self._timeout
-        )
-        cores = sorted(os.sched_getaffinity(0))
-        if self._workers != len(cores):  # others may want some of them
-            cores = [None] * self._workers
-        try:
-            for worker, core in enumerate(cores, start=1):
-                started = functools.partial(start, core=core)
-                programs.append(SupervisedProgram(f"worker {worker}", started))
-        except BaseException:
-            self._end()
-            raise
 
     @property
     def pids(self) -> list[int]:
         """Process ids of the running programs."""
-        return [program.pid for program in self._programs]
+        return self._pool.pids
 
     def weight_arrays(self) -> list[np.ndarray]:
         """Return arrays for the weights in the memory that the programs read.
@@ -156,23 +144,12 @@ class GridSimulator(Simulator):
 
     def _run(self, weights, inputs):
         n_samples = inputs.n_samples
-        if not self._programs:  # in a forked child
+        if not len(self._pool):  # in a forked child
             self._start_programs()
         weights_at = self._place(weights)
-        n_programs = len(self._programs)
-        bounds = [k * n_samples // n_programs for k in range(n_programs + 1)]
-        busy = []
-        for program, start, stop in zip(
-            self._programs, bounds[:-1], bounds[1:], strict=True
-        ):
-            if stop > start:
-                program.send(inputs.select(start, stop), weights_at)
-                busy.append(program)
-        if not busy:  # an empty batch
-            self._programs[0].send(inputs, weights_at)
-            busy.append(self._programs[0])
-        shards = [program.receive() for program in busy]
-        self.seconds = max(program.seconds for program in busy)
+        shares = shares_of(n_samples, len(self._pool))
+        batches = [(inputs.select(*share), weights_at) for share in shares]
+        shards, self.seconds = self._pool.run(batches)
         return [Spikes.concatenate(parts) for parts in zip(*shards, strict=True)]
 
     def _release(self):
@@ -182,17 +159,18 @@ class GridSimulator(Simulator):
     def after_fork(self) -> None:
         super().after_fork()
         self._end.detach()
-        for program in self._programs:
-            program.abandon()
-        self._programs = []
+        self._pool.abandon()
 
 
 def _are_one(array, other):
     return array.__array_interface__ == other.__array_interface__
 
 
-def _end(programs, segment):
-    for program in programs:
-        program.close()
-    programs.clear()
-    segment.close()
+def shares_of(n_samples, n_programs):
+    """Return from and to which sample each program simulates; none has nothing to do.
+
+    One that has no sample at all is the first program's.
+    """
+    bounds = [k * n_samples // n_programs for k in range(n_programs + 1)]
+    shares = [pair for pair in itertools.pairwise(bounds) if pair[0] < pair[1]]
+    return shares or [(0, 0)]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bsnn.errors import ProgramError
+from bsnn.program.chain_form import ChainForm
 from bsnn.program.resident import ANSWER, MAGIC, ResidentProgram, Segment, aligned
 from bsnn.simulators.grid import GridSimulator
 from tests.models import draw, grid_model
@@ -112,7 +113,7 @@ def _damage(position, value):
     def change(program, magic, n_bytes, at, seconds):
         memory = program._exchange
         memory.remap(n_bytes)
-        n_offset = program._n_samples + 1
+        n_offset = program._batch[0].n_samples + 1
         offset = memory.view(at, np.int64, (n_offset,))
         neuron_at = at + aligned(8 * n_offset)
         step_at = neuron_at + aligned(4 * int(offset[-1]))
@@ -152,12 +153,12 @@ def _damage(position, value):
     ],
 )
 def test_garbage_is_noticed(garble, said, simulator, undisturbed, caplog):
-    program = simulator._programs[0]._program
+    program = simulator._pool._programs[0]._program
     program._socket = _Garbling(program, garble)
     assert_same_records(simulator.run(WEIGHTS, INPUTS), undisturbed)
     (warning,) = caplog.records
     assert said in warning.getMessage()
-    assert simulator._programs[0]._program is not program
+    assert simulator._pool._programs[0]._program is not program
 
 
 class _Garbling:
@@ -213,7 +214,7 @@ def test_failures_with_a_success_between_them_do_not_add_up(simulator, undisturb
 
 def test_a_batch_left_uncollected_is_not_taken_for_the_next(simulator, undisturbed):
     other = draw(MODEL, np.random.default_rng(1))[1]
-    simulator._programs[0].send(other)  # as when Ctrl-C comes before `receive`
+    simulator._pool._programs[0].send(other)  # as when Ctrl-C comes before `receive`
     assert_same_records(simulator.run(WEIGHTS, INPUTS), undisturbed)
 
 
@@ -225,7 +226,7 @@ def test_a_program_cannot_write_the_weights(simulator):
 
 def test_a_program_that_is_gone_is_one_message(tmp_path):
     with pytest.raises(ProgramError, match="cannot be started.*delete its folder"):
-        ResidentProgram(tmp_path, MODEL, Segment(64), np.float64, 1.0)
+        ResidentProgram(tmp_path, ChainForm(MODEL, np.dtype(float)), Segment(64), 1.0)
 
 
 def test_programs_end_if_one_of_them_cannot_start(monkeypatch):
@@ -246,7 +247,7 @@ def test_programs_end_if_one_of_them_cannot_start(monkeypatch):
 
 
 def test_socket_and_memory_are_private(simulator):
-    program = simulator._programs[0]._program
+    program = simulator._pool._programs[0]._program
     for file in (program._exchange.fd, simulator._segment.fd, program._stderr.fileno()):
         assert stat.S_IMODE(os.fstat(file).st_mode) == 0o600
         assert os.fstat(file).st_nlink == 0  # no name to open it by

@@ -12,6 +12,7 @@ from bsnn.builds import SANITIZE_FLAGS, compiler, fingerprint
 from bsnn.errors import BackendUnavailable, ProgramError
 from bsnn.kernels import load_kernel
 from bsnn.program.build import PACKAGE
+from bsnn.program.chain_form import ChainForm
 from bsnn.program.resident import ResidentProgram, Segment
 from bsnn.targets.cpp.target import HEADERS
 from tests.models import draw, grid_model
@@ -76,7 +77,9 @@ def test_a_write_behind_a_block_of_shared_memory_is_told(tmp_path):
     model = grid_model()
     inputs = draw(model, np.random.default_rng(0))[1]
     words = r"(?s)died.*use-after-poison.*main\.cpp:8"
-    started = ResidentProgram(tmp_path, model, Segment(64), np.float64, 60.0)
+    started = ResidentProgram(
+        tmp_path, ChainForm(model, np.dtype(float)), Segment(64), 60.0
+    )
     with contextlib.closing(started), pytest.raises(ProgramError, match=words):
         started.send(inputs)
         started.receive()

@@ -1,11 +1,13 @@
 """Code objects with the templates of this package in place of some of Brian2's."""
 
+import functools
 import re
 
 from brian2.devices.cpp_standalone.codeobject import CPPStandaloneCodeObject
 
 _CONSTANT = re.compile(r"\s*const (?P<type>\w+) (?P<name>\w+) = (?P<value>.*);\s*")
 _DT = re.compile(r"_ptr_array_\w*clock_dt\[0\]")
+_ARRAY = re.compile(r"_ptr_(\w+)\[0\]")
 
 
 def kept_over_dt(code):
@@ -23,35 +25,75 @@ def kept_over_dt(code):
     -------
     code : str
     """
-    text = code if isinstance(code, str) else "\n".join(code)
-    lines = [line for line in text.splitlines() if line.strip()]
-    constants = [_CONSTANT.fullmatch(line) for line in lines]
+    text, constants = _constants(code)
     dt = _DT.search(text)
     if not (dt and all(constants)) or "_ptr_" in _DT.sub("", text):
         return text
+    return _kept(constants, "double", dt[0])
+
+
+def kept_over_batch(code, changing=frozenset()):
+    """Return scalar code that is computed once for a batch, if no step changes it.
+
+    Parameters
+    ----------
+    code : list of str or str
+        Definitions of C++ constants.
+    changing : set of str
+        Names of arrays that change from step to step.
+    """
+    text, constants = _constants(code)
+    if not constants or not all(constants) or changing & set(_ARRAY.findall(text)):
+        return text
+    return _kept(constants, "int64_t", "bsnn::generation")
+
+
+def _constants(code):
+    text = code if isinstance(code, str) else "\n".join(code)
+    lines = [line for line in text.splitlines() if line.strip()]
+    return text, [_CONSTANT.fullmatch(line) for line in lines]
+
+
+def _kept(constants, kind, key):
     kept = "\n".join(f"static {c['type']} _kept_{c['name']};" for c in constants)
     assigned = "\n".join(f"    _kept_{c['name']} = {c['name']};" for c in constants)
-    computed = "\n".join(f"    {line.strip()}" for line in lines)
+    computed = "\n".join(f"    {c[0].strip()}" for c in constants)
     taken = "\n".join(
         f"const {c['type']} {c['name']} = _kept_{c['name']};" for c in constants
     )
     return f"""
-static double _kept_for = -1;
+static {kind} _kept_for = -1;
 {kept}
-if (_kept_for != {dt[0]}) {{
+if (_kept_for != {key}) {{
 {computed}
 {assigned}
-    _kept_for = {dt[0]};
+    _kept_for = {key};
 }}
 {taken}
 """
 
 
+def _templater(kept):
+    return CPPStandaloneCodeObject.templater.derive(
+        "bsnn.targets.cpp", templates_dir="templates", env_globals={"kept": kept}
+    )
+
+
 class BsnnCodeObject(CPPStandaloneCodeObject):
     """C++ standalone code that prefers the templates of this package."""
 
-    templater = CPPStandaloneCodeObject.templater.derive(
-        "bsnn.targets.cpp",
-        templates_dir="templates",
-        env_globals={"kept_over_dt": kept_over_dt},
-    )
+    templater = _templater(kept_over_dt)
+
+
+def graph_code(changing):
+    """Return the class of code objects of a network in which some arrays change.
+
+    `changing` holds the names of scalar arrays that are not the same in every step.
+    """
+
+    class GraphCodeObject(CPPStandaloneCodeObject):
+        templater = _templater(
+            functools.partial(kept_over_batch, changing=frozenset(changing))
+        )
+
+    return GraphCodeObject

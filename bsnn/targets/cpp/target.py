@@ -83,21 +83,22 @@ class CppTarget:
         return build(
             __name__,
             specify(model, precision=precision, projection=projection),
-            _compile_in,
+            compile_in,
             sources=_SOURCES,
             ingredients=COMPILE_FLAGS,
         )
 
 
-def _compile_in(folder):
+def compile_in(folder, *, flags=COMPILE_FLAGS, prelude=PRELUDE):
+    """Make the program ``main`` of the sources in a folder."""
     failure = "compiling the simulation program failed."
-    command = [*compiler(), *COMPILE_FLAGS, *sanitize_flags(), "-I."]
-    command += ["-x", "c++-header", PRELUDE, "-o", f"{PRELUDE}.gch"]
+    command = [*compiler(), *flags, *sanitize_flags(), "-I."]
+    command += ["-x", "c++-header", prelude, "-o", f"{prelude}.gch"]
     run_tool(command, failure, folder)
     # Nothing will be edited here, so no dependencies need to be found out.
     (folder / "make.deps").touch()
     # A file, because make would read the names in the command in its own way.
-    command = shlex.join([*compiler(), *sanitize_flags(), "-include", PRELUDE])
+    command = shlex.join([*compiler(), *sanitize_flags(), "-include", prelude])
     (folder / "compile").write_text(f'{command} "$@"\n', "utf-8", "surrogateescape")
     run_tool(["make", "-j2", "CXX=sh ./compile"], failure, folder)
     check_start(folder / "main")

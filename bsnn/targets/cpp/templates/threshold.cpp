@@ -3,10 +3,13 @@
 {# USES_VARIABLES { N } #}
 {% extends 'common_group.cpp' %}
 {% block maincode %}
-    {% set _events = get_array_name(eventspace_variable) %}
+    {% macro begin_refractory() %}
     {% if _uses_refractory %}
-    #error "refractory neurons need Brian2's own threshold template"
+    {{not_refractory}}[_idx] = false;
+    {{lastspike}}[_idx] = {{t}};
     {% endif %}
+    {% endmacro %}
+    {% set _events = get_array_name(eventspace_variable) %}
     const int _vectorisation_idx = -1;
     {{scalar_code|autoindent}}
 
@@ -28,6 +31,7 @@
             for (; _flags; _flags &= _flags - 1) {
                 const size_t _idx = _start + _k + __builtin_ctzll(_flags) / 8;
                 {{_events}}[_count++] = _idx;
+                {{begin_refractory()}}
             }
         }
     }
@@ -36,6 +40,7 @@
         {{vector_code|autoindent}}
         if (_cond) {
             {{_events}}[_count++] = _idx;
+            {{begin_refractory()}}
         }
     }
     {{_events}}[N] = _count;

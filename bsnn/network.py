@@ -1,0 +1,330 @@
+"""Networks of any neurons as plain data: inputs, populations and what joins them."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import NamedTuple
+
+from brian2.units import Quantity, second
+
+from bsnn.equations import time_rules
+from bsnn.equations.neuron import Neuron
+from bsnn.equations.synapse import Synapse
+from bsnn.equations.units import as_int, as_number, in_seconds, positive_seconds
+
+_NAME = r"[A-Za-z][A-Za-z0-9_]*"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Neurons whose spikes come with each sample.
+
+    Parameters
+    ----------
+    name : str
+    size : int
+    """
+
+    name: str
+    size: int
+
+    def __post_init__(self):
+        _check_name(self.name)
+        object.__setattr__(self, "size", as_int(self.size, "size", least=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Neurons of one kind.
+
+    Parameters
+    ----------
+    name : str
+    size : int
+    neuron : Neuron
+    record : sequence of str
+        Variables whose traces are wanted, as a ``StateMonitor`` records them: at the
+        start of each step.
+
+    Raises
+    ------
+    TypeError
+        If `neuron` is no `Neuron`.
+    ValueError
+        If the neuron has values for another number of neurons, or no such variable.
+    """
+
+    name: str
+    size: int
+    neuron: Neuron
+    _: KW_ONLY
+    record: Sequence[str] = ()
+
+    def __post_init__(self):
+        _check_name(self.name)
+        object.__setattr__(self, "size", as_int(self.size, "size", least=1))
+        if not isinstance(self.neuron, Neuron):
+            raise TypeError(
+                f"'neuron' of {self.name!r} must be a Neuron, got {self.neuron!r}."
+            )
+        if self.neuron.size not in (None, self.size):
+            raise ValueError(
+                f"population {self.name!r} has {self.size} neurons, but its neuron has "
+                f"values for {self.neuron.size}."
+            )
+        record = (self.record,) if isinstance(self.record, str) else self.record
+        object.__setattr__(self, "record", tuple(record))
+        for name in self.record:
+            if name not in self.neuron.states:
+                raise ValueError(
+                    f"'record' of {self.name!r} names {name!r}, which is no variable "
+                    f"of its neuron; they are {', '.join(self.neuron.states)}."
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class Connection:
+    """Synapses from each neuron of one population to each of another.
+
+    Parameters
+    ----------
+    source, target : str
+        Names of populations.
+    on_pre : str
+        What a spike does, as ``"i_syn += w"`` or ``"g_e += w*nS"``: it adds an
+        expression of the weight `w`, constants and parameters of the target.
+    delay : Quantity
+        From the end of the step in which a neuron fires, in whole steps on the grid.
+    name : str, optional
+        Needed where two connections join the same pair; "source->target" unless given.
+    """
+
+    source: str
+    target: str
+    _: KW_ONLY
+    on_pre: str
+    delay: Quantity = field(default_factory=lambda: 0 * second)
+    name: str | None = None
+
+    def __post_init__(self):
+        if not isinstance(self.on_pre, str):
+            raise TypeError(f"'on_pre' must be text, got {self.on_pre!r}.")
+        delay = in_seconds(self.delay, "delay")
+        if delay < 0:
+            raise ValueError(f"'delay' must not be negative, got {self.delay!s}.")
+        object.__setattr__(self, "delay", delay * second)
+        if self.name is None:
+            object.__setattr__(self, "name", f"{self.source}->{self.target}")
+
+
+class Entrance(NamedTuple):
+    """What the gate of `bsnn.gate` asks of whatever takes spikes."""
+
+    n_inputs: int
+    dt_seconds: float
+    duration_seconds: float
+    n_steps: int
+    time_rule: object
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Populations, what joins them, and the clock.
+
+    Parameters
+    ----------
+    populations : sequence of Inputs and Population
+    connections : sequence of Connection
+    dt : Quantity
+        Time step of the simulation.
+    duration : Quantity
+        Of a sample.
+
+    Raises
+    ------
+    TypeError
+        If a part is of another kind, or a time a bare number.
+    ValueError
+        If names are unknown or not unique, or a part does not fit another.
+    """
+
+    populations: Sequence[Inputs | Population]
+    connections: Sequence[Connection]
+    _: KW_ONLY
+    dt: Quantity
+    duration: Quantity
+
+    def __post_init__(self):
+        for name, kind in (
+            ("populations", (Inputs, Population)),
+            ("connections", (Connection,)),
+        ):
+            parts = tuple(getattr(self, name))
+            object.__setattr__(self, name, parts)
+            for part in parts:
+                if not isinstance(part, kind):
+                    wanted = " or ".join(k.__name__ for k in kind)
+                    raise TypeError(f"'{name}' must hold {wanted}, got {part!r}.")
+            names = [part.name for part in parts]
+            twice = {n for n in names if names.count(n) > 1}
+            if twice:
+                raise ValueError(
+                    f"'{name}' must have different names, got {sorted(twice)} twice."
+                )
+        if not self.groups:
+            raise ValueError("'populations' must hold a Population of neurons.")
+        positive_seconds(self.dt, "dt"), positive_seconds(self.duration, "duration")
+        for connection in self.connections:
+            for end in ("source", "target"):
+                if getattr(connection, end) not in self.named:
+                    raise ValueError(
+                        f"'{end}' of a connection names {getattr(connection, end)!r}; "
+                        f"the populations are {', '.join(self.named)}."
+                    )
+            source, target = (
+                self.named[connection.source],
+                self.named[connection.target],
+            )
+            if isinstance(target, Inputs):
+                raise ValueError(
+                    f"connection {connection.name!r} leads to the inputs "
+                    f"{target.name!r}, which nothing can drive."
+                )
+            if isinstance(source, Population) and source.neuron.threshold is None:
+                raise ValueError(
+                    f"connection {connection.name!r} begins at {source.name!r}, whose "
+                    "neurons have no threshold and never fire."
+                )
+        _ = self.synapses
+
+    @functools.cached_property
+    def named(self) -> dict:
+        """Populations by name."""
+        return {part.name: part for part in self.populations}
+
+    @functools.cached_property
+    def inputs(self) -> tuple[Inputs, ...]:
+        return tuple(p for p in self.populations if isinstance(p, Inputs))
+
+    @functools.cached_property
+    def groups(self) -> tuple[Population, ...]:
+        """Populations that are simulated."""
+        return tuple(p for p in self.populations if isinstance(p, Population))
+
+    @functools.cached_property
+    def synapses(self) -> tuple[Synapse, ...]:
+        """What a spike does, for each connection."""
+        return tuple(
+            Synapse(c.on_pre, self.named[c.target].neuron, c.name)
+            for c in self.connections
+        )
+
+    def entrance(self, inputs: Inputs) -> Entrance:
+        """Return what the spikes of some inputs must fit."""
+        rule = time_rules.named("grid")
+        clock = self.dt_seconds, self.duration_seconds, self.n_steps
+        return Entrance(inputs.size, *clock, rule)
+
+    @functools.cached_property
+    def dt_seconds(self) -> float:
+        return in_seconds(self.dt, "dt")
+
+    @functools.cached_property
+    def duration_seconds(self) -> float:
+        return in_seconds(self.duration, "duration")
+
+    @functools.cached_property
+    def n_steps(self) -> int:
+        """Whole steps in a sample."""
+        return time_rules.named("grid").n_steps(self.duration_seconds, self.dt_seconds)
+
+    @functools.cached_property
+    def delays(self) -> tuple[int, ...]:
+        """Steps of each connection, as Brian2 rounds them."""
+        return tuple(
+            int(in_seconds(c.delay, "delay") / self.dt_seconds + 0.5)
+            for c in self.connections
+        )
+
+    @functools.cached_property
+    def weight_shapes(self) -> tuple[tuple[int, int], ...]:
+        """(n_pre, n_post) of each connection's weights."""
+        return tuple(
+            (self.named[c.source].size, self.named[c.target].size)
+            for c in self.connections
+        )
+
+    def to_dict(self) -> dict:
+        """Return what `from_dict` needs: texts and plain SI numbers, ready for JSON."""
+        return {
+            "populations": [
+                {"name": p.name, "size": p.size}
+                if isinstance(p, Inputs)
+                else {
+                    "name": p.name,
+                    "size": p.size,
+                    "neuron": p.neuron.to_dict(),
+                    "record": list(p.record),
+                }
+                for p in self.populations
+            ],
+            "connections": [
+                {
+                    "source": c.source,
+                    "target": c.target,
+                    "on_pre": c.on_pre,
+                    "delay": in_seconds(c.delay, "delay"),
+                    "name": c.name,
+                }
+                for c in self.connections
+            ],
+            "dt": self.dt_seconds,
+            "duration": self.duration_seconds,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping) -> Network:
+        """Return the network that `to_dict` wrote.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `values` are not those of a network.
+        """
+        try:
+            populations = [
+                Population(
+                    p["name"],
+                    p["size"],
+                    Neuron.from_dict(p["neuron"]),
+                    record=p["record"],
+                )
+                if "neuron" in p
+                else Inputs(p["name"], p["size"])
+                for p in values["populations"]
+            ]
+            connections = [
+                Connection(
+                    c["source"],
+                    c["target"],
+                    on_pre=c["on_pre"],
+                    delay=as_number(c["delay"], "delay") * second,
+                    name=c["name"],
+                )
+                for c in values["connections"]
+            ]
+            times = {n: as_number(values[n], n) * second for n in ("dt", "duration")}
+        except (KeyError, AttributeError) as error:
+            raise ValueError(f"'values' describe no network ({error!r}).") from error
+        return cls(populations, connections, **times)
+
+
+def _check_name(name):
+    if not isinstance(name, str) or not re.fullmatch(_NAME, name):
+        raise ValueError(
+            "'name' of a population must be a word of letters, digits and underscores "
+            f"that begins with a letter, got {name!r}."
+        )

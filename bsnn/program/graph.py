@@ -1,0 +1,240 @@
+"""From a `Network` to the Brian2 objects that simulate it, and to its adjoint's.
+
+The loop of the program owns the steps, the spikes in flight and the inputs: it calls
+the code objects that are made here, forwards in Brian2's order and backwards in its
+reverse.
+"""
+
+from dataclasses import dataclass
+
+from brian2 import Network as BrianNetwork
+from brian2 import NeuronGroup, defaultclock, prefs
+from brian2.core.variables import Variables
+from brian2.groups.group import CodeRunner, Group
+
+from bsnn.equations.adjoint import END, GRADIENT, LAMBDA, OPEN, SLOPE, Adjoint
+from bsnn.equations.neuron import NORMAL, seeded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """Explicit Brian2 networks, forwards and backwards, and their parts by name."""
+
+    forward: BrianNetwork
+    backward: BrianNetwork | None
+    groups: dict
+    projections: tuple
+    adjoints: dict  # population: {"reset", "update", "crossing", "release", variable}
+    adjoint_projections: tuple
+
+
+def build_graph(network, code, learn):
+    """Write a network as Brian2 objects on the active device.
+
+    Parameters
+    ----------
+    network : Network
+    code : type
+        Code object class of the target.
+    learn : dict of str to sequence of str
+        Parameters and currents of each population whose derivatives are wanted; None
+        for a network without a backward pass.
+
+    Returns
+    -------
+    graph : Graph
+    """
+    defaultclock.dt = network.dt
+    groups = {
+        population.name: _group(population, code) for population in network.groups
+    }
+    projections = tuple(
+        _Projection(network, c, groups, code) for c in range(len(network.connections))
+    )
+    backward, adjoints, adjoint_projections = None, {}, ()
+    if learn is not None:
+        derived = {
+            p.name: Adjoint(p.neuron, tuple(learn.get(p.name, ())))
+            for p in network.groups
+        }
+        for population in network.groups:
+            _add_arrays(groups[population.name], population, learn)
+        adjoints = {
+            p.name: _adjoint_runners(network, p, derived[p.name], groups, code)
+            for p in network.groups
+        }
+        adjoint_projections = tuple(
+            _AdjointProjection(network, c, groups, derived, code)
+            for c in range(len(network.connections))
+        )
+        runners = [runner for named in adjoints.values() for runner in named.values()]
+        backward = BrianNetwork(runners, adjoint_projections, name="network_backward")
+    return Graph(
+        forward=BrianNetwork(
+            list(groups.values()), projections, name="network_forward"
+        ),
+        backward=backward,
+        groups=groups,
+        projections=projections,
+        adjoints=adjoints,
+        adjoint_projections=adjoint_projections,
+    )
+
+
+def _group(population, code):
+    from brian2.stateupdaters.base import StateUpdateMethod
+
+    neuron = population.neuron
+    method = StateUpdateMethod.stateupdaters[neuron.method]
+
+    def update(equations, variables=None, method_options=None):
+        return seeded(method(equations, variables, method_options))
+
+    group = NeuronGroup(
+        population.size,
+        neuron.group_equations,
+        threshold=neuron.threshold,
+        reset=neuron.reset or None,
+        refractory=neuron.refractory_text,
+        method=update,
+        namespace={},
+        name=f"group_{population.name}",
+        codeobj_class=code,
+    )
+    for name in neuron.parsed.stochastic_variables:
+        _add_array(group, NORMAL + name)
+    return group
+
+
+def _add_array(group, name, dtype=None):
+    group.variables.add_array(name, size=len(group), dtype=dtype)
+
+
+def _add_arrays(group, population, learn):
+    """Add to a group what its adjoint reads and writes."""
+    neuron = population.neuron
+    for state in neuron.states:
+        _add_array(group, LAMBDA + state)
+        _add_array(group, END + state)
+        _add_array(group, SLOPE + state)
+    for name in learn.get(population.name, ()):
+        _add_array(group, GRADIENT + name)
+    if neuron.refractory is not None:
+        _add_array(group, OPEN, bool)
+
+
+def _adjoint_runners(network, population, adjoint, groups, code):
+    """Return the adjoint of a population's step, piece by piece."""
+    group = groups[population.name]
+    index = network.populations.index(population)
+    fires = population.neuron.threshold is not None
+    targeted = {
+        variable
+        for connection, synapse in zip(
+            network.connections, network.synapses, strict=True
+        )
+        if connection.target == population.name
+        for variable in synapse.added
+        if adjoint.is_affine(variable)
+    }
+    texts = {"update": ("stateupdate", adjoint.update())}
+    if fires:
+        texts["reset"] = ("adjoint_visit", adjoint.reset())
+        texts["crossing"] = ("adjoint_crossing", adjoint.crossing())
+    if fires and adjoint.dynamics.can_freeze:
+        texts["release"] = ("adjoint_visit", adjoint.release())
+    texts |= {v: ("stateupdate", adjoint.arrival(v)) for v in sorted(targeted)}
+    real = prefs.core.default_float_dtype
+    return {
+        name: _Runner(
+            group,
+            template,
+            text,
+            code,
+            name=f"{group.name}_adjoint_{name}",
+            real=real,
+            population=index,
+            visits="released" if name == "release" else "fired",
+            by_spike=name == "release",
+            precision="1e-7" if real().itemsize == 4 else "1e-16",
+        )
+        for name, (template, text) in texts.items()
+    }
+
+
+class _Runner(CodeRunner):
+    """Derived code of a group, which names the group's variables."""
+
+    add_to_magic_network = False
+    invalidates_magic_network = False
+
+    def __init__(self, group, template, text, code, *, name, real, **options):
+        from brian2.codegen.generators.cpp_generator import c_data_type
+
+        self.variables = Variables(self)
+        for auxiliary in ("_shift", "_margin", "_steepness", "_h", "_q"):
+            self.variables.add_auxiliary_variable(auxiliary, dtype=real)
+        CodeRunner.__init__(
+            self,
+            group,
+            template,
+            code=text,
+            when="start",
+            name=name,
+            check_units=False,
+            override_conditional_write=["not_refractory"],
+            template_kwds={"real": c_data_type(real), **options},
+            codeobj_class=code,
+        )
+
+
+class _Projection(CodeRunner, Group):
+    """What the spikes of one population do to another, dense: see `projection.cpp`."""
+
+    add_to_magic_network = False
+    invalidates_magic_network = False
+    _template, _when = "projection", "synapses"
+
+    def __init__(self, network, index, groups, code, text=None):
+        from brian2.codegen.generators.cpp_generator import c_data_type
+
+        connection, synapse = network.connections[index], network.synapses[index]
+        target = groups[connection.target]
+        real = target.variables[network.named[connection.target].neuron.states[0]].dtype
+        self.variables = Variables(self)
+        for auxiliary in ("w", "_dw", "_shift"):
+            self.variables.add_auxiliary_variable(auxiliary, dtype=real)
+        options, needed = {}, []
+        if text is None and synapse.is_plain:
+            (variable,) = synapse.added
+            options["target"], needed = target.variables[variable], [variable]
+        CodeRunner.__init__(
+            self,
+            target,
+            self._template,
+            code=synapse.code if text is None else text,
+            when=self._when,
+            order=index,
+            name=f"{self._template}_{index}",
+            check_units=False,
+            needed_variables=needed,
+            template_kwds={
+                "real": c_data_type(real),
+                "connection": index,
+                "n_post": len(target),
+                "plain": synapse.is_plain,
+                **options,
+            },
+            codeobj_class=code,
+        )
+
+
+class _AdjointProjection(_Projection):
+    """Its adjoint: see `adjoint_projection.cpp`."""
+
+    _template, _when = "adjoint_projection", "start"
+
+    def __init__(self, network, index, groups, derived, code):
+        target = network.connections[index].target
+        text = network.synapses[index].adjoint(derived[target])
+        super().__init__(network, index, groups, code, text)

@@ -1,0 +1,415 @@
+"""The simulator of any network: resident programs that run it and its adjoint."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bsnn.equations.units import as_int, as_positive, one_of
+from bsnn.errors import NumbersError, ProgramError
+from bsnn.gate import spikes_for
+from bsnn.network import Inputs, Network
+from bsnn.processes.forks import tell_of_forks
+from bsnn.program.build import PRECISIONS
+from bsnn.program.graph_form import Batch, Derivatives, GraphForm, Losses, Records
+from bsnn.program.pool import Pool
+from bsnn.program.resident import Segment, aligned
+from bsnn.spikes import Spikes
+from bsnn.targets.cpp.graph import build_network
+
+from .base import check_weights, count_workers
+from .turns import Turns
+
+# Samples of a batch are summed in this many groups, whatever the number of workers, so
+# that sums have one order.
+N_CHUNKS = 8
+
+
+class NetworkSimulator(Turns):
+    """Simulates a network, and sweeps its adjoint backwards in time.
+
+    Parameters
+    ----------
+    network : Network
+    learn : dict of str to sequence of str, optional
+        Parameters and currents of each population whose derivatives `pull_back` gives,
+        beside those of the weights. None for a program without a backward pass.
+    workers : int, optional
+        Processes that share each batch; one per core unless given.
+    precision : {"double", "single"}
+        Of state, weights and traces in the program.
+    timeout : float
+        Seconds after which a batch counts as hung.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the compiled program.
+    seconds : float
+        What the last batch took the slowest process, without the exchange.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of another kind, or the network cannot be differentiated.
+    BackendUnavailable, BuildError
+        If there is no compiler, or the program cannot be built.
+    ProgramError
+        If it cannot be started.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        learn: Mapping[str, Sequence[str]] | None = None,
+        workers: int | None = None,
+        precision: str = "double",
+        timeout: float = 60.0,
+    ):
+        if not isinstance(network, Network):
+            raise TypeError(f"'network' must be a Network, got {network!r}.")
+        one_of(precision, "precision", PRECISIONS)
+        super().__init__(
+            network,
+            learn=learn,
+            workers=workers,
+            precision=precision,
+            timeout=timeout,
+        )
+        self.network = network
+        self.learn = None if learn is None else {k: list(v) for k, v in learn.items()}
+        workers, timeout = count_workers(workers), as_positive(timeout, "timeout")
+        self.folder = build_network(network, precision=precision, learn=self.learn)
+        self.seconds = 0.0
+        self._workers, self._timeout = workers, timeout
+        self._real = np.dtype(np.float32 if precision == "single" else np.float64)
+        self._start_programs()
+
+    def _start_programs(self):
+        sizes = [
+            aligned(self._real.itemsize * m * n) for m, n in self.network.weight_shapes
+        ]
+        *starts, self._weight_bytes = itertools.accumulate(sizes, initial=0)
+        numbers = self.network_numbers({}, {})
+        self._half = self._weight_bytes + sum(aligned(a.nbytes) for a in numbers)
+        segment = self._segment = Segment(2 * self._half, n_kept=self._half)
+
+        def arrays(half):
+            where = zip(starts, self.network.weight_shapes, strict=True)
+            return [segment.view(half + at, self._real, shape) for at, shape in where]
+
+        self._weights, self._copies = arrays(0), arrays(self._half)
+        form = GraphForm(self.network, self._real, self.learn or {})
+        self._form = form
+        self._pool = Pool(self.folder, form, segment, self._workers, self._timeout)
+        self._end = weakref.finalize(self, self._pool.close)
+        tell_of_forks(self)
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the running programs."""
+        return self._pool.pids
+
+    def network_numbers(self, parameters, slope_min):
+        """Return all numbers but the weights as the program reads them, in order."""
+        numbers = []
+        for part in self.network.groups:
+            neuron = part.neuron
+            for name, value in neuron.values.items():
+                value = parameters.get((part.name, name), value)
+                numbers.append(np.atleast_1d(np.asarray(value, self._real)))
+            for name in neuron.states:
+                value = neuron.initial_values[name]
+                numbers.append(np.full(part.size, value, self._real))
+        floors = [slope_min.get(part.name, 1e-9) for part in self.network.populations]
+        return [*numbers, np.array(floors, float)]
+
+    def run(
+        self,
+        weights: Sequence[ArrayLike],
+        inputs: Spikes | Mapping,
+        *,
+        parameters: Mapping | None = None,
+        seed: int = 0,
+    ) -> Records:
+        """Simulate one batch.
+
+        Parameters
+        ----------
+        weights : sequence of array_like, shapes `network.weight_shapes`
+            Of each connection, in SI units.
+        inputs : Spikes, or dict
+            Spikes of the only inputs, or of each by its name; and currents of a
+            population by its name, as ``{"I_stim": array}`` of shape (n_samples,
+            n_steps, n_neurons), or with one neuron where all share it, in SI units.
+        parameters : dict of (str, str) to float or array, optional
+            Values of parameters, by population and name, in place of the neuron's.
+        seed : int
+            Of the noise ``xi``: a sample meets the same numbers whenever it is
+            simulated with the same seed, in the same place of its batch.
+
+        Returns
+        -------
+        records : Records
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit the network.
+        NumbersError
+            If a state is not finite any more: population, variable, step and sample
+            are named.
+        ProgramError
+            If a simulating program fails three times in a row.
+        """
+        with self._call():
+            batch = self._batch(weights, inputs, parameters, {}, seed)
+            shards = self._on_all(batch, losses=None)
+            starts = itertools.accumulate((s[1].n_samples for s in shards), initial=0)
+            for (records, _), first in zip(shards, starts, strict=False):
+                self._check_sound(records.broken, first)
+            return Records(
+                spikes={
+                    name: Spikes.concatenate([r.spikes[name] for r, _ in shards])
+                    for name in shards[0][0].spikes
+                },
+                traces={
+                    key: np.concatenate([r.traces[key] for r, _ in shards])
+                    for key in shards[0][0].traces
+                },
+                broken=None,
+            )
+
+    def pull_back(
+        self,
+        weights: Sequence[ArrayLike],
+        inputs: Spikes | Mapping,
+        losses: Losses,
+        *,
+        parameters: Mapping | None = None,
+        slope_min: Mapping | None = None,
+        seed: int = 0,
+    ) -> Derivatives:
+        """Return the derivatives of a loss, with the arguments of the `run` before.
+
+        Parameters
+        ----------
+        losses : Losses
+            Derivatives with respect to what `run` returned.
+        slope_min : dict of str to float
+            Of each population, the floor of dg/dt at a crossing.
+
+        Returns
+        -------
+        derivatives : Derivatives
+            Summed over the samples, in an order that no number of workers changes.
+
+        Raises
+        ------
+        RuntimeError
+            If the simulator has no backward pass.
+        ProgramError
+            If a sample did not repeat its spikes.
+        """
+        if self.learn is None:
+            raise RuntimeError("this NetworkSimulator was made without 'learn'.")
+        with self._call():
+            batch = self._batch(weights, inputs, parameters, slope_min or {}, seed)
+            shards = self._on_all(batch, losses=losses)
+            for part, _ in shards:
+                if part.differs is not None:
+                    raise ProgramError(
+                        "a simulation repeated for its derivatives gave other spikes; "
+                        "weights, parameters, inputs and seed must be those of 'run'.",
+                        "",
+                    )
+            parts = [part for part, _ in shards]
+            return Derivatives(
+                weights=[
+                    _in_order([c for p in parts for c in p.weights[k]])
+                    for k in range(len(self.network.connections))
+                ],
+                parameters={
+                    key: _in_order([c for p in parts for c in p.parameters[key]])
+                    for key in parts[0].parameters
+                },
+                inputs={
+                    name: np.concatenate([p.inputs[name] for p in parts])
+                    for name in parts[0].inputs
+                },
+                currents={
+                    key: np.concatenate([p.currents[key] for p in parts])
+                    for key in parts[0].currents
+                },
+                n_clamped=sum(p.n_clamped for p in parts),
+                differs=None,
+            )
+
+    def _batch(self, weights, inputs, parameters, slope_min, seed):
+        if not len(self._pool):  # in a forked child
+            self._start_programs()
+        spikes, currents, n_samples = self.checked_inputs(inputs)
+        shapes = self.network.weight_shapes
+        if len(weights) != len(shapes):
+            raise ValueError(
+                f"'weights' must have {len(shapes)} matrices, one for each connection, "
+                f"got {len(weights)}."
+            )
+        half = 0
+        for array, given in zip(self._weights, weights, strict=True):
+            if array.__array_interface__ != np.asarray(given).__array_interface__:
+                half = self._half
+        for connection, copy, given, shape in zip(
+            self.network.connections, self._copies, weights, shapes, strict=True
+        ):
+            check_weights(np.asarray(given), shape, f"connection {connection.name!r}")
+            if half:
+                copy[:] = given
+        at = half + self._weight_bytes
+        for numbers in self.network_numbers(parameters or {}, slope_min):
+            self._segment.view(at, numbers.dtype, numbers.shape)[:] = numbers
+            at += aligned(numbers.nbytes)
+        return Batch(
+            inputs=spikes,
+            currents=currents,
+            seed=as_int(seed, "seed", least=0),
+            first_sample=0,
+            n_samples=n_samples,
+            data_at=half,
+        )
+
+    def _on_all(self, batch, losses):
+        """Share a batch among the programs, whole chunks to each."""
+        m = batch.n_samples
+        n_chunks = max(1, min(N_CHUNKS, m))
+        bounds = [k * m // n_chunks for k in range(n_chunks + 1)]
+        n_programs = min(len(self._pool), n_chunks)
+        ends = [k * n_chunks // n_programs for k in range(n_programs + 1)]
+        batches = []
+        for first, last in itertools.pairwise(ends):
+            start, stop = bounds[first], bounds[last]
+            batches.append(
+                Batch(
+                    inputs={n: s.select(start, stop) for n, s in batch.inputs.items()},
+                    currents={k: c[start:stop] for k, c in batch.currents.items()},
+                    seed=batch.seed,
+                    first_sample=start,
+                    n_samples=stop - start,
+                    data_at=batch.data_at,
+                    losses=None if losses is None else _part(losses, start, stop),
+                    n_chunks=0 if losses is None else last - first,
+                )
+            )
+        answers, self.seconds = self._pool.run([(b,) for b in batches])
+        return list(zip(answers, batches, strict=True))
+
+    def checked_inputs(self, inputs):
+        """Return spikes and currents of a batch as the program reads them."""
+        network = self.network
+        if not isinstance(inputs, Mapping):
+            if len(network.inputs) != 1:
+                raise ValueError(
+                    "'inputs' must be a dict of the spikes of each of "
+                    f"{', '.join(i.name for i in network.inputs)}."
+                )
+            inputs = {network.inputs[0].name: inputs}
+        spikes, currents = {}, {}
+        for name, given in inputs.items():
+            part = network.named.get(name)
+            if part is None:
+                raise ValueError(
+                    f"'inputs' names {name!r}; the populations are "
+                    f"{', '.join(network.named)}."
+                )
+            if isinstance(part, Inputs):
+                spikes[name] = spikes_for(network.entrance(part), given)
+            else:
+                currents |= self._currents(part, given)
+        missing = [p.name for p in network.inputs if p.name not in spikes]
+        missing += [
+            f"{p.name}.{c}"
+            for p in network.groups
+            for c in p.neuron.currents
+            if (p.name, c) not in currents
+        ]
+        if missing:
+            raise ValueError(f"'inputs' lack {', '.join(missing)}.")
+        sizes = {s.n_samples for s in spikes.values()}
+        sizes |= {len(c) for c in currents.values()}
+        if len(sizes) != 1:
+            raise ValueError(f"'inputs' have different numbers of samples: {sizes}.")
+        return spikes, currents, sizes.pop()
+
+    def _currents(self, part, given):
+        if not isinstance(given, Mapping):
+            raise TypeError(
+                f"'inputs' of {part.name!r} must be a dict of currents, got {given!r}."
+            )
+        found = {}
+        for name, values in given.items():
+            if name not in part.neuron.currents:
+                raise ValueError(
+                    f"'inputs' of {part.name!r} name {name!r}, which is none of its "
+                    f"currents: {', '.join(part.neuron.currents) or 'it has none'}."
+                )
+            if hasattr(values, "detach"):
+                values = values.detach()
+            values = np.asarray(values, self._real)
+            size = 1 if name in part.neuron.shared_currents else part.size
+            shape = (self.network.n_steps, size)
+            if values.ndim != 3 or values.shape[1:] != shape:
+                raise ValueError(
+                    f"'inputs' of {part.name!r} must give {name!r} in shape "
+                    f"(n_samples, {shape[0]}, {shape[1]}), got {values.shape}."
+                )
+            if not np.isfinite(values).all():
+                raise NumbersError(f"current {name!r} of {part.name!r} must be finite.")
+            found[part.name, name] = values
+        return found
+
+    def _check_sound(self, broken, first):
+        if broken is not None:
+            population, variable, step, sample, neuron = broken
+            raise NumbersError(
+                f"{variable!r} of population {population!r} is not finite any more at "
+                f"the end of step {step} of sample {first + sample} (neuron {neuron}); "
+                "a smaller dt, another method or smaller weights may help."
+            )
+
+    def weight_arrays(self) -> list[np.ndarray]:
+        """Return arrays for the weights in the memory that the programs read."""
+        return list(self._weights)
+
+    def _release(self):
+        self._end()
+        self._weights = self._copies = None
+
+    def after_fork(self) -> None:
+        super().after_fork()
+        self._end.detach()
+        self._pool.abandon()
+
+
+def _part(losses, start, stop):
+    spikes = {}
+    for name, (offset, values) in losses.spikes.items():
+        first, last = offset[start], offset[stop]
+        spikes[name] = (
+            np.asarray(offset[start : stop + 1]) - first,
+            values[first:last],
+        )
+    return Losses(
+        spikes=spikes, traces={k: t[start:stop] for k, t in losses.traces.items()}
+    )
+
+
+def _in_order(chunks):
+    total = np.array(chunks[0])
+    for chunk in chunks[1:]:
+        total += chunk
+    return total

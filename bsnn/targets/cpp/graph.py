@@ -1,0 +1,255 @@
+"""The C++ program of a `Network`: generated in a child process, compiled, kept."""
+
+import json
+import shutil
+import sys
+
+from bsnn.builds import sanitize_flags
+from bsnn.processes.brian2_files import import_brian2
+from bsnn.program.build import PACKAGE, PROTOCOL, braced, build
+
+from .target import COMPILE_FLAGS, compile_in
+
+# Without NaN and infinity the compiler has vector exponentials: 8 ns become 1.7.
+FLAGS = [flag for flag in COMPILE_FLAGS if flag != "-fno-finite-math-only"]
+PRELUDE = "graph_prelude.h"
+HEADERS = (
+    PROTOCOL,
+    f"targets/cpp/native/{PRELUDE}",
+    "targets/cpp/native/graph.h",
+)
+_SOURCES = (
+    *HEADERS,
+    "program/graph.py",
+    "targets/cpp/codeobject.py",
+    "targets/cpp/graph.py",
+    *(
+        f"targets/cpp/templates/{name}.cpp"
+        for name in (
+            "adjoint_crossing",
+            "adjoint_projection",
+            "adjoint_visit",
+            "projection",
+            "stateupdate",
+            "threshold",
+        )
+    ),
+)
+
+
+def build_network(network, *, precision, learn=None):
+    """Return the folder of a network's compiled program, building it if need be.
+
+    Parameters
+    ----------
+    network : Network
+    precision : {"double", "single"}
+    learn : dict of str to sequence of str, optional
+        Parameters and currents of each population whose derivatives are wanted; without
+        it the program has no backward pass.
+
+    Raises
+    ------
+    BackendUnavailable
+        If there is no compiler.
+    BuildError
+        If generating or compiling fails; the output is attached.
+    """
+    return build(
+        __name__,
+        specify(network, precision=precision, learn=learn),
+        lambda folder: compile_in(folder, flags=FLAGS, prelude=PRELUDE),
+        sources=_SOURCES,
+        ingredients=FLAGS,
+    )
+
+
+def specify(network, *, precision, learn):
+    """Return what determines a program, beside sources and compiler: JSON.
+
+    Texts and graph; every number of the network is data of the program.
+    """
+    values = network.to_dict()
+    for population, part in zip(
+        values["populations"], network.populations, strict=True
+    ):
+        if "neuron" in population:
+            # One program for any values: their kinds are in the equations.
+            population["texts"] = part.neuron.texts
+            population["neuron"] = dict(
+                population["neuron"],
+                parameters=_kinds(population["neuron"]["parameters"]),
+                initial={},
+            )
+            # Which numbers a program is generated with does not matter.
+            if part.neuron.period == "refractory_period":
+                population["refractory"] = True
+    for connection in values["connections"]:
+        connection["delay"] = 0.0
+    values |= {"dt": 1e-3, "duration": 1.0}
+    options = {"precision": precision, "learn": learn}
+    return json.dumps({"network": values, "options": options}, sort_keys=True)
+
+
+def _kinds(parameters):
+    return {
+        name: {**given, "value": 1.0 if not isinstance(given["value"], list) else [1.0]}
+        for name, given in parameters.items()
+    }
+
+
+def _generate(specification, folder):
+    """Write the C++ project of a specification; runs in a process of its own."""
+    import_brian2()
+    import numpy as np
+    from brian2 import device, prefs, second, set_device
+
+    from bsnn.program.graph import build_graph
+
+    from .codeobject import graph_code
+
+    network, options = read_specification(specification)
+    single = options["precision"] == "single"
+    prefs.core.default_float_dtype = np.float32 if single else np.float64
+    prefs.codegen.cpp.extra_compile_args_gcc = [*FLAGS, *sanitize_flags()]
+    for header in HEADERS:
+        shutil.copy(PACKAGE / header, folder)
+    set_device("cpp_standalone", build_on_run=False, directory=folder)
+    changing = {"array_defaultclock_t", "array_defaultclock_timestep"} | {
+        f"array_group_{p.name}_{name}"
+        for p in network.groups
+        for name in p.neuron.currents
+    }
+    graph = build_graph(network, graph_code(changing), options["learn"])
+    for part in (graph.forward, graph.backward):
+        if part is not None:
+            part.run(0 * second, namespace={})
+    device.insert_code("main", _serving_code(device, graph, network, options))
+    device.build(directory=folder, compile=False, run=False)
+
+
+def read_specification(specification):
+    """Return the network, with stand-ins for its numbers, and the options."""
+    from bsnn.network import Network
+
+    values = json.loads(specification)
+    for population in values["network"]["populations"]:
+        size = population["size"]
+        for given in population.get("neuron", {}).get("parameters", {}).values():
+            if isinstance(given["value"], list):
+                given["value"] = given["value"] * size
+    return Network.from_dict(values["network"]), values["options"]
+
+
+def _serving_code(device, graph, network, options):
+    real = "float" if options["precision"] == "single" else "double"
+    learn = options["learn"] or {}
+    describe = [
+        _population(device, graph, part, learn, real) for part in network.populations
+    ]
+    connections = [
+        _connection(graph, network, index) for index in range(len(network.connections))
+    ]
+    groups = [graph.groups[p.name] for p in network.groups]
+    steps = [
+        [_run(g.state_updater) for g in groups],
+        [_run(t) for g in groups for t in g.thresholder.values()],
+        [_run(r) for g in groups for r in g.resetter.values()],
+    ]
+    listed = ",\n        ".join
+    return f"""
+    bsnn::Program<{real}>(
+        defaultclock,
+        {{{listed(describe)}}},
+        {{{listed(connections)}}},
+        {{{", ".join(braced(filter(None, step)) for step in steps)}}}).serve();
+    """
+
+
+def _run(runner):
+    return "" if runner.codeobj is None else f"_run_{runner.codeobj.name}"
+
+
+def _population(device, graph, part, learn, real):
+    """Return the fields of a `bsnn::Population`, in their order."""
+    if part.name not in graph.groups:
+        return f"{{{part.size}, nullptr}}"
+    neuron, group = part.neuron, graph.groups[part.name]
+
+    def at(name):
+        return f"&{device.get_array_name(group.variables[name], access_data=False)}"
+
+    def pointers(prefix):
+        if graph.backward is None:
+            return "{}"
+        return braced(at(prefix + state) for state in neuron.states)
+
+    def arrays(prefix, names, shared):
+        return braced(
+            f"{{{at(prefix + name)}, {1 if name in shared else part.size}}}"
+            for name in names
+        )
+
+    shared = {
+        name for name in neuron.values if neuron.size_of(name) is None
+    } | neuron.shared_currents
+    refractory = neuron.refractory is not None
+    taped = refractory and graph.backward is not None
+    wanted = learn.get(part.name, ())
+    adjoint = graph.adjoints.get(part.name, {})
+    codes = [
+        _run(adjoint[name]) if name in adjoint else "nullptr"
+        for name in ("reset", "update", "crossing", "release")
+    ]
+    fires = neuron.threshold is not None
+    fields = [
+        str(part.size),
+        at("_spikespace")[1:] if fires else "nullptr",
+        pointers(""),
+        pointers("_end_"),
+        pointers("_lambda_"),
+        at("not_refractory") if refractory else "nullptr",
+        at("_open") if taped else "nullptr",
+        at("lastspike") if refractory else "nullptr",
+        braced(str(neuron.states.index(name)) for name in part.record),
+        arrays("", neuron.values, shared),
+        arrays("", neuron.currents, shared),
+        arrays("_grad_", [n for n in wanted if n in neuron.values], shared),
+        arrays("_grad_", [n for n in wanted if n in neuron.currents], shared),
+        braced(at(f"_normal_{n}") for n in sorted(neuron.parsed.stochastic_variables)),
+        "true" if "release" in adjoint else "false",
+        *codes,
+    ]
+    if graph.backward is None:
+        fields[2] = braced(at(state) for state in neuron.states)
+    return braced(fields)
+
+
+def _connection(graph, network, index):
+    """Return the fields of a `bsnn::Connection`."""
+    connection = network.connections[index]
+    names = list(network.named)
+    backward, slopes = "nullptr", []
+    if graph.backward is not None:
+        backward = _run(graph.adjoint_projections[index])
+        adjoint = graph.adjoints[connection.target]
+        slopes = [
+            _run(adjoint[name])
+            for name in network.synapses[index].added
+            if name in adjoint
+        ]
+    return braced(
+        [
+            str(names.index(connection.source)),
+            str(names.index(connection.target)),
+            *map(str, network.weight_shapes[index]),
+            "0",
+            _run(graph.projections[index]),
+            backward,
+            braced(slopes),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    _generate(*sys.argv[1:])

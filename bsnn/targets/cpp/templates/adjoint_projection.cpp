@@ -1,0 +1,25 @@
+{# The adjoint of `projection`: what each arrival gives to its weights and to dL/dT. #}
+{# USES_VARIABLES { N } #}
+{% extends 'common_group.cpp' %}
+{% block maincode %}
+    const bsnn::Visits& _arriving = bsnn::arriving[{{connection}}];
+    const {{real}}* const _weights = static_cast<const {{real}}*>(_arriving.weights);
+    {{real}}* const _gradient = static_cast<{{real}}*>(_arriving.gradient);
+    const size_t _vectorisation_idx = -1;
+    {{kept(scalar_code)|autoindent}}
+
+    for (int64_t _k = 0; _k < _arriving.n; _k++) {
+        const size_t _at = (size_t)_arriving.neuron[_k] * {{n_post}};
+        const {{real}}* const __restrict _row = _weights + _at;
+        {{real}}* const __restrict _by_row = _gradient + _at;
+        {{real}} _sum = 0;
+        for (int _idx = 0; _idx < {{n_post}}; _idx++) {
+            const size_t _vectorisation_idx = _idx;
+            const {{real}} w = _row[_idx];
+            {{vector_code|autoindent}}
+            _by_row[_idx] += _dw;
+            _sum += _shift;
+        }
+        _arriving.total[_k] += _sum;
+    }
+{% endblock %}

@@ -1,0 +1,15 @@
+{# Straight-line code for the neurons that are visited in a step, whose spikes gain
+   `_shift`. #}
+{# USES_VARIABLES { N } #}
+{% extends 'common_group.cpp' %}
+{% block maincode %}
+    const bsnn::Visits& _visited = bsnn::{{visits}}[{{population}}];
+    const size_t _vectorisation_idx = -1;
+    {{kept(scalar_code)|autoindent}}
+    for (int64_t _k = 0; _k < _visited.n; _k++) {
+        const size_t _idx = _visited.neuron[_k];
+        const size_t _vectorisation_idx = _idx;
+        {{vector_code|autoindent}}
+        _visited.total[{{"_visited.spike[_k]" if by_spike else "_k"}}] += _shift;
+    }
+{% endblock %}

@@ -1,0 +1,144 @@
+"""What a presynaptic spike does to a neuron: ``on_pre`` as text."""
+
+import functools
+import re
+
+import sympy as sp
+from brian2.core.variables import Variable
+from brian2.parsing.expressions import parse_expression_dimensions
+from brian2.parsing.sympytools import str_to_sympy
+from brian2.units.fundamentalunits import DIMENSIONLESS, get_unit
+
+from .adjoint import END, LAMBDA, OPEN, SLOPE, Adjoint
+from .neuron import Neuron
+from .statements import code_of, derivative, render, symbol
+from .texts import check_expression, pointing, split_statements
+
+WEIGHT = "w"
+_INT = sp.Function("int_")
+
+
+class Synapse:
+    """The statements of an ``on_pre``, each adding to a variable of the target.
+
+    Parameters
+    ----------
+    on_pre : str
+    neuron : Neuron
+        Of the target.
+    where : str
+        Name of the connection, for error messages.
+
+    Attributes
+    ----------
+    code : str
+        The statements, for Brian2.
+    added : dict of str to expression
+        What each target variable increases by.
+    unit : Unit
+        Of the weight.
+
+    Raises
+    ------
+    ValueError
+        If the text is none that adds to variables of the target, or names something
+        else than the weight, constants and the target's parameters.
+    """
+
+    def __init__(self, on_pre: str, neuron: Neuron, where: str):
+        self.on_pre, self.neuron, self._where = on_pre, neuron, where
+        self.code = "\n".join(part.strip() for part in re.split(r"[;\n]", on_pre))
+        self.added = {}
+        argument = f"on_pre of {where}"
+        known = {WEIGHT, *neuron.variables} - {*neuron.states, "t", "dt", "i", "N"}
+        for name, expression in split_statements(on_pre, argument):
+            line = pointing(on_pre, name)
+            if name.removesuffix("_post") != name:
+                raise ValueError(
+                    f"'{argument}' writes {name!r}; here the target's variable is "
+                    f"called {name.removesuffix('_post')!r}.\n{line}"
+                )
+            if name not in neuron.states:
+                raise ValueError(
+                    f"'{argument}' adds to {name!r}, which is no variable of the "
+                    f"target; they are {', '.join(neuron.states)}.\n{line}"
+                )
+            if not re.search(rf"(?<!\w){name}\s*\+=", on_pre):
+                raise ValueError(
+                    f"'{argument}' must add to {name!r}, as '{name} += w'.\n{line}"
+                )
+            for state in neuron.states:
+                if re.search(rf"(?<!\w){state}(?!\w)", expression):
+                    raise ValueError(
+                        f"'{argument}' reads {state!r}, which changes; it may read the "
+                        "weight, constants and parameters of the target.\n"
+                        + pointing(on_pre, state)
+                    )
+            check_expression(expression, known, argument, within=on_pre)
+            if name in self.added:
+                raise ValueError(f"'{argument}' adds to {name!r} twice.\n{line}")
+            self.added[name] = str_to_sympy(expression)
+        if not any(value.has(symbol(WEIGHT)) for value in self.added.values()):
+            raise ValueError(f"'{argument}' must add an expression of the weight w.")
+        self.unit = get_unit(self._dimension(argument))
+
+    def _dimension(self, argument):
+        """Return the dimension of the weight, the same in every statement."""
+        found = set()
+        for name, value in self.added.items():
+            slope = derivative(value, WEIGHT)
+            if slope == 0:
+                continue
+            if slope.has(symbol(WEIGHT)):
+                found.add(DIMENSIONLESS)
+                continue
+            scale = parse_expression_dimensions(render(slope), self.neuron.variables)
+            found.add(self.neuron.dimensions[name] / scale)
+        if len(found) > 1:
+            raise ValueError(f"'{argument}' uses w in different units.")
+        (dimension,) = found
+        weight = {WEIGHT: Variable(WEIGHT, dimensions=dimension)}
+        for name, value in self.added.items():
+            given = parse_expression_dimensions(
+                render(value), {**self.neuron.variables, **weight}
+            )
+            if given != self.neuron.dimensions[name]:
+                raise ValueError(
+                    f"'{argument}' adds {get_unit(given)!r} to {name!r}, whose unit is "
+                    f"{get_unit(self.neuron.dimensions[name])!r}."
+                )
+        return dimension
+
+    @functools.cached_property
+    def is_plain(self) -> bool:
+        """Whether a spike adds just the weight to one variable that is never frozen."""
+        return list(self.added.values()) == [symbol(WEIGHT)] and not (
+            set(self.added) & self.neuron.frozen_states
+        )
+
+    def adjoint(self, adjoint: Adjoint) -> str:
+        """Return what one arrival gives: ``_dw`` to its weight, ``_shift`` to dL/dT."""
+        by_weight, shift = sp.Integer(0), sp.Integer(0)
+        bent = [name for name in self.added if not adjoint.is_affine(name)]
+        for name, value in self.added.items():
+            open_ = _INT(symbol(OPEN)) if name in self.neuron.frozen_states else 1
+            slope = derivative(value, WEIGHT)
+            by_weight += open_ * symbol(LAMBDA + name) * slope
+            if name not in bent:
+                shift -= open_ * value * symbol(SLOPE + name)
+        if bent:
+            shift += self._jump(adjoint, bent)
+        return code_of([("_dw", sp.sympify(by_weight)), ("_shift", sp.sympify(shift))])
+
+    def _jump(self, adjoint, names):
+        """Return lambda.(f(before) - f(after)) where f bends in what is added to."""
+        end = {symbol(n): symbol(END + n) for n in self.neuron.states}
+        before = dict(end)
+        for name in names:
+            open_ = _INT(symbol(OPEN)) if name in self.neuron.frozen_states else 1
+            before[symbol(name)] = symbol(END + name) - open_ * self.added[name]
+        rates = adjoint.rates()
+        return sum(
+            symbol(LAMBDA + name) * (rate.xreplace(before) - rate.xreplace(end))
+            for name, rate in rates.items()
+        )
