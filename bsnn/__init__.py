@@ -13,15 +13,25 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:  # what editors complete
     from .equations import CubaLIF as CubaLIF
+    from .equations.neuron import Neuron as Neuron
     from .inputs.datasets import load_dataset as load_dataset
     from .inputs.encoding import encode_ttfs as encode_ttfs
     from .model import Model as Model
+    from .network import Connection as Connection
+    from .network import Inputs as Inputs
+    from .network import Network as Network
+    from .network import Population as Population
     from .simulators.choose import make_simulator as make_simulator
     from .spikes import Spikes as Spikes
 
 _HOME = {
+    "Connection": ".network",
     "CubaLIF": ".equations",
+    "Inputs": ".network",
     "Model": ".model",
+    "Network": ".network",
+    "Neuron": ".equations.neuron",
+    "Population": ".network",
     "Spikes": ".spikes",
     "encode_ttfs": ".inputs.encoding",
     "load_dataset": ".inputs.datasets",

@@ -73,7 +73,7 @@ class Dynamics:
         """
         statements = [
             (name, self._at(value, free))
-            for name, value in parse(self.neuron.update_code())
+            for name, value in parse(self.neuron.update)
         ]
         named, final = single_assignment(statements, self.states)
         if not free:

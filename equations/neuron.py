@@ -14,6 +14,7 @@ from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 from brian2.core.functions import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS
+from brian2.core.namespace import DEFAULT_UNITS
 from brian2.core.variables import Constant, Variable
 from brian2.equations.equations import EquationError, Equations
 from brian2.equations.refractory import add_refractoriness
@@ -23,8 +24,8 @@ from brian2.parsing.expressions import (
     parse_expression_dimensions,
 )
 from brian2.stateupdaters.base import StateUpdateMethod, UnsupportedEquationsException
+from brian2.stateupdaters.exact import get_linear_system
 from brian2.units import Quantity, second
-from brian2.units.allunits import all_units
 from brian2.units.fundamentalunits import (
     DIMENSIONLESS,
     DimensionMismatchError,
@@ -55,8 +56,8 @@ _CLOCK = {"t": second.dim, "dt": second.dim}
 # What the names of units, functions and constants stand for.
 _OUTSIDE = {
     **{
-        str(unit): Constant(str(unit), float(unit), dimensions=unit.dim)
-        for unit in all_units
+        name: Constant(name, float(unit), dimensions=unit.dim)
+        for name, unit in DEFAULT_UNITS.items()
     },
     **{
         name: function
@@ -138,13 +139,17 @@ class Neuron:
     # What the texts say.
 
     @functools.cached_property
-    def parsed(self) -> Equations:
-        """The user's equations, with currents as plain variables."""
-        text = self.equations
+    def _plain_text(self):
+        text = "\n".join(line.strip() for line in self.equations.splitlines())
         for name in self.currents:
             text = re.sub(rf"\b{name}\s*\(\s*t\s*(,\s*i\s*)?\)", name, text)
+        return text.strip()
+
+    @functools.cached_property
+    def parsed(self) -> Equations:
+        """The user's equations, with currents as plain variables."""
         try:
-            return Equations(text)
+            return Equations(self._plain_text)
         except (EquationError, SyntaxError, ValueError) as error:
             raise ValueError(f"'equations' cannot be read: {error}") from error
 
@@ -310,12 +315,11 @@ class Neuron:
     def group_equations(self) -> str:
         """Equations of a ``NeuronGroup`` in which every parameter is a variable."""
         declared = set(self.parsed)
-        lines = [str(self.parsed)]
+        lines = [self._plain_text]
         for name in (*self.values, *self.currents):
             if name in declared:
                 continue
-            unit = get_unit(self.dimensions[name])
-            unit = "1" if self.dimensions[name] is DIMENSIONLESS else repr(unit)
+            unit = unit_name(self.dimensions[name])
             shared = name in self.values and np.ndim(self.values[name]) == 0
             shared = shared or name in self.shared_currents
             flags = "shared, constant" if shared else "constant"
@@ -350,14 +354,33 @@ class Neuron:
             return self.parsed
         return add_refractoriness(self.parsed)
 
-    def update_code(self, method: str | None = None) -> str:
-        """Return the code of one step of integration, as Brian2 writes it."""
-        # The length of a step is not known yet.
-        variables = {n: v for n, v in self.variables.items() if n != "dt"}
-        code = StateUpdateMethod.apply_stateupdater(
-            self.full_equations, variables, method or self.method
+    @functools.cached_property
+    def update(self) -> str:
+        """The code of one step of integration, as Brian2 writes it.
+
+        Normal numbers, which Brian2 draws there, are the program's to provide.
+
+        Raises
+        ------
+        ValueError
+            If Brian2 finds no solution in closed form.
+        """
+        try:
+            code = StateUpdateMethod.apply_stateupdater(
+                self.full_equations, self._without_clock, self.method
+            )
+        except (UnsupportedEquationsException, NotImplementedError) as error:
+            raise ValueError(
+                f"'method' {self.method!r} does not fit the equations: {error}"
+            ) from error
+        return re.sub(
+            r"(?m)^(xi\w*) = dt\*\*\.5 \* randn\(\)$", rf"\1 = dt**.5 * {NORMAL}\1", code
         )
-        return seeded(code)
+
+    @property
+    def _without_clock(self):
+        # The length of a step is not known yet.
+        return {n: v for n, v in self.variables.items() if n != "dt"}
 
     # Checks.
 
@@ -424,6 +447,16 @@ class Neuron:
                 )
             check_expression(expression, known, "reset", within=self.reset)
 
+        texts = [self.equations, self.threshold, self.reset, self.refractory]
+        used = set(re.findall(r"\w+", " ".join(t for t in texts if isinstance(t, str))))
+        for kind in ("parameters", "currents"):
+            for name in getattr(self, kind):
+                if name not in used:
+                    raise ValueError(
+                        f"{kind!r} names {name!r}, which no text uses; declare it in "
+                        "the equations if a synapse needs it."
+                    )
+
     def _check_dimensions(self):
         variables = self.variables
         for name, equation in self.parsed.items():
@@ -438,9 +471,9 @@ class Neuron:
                 found = parse_expression_dimensions(equation.expr.code, variables)
             if found != equation.dim / per:
                 raise ValueError(
-                    f"'equations' give {name!r} the unit {get_unit(equation.dim)!r}, but "
-                    f"its right-hand side has the unit {get_unit(found)!r} in place of "
-                    f"{get_unit(equation.dim / per)!r}.\n"
+                    f"'equations' give {name!r} the unit {unit_name(equation.dim)}, but "
+                    f"its right-hand side has the unit {unit_name(found)} in place of "
+                    f"{unit_name(equation.dim / per)}.\n"
                     + pointing(self.equations, name)
                 )
         if self.threshold is not None:
@@ -474,7 +507,14 @@ class Neuron:
         reasons = []
         for method in tried:
             try:
-                self.update_code(method)
+                if method in ("exact", "linear"):  # the solution itself takes seconds
+                    get_linear_system(self.full_equations, self._without_clock)
+                    if self.full_equations.is_stochastic:
+                        raise UnsupportedEquationsException("it has noise.")
+                else:
+                    StateUpdateMethod.apply_stateupdater(
+                        self.full_equations, self._without_clock, method
+                    )
             except (UnsupportedEquationsException, NotImplementedError) as error:
                 reasons.append(f"{method}: {error}")
             else:
@@ -533,11 +573,9 @@ class Neuron:
         return cls(**given, **named)
 
 
-def seeded(code):
-    """Return the code of an update with normal numbers that the program provides."""
-    return re.sub(
-        r"(?m)^(xi\w*) = dt\*\*\.5 \* randn\(\)$", rf"\1 = dt**.5 * {NORMAL}\1", code
-    )
+def unit_name(dimension):
+    """Return the unit of a dimension as equations spell it."""
+    return "1" if dimension is DIMENSIONLESS else repr(get_unit(dimension))
 
 
 def _powers(dimension):

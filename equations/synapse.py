@@ -10,7 +10,7 @@ from brian2.parsing.sympytools import str_to_sympy
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_unit
 
 from .adjoint import END, LAMBDA, OPEN, SLOPE, Adjoint
-from .neuron import Neuron
+from .neuron import Neuron, unit_name
 from .statements import code_of, derivative, render, symbol
 from .texts import check_expression, pointing, split_statements
 
@@ -104,8 +104,8 @@ class Synapse:
             )
             if given != self.neuron.dimensions[name]:
                 raise ValueError(
-                    f"'{argument}' adds {get_unit(given)!r} to {name!r}, whose unit is "
-                    f"{get_unit(self.neuron.dimensions[name])!r}."
+                    f"'{argument}' adds {unit_name(given)} to {name!r}, whose unit is "
+                    f"{unit_name(self.neuron.dimensions[name])}."
                 )
         return dimension
 

@@ -13,7 +13,7 @@ from brian2.core.variables import Variables
 from brian2.groups.group import CodeRunner, Group
 
 from bsnn.equations.adjoint import END, GRADIENT, LAMBDA, OPEN, SLOPE, Adjoint
-from bsnn.equations.neuron import NORMAL, seeded
+from bsnn.equations.neuron import NORMAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,21 +82,14 @@ def build_graph(network, code, learn):
 
 
 def _group(population, code):
-    from brian2.stateupdaters.base import StateUpdateMethod
-
     neuron = population.neuron
-    method = StateUpdateMethod.stateupdaters[neuron.method]
-
-    def update(equations, variables=None, method_options=None):
-        return seeded(method(equations, variables, method_options))
-
     group = NeuronGroup(
         population.size,
         neuron.group_equations,
         threshold=neuron.threshold,
         reset=neuron.reset or None,
         refractory=neuron.refractory_text,
-        method=update,
+        method=lambda *_, **__: neuron.update,
         namespace={},
         name=f"group_{population.name}",
         codeobj_class=code,
