@@ -135,7 +135,9 @@ CASES = {
     ),
     "alif": Case(alif(), "i_syn += w", 1.6, ["tau_a", "beta"]),
     "adex": Case(adex(), "g_e += w*nS", 14, ["b", "tau_u", "V_cut", "V_r", "Delta_T"]),
-    "adex_rk4": Case(adex(method="rk4"), "g_e += w*nS", 14, ["g_L", "a"]),
+    "adex_rk4": Case(
+        adex(method="rk4", V_cut=-44 * mV), "g_e += w*nS", 14, ["g_L", "a"]
+    ),
     "adex_euler": Case(
         adex(method="euler"), "g_e += w*nS", 14, ["C", "E_e"]
     ),
