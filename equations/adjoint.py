@@ -37,6 +37,7 @@ from .statements import (
     prune,
     pull_back,
     push_forward,
+    render,
     symbol,
 )
 
@@ -206,6 +207,83 @@ class Adjoint:
                 gathered = symbol(GRADIENT + name) + share * symbol("_shift")
                 code.append((GRADIENT + name, gathered))
         return code_of(code)
+
+    def __str__(self):
+        """Return the backward equations, jumps and gradients as a person writes them."""
+        dynamics = self.dynamics
+        plain = {
+            symbol(LAMBDA + name): symbol(f"lambda_{name}") for name in self.states
+        } | {symbol(END + name): symbol(name) for name in self.states}
+
+        def shown(expression):
+            return render(sp.simplify(sp.sympify(expression).xreplace(plain)))
+
+        rates = dynamics.rates()
+
+        def pulled(name):
+            return sum(_lambda(n) * derivative(f, name) for n, f in rates.items())
+
+        flow = [f"-dlambda_{n}/dt = {shown(pulled(n))}" for n in self.states]
+        lines = ["Backwards in time, with lambda_x = dL/dx:", "", *_indented(flow)]
+        if dynamics.can_freeze:
+            frozen = ", ".join(sorted(self.neuron.frozen_states))
+            lines += _indented([f"(lambda of {frozen} is constant while refractory)"])
+        by_flow = {name: pulled(name) for name in self.learn}
+        gathered = [
+            f"dL/d{name} += {shown(slope)} dt"
+            for name, slope in by_flow.items()
+            if slope != 0
+        ]
+        if self.neuron.threshold is not None:
+            lines += ["", f"At a spike ({self.neuron.threshold}), delivered at T:", ""]
+            statements, final = dynamics.reset
+            known = {}
+            for name, value in statements:
+                known[symbol(name)] = value.xreplace(known)
+            after = {n: sp.sympify(x).xreplace(known) for n, x in final.items()}
+            reset = {
+                name: sum(_lambda(n) * derivative(x, name) for n, x in after.items())
+                for name in [*self.states, *self.learn]
+            }
+            later = dynamics.rates(free=not dynamics.can_freeze)
+            moved = {symbol(n): after[n] for n in self.states}
+            gained = sum(
+                reset[n] * rates[n] - _lambda(n) * later[n].xreplace(moved)
+                for n in self.states
+            )
+            margin = dynamics.margin
+            rise = sum(derivative(margin, n) * rates[n] for n in self.states)
+            jumps = [] if gained == 0 else [f"dL/dT += {shown(gained)}"]
+            jumps += [
+                f"lambda_{n} <- {shown(reset[n])}"
+                for n in self.states
+                if reset[n] != _lambda(n)
+            ]
+            jumps += [
+                f"dL/d{n} += {shown(reset[n])}" for n in self.learn if reset[n] != 0
+            ]
+            jumps.append(f"q = -(dL/dT) / max({shown(rise)}, slope_min)")
+            jumps += [
+                f"{kind}{n} += {shown(derivative(margin, n) * symbol('q'))}"
+                for kind, names in (("lambda_", self.states), ("dL/d", self.learn))
+                for n in names
+                if derivative(margin, n) != 0
+            ]
+            lines += _indented(jumps)
+        if dynamics.can_freeze:
+            ended = sum(
+                _lambda(n) * (f - rates[n])
+                for n, f in dynamics.rates(free=False).items()
+            )
+            lines += ["", "Where the refractory period after T ends:", ""]
+            lines += _indented([f"dL/dT += {shown(ended)}"])
+        if gathered:
+            lines += ["", "All along:", "", *_indented(gathered)]
+        return "\n".join(lines)
+
+
+def _indented(lines):
+    return [f"    {line}" for line in lines]
 
 
 def _lambda(name):

@@ -8,12 +8,16 @@ and R are sympy expressions of the names in the user's text.
 
 import functools
 
+import numpy as np
 import sympy as sp
+from brian2.core.namespace import DEFAULT_UNITS
 from brian2.parsing.sympytools import str_to_sympy
+from scipy.special import exprel
 
 from .neuron import Neuron
-from .statements import parse, prune, single_assignment, symbol
+from .statements import derivative, parse, prune, single_assignment, symbol
 
+_UNITS = {name: float(unit) for name, unit in DEFAULT_UNITS.items()}
 _FREE = sp.Function("int_")(symbol("not_refractory"))
 
 
@@ -72,8 +76,7 @@ class Dynamics:
         Brian2 writes nothing to what is ``(unless refractory)`` of a refractory neuron.
         """
         statements = [
-            (name, self._at(value, free))
-            for name, value in parse(self.neuron.update)
+            (name, self._at(value, free)) for name, value in parse(self.neuron.update)
         ]
         named, final = single_assignment(statements, self.states)
         if not free:
@@ -121,22 +124,33 @@ class Dynamics:
         period = self.neuron.period
         return None if period is None else str_to_sympy(period).xreplace(self._named)
 
-    @functools.cached_property
-    def is_linear(self) -> bool:
-        """Whether the update is affine in the states."""
-        _, final = single_assignment_inline(self.update())
-        return not any(
-            sp.diff(value, symbol(one), symbol(other)) != 0
-            for value in final.values()
-            for one in self.states
-            for other in self.states
+    def slope_scale(self) -> float:
+        """Return how fast the margin falls, per second, of a neuron held at threshold.
+
+        From its initial state along grad g to where g = 0, and there -grad g.f: for a
+        leaky neuron v_threshold/tau_mem. Of a neuron that fires by itself from there,
+        which crosses steeply, 0.
+        """
+        neuron = self.neuron
+        names = [*neuron.states, *neuron.values]
+        slopes = [derivative(self.margin, name) for name in neuron.states]
+        rates = [self.rates()[name] for name in neuron.states]
+        evaluate = sp.lambdify(
+            [symbol(n) for n in [*names, *neuron.currents, "t", "i", "N", *_UNITS]],
+            [self.margin, *slopes, *rates],
+            modules=["numpy", {"clip": np.clip, "int_": np.int_, "exprel": exprel}],
         )
+        still = [0.0] * len(neuron.currents) + [0.0, 0.0, 1.0]
 
+        def at(state):
+            values = [*state, *neuron.values.values(), *still, *_UNITS.values()]
+            found = [np.asarray(x, float) for x in evaluate(*values)]
+            return found[0], found[1 : len(slopes) + 1], found[len(slopes) + 1 :]
 
-def single_assignment_inline(named_and_final):
-    """Return statements as expressions of what they read."""
-    named, final = named_and_final
-    known = {}
-    for name, value in named:
-        known[symbol(name)] = value.xreplace(known)
-    return known, {name: value.xreplace(known) for name, value in final.items()}
+        start = [np.asarray(v, float) for v in neuron.initial_values.values()]
+        margin, slope, _ = at(start)
+        steepness = sum(s**2 for s in slope)
+        held = [x - s * margin / steepness for x, s in zip(start, slope, strict=True)]
+        _, slope, rate = at(held)
+        fall = -sum(s * f for s, f in zip(slope, rate, strict=True))
+        return float(np.min(np.maximum(fall, 0.0)))

@@ -374,13 +374,27 @@ class Neuron:
                 f"'method' {self.method!r} does not fit the equations: {error}"
             ) from error
         return re.sub(
-            r"(?m)^(xi\w*) = dt\*\*\.5 \* randn\(\)$", rf"\1 = dt**.5 * {NORMAL}\1", code
+            r"(?m)^(xi\w*) = dt\*\*\.5 \* randn\(\)$",
+            rf"\1 = dt**.5 * {NORMAL}\1",
+            code,
         )
 
     @property
     def _without_clock(self):
         # The length of a step is not known yet.
         return {n: v for n, v in self.variables.items() if n != "dt"}
+
+    def adjoint(self, *learn: str):
+        """Return the derived `Adjoint`, whose text shows the backward equations.
+
+        Parameters
+        ----------
+        *learn : str
+            Parameters whose derivatives are wanted.
+        """
+        from .adjoint import Adjoint  # which is made of neurons
+
+        return Adjoint(self, learn)
 
     # Checks.
 

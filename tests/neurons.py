@@ -19,6 +19,7 @@ from bsnn.equations.models import (
 
 SIZE, N_INPUTS = 5, 12
 DT, DURATION = 0.1 * ms, 40 * ms
+NOISY = {"noisy"}  # of which stock Brian2 draws other numbers
 
 
 @dataclass
@@ -76,7 +77,12 @@ def _volt():
         "U = U_low",
         refractory=1.5 * ms,
         method="euler",
-        parameters={"E": -60 * mV, "tau": 9 * ms, "U_spike": -50 * mV, "U_low": -62 * mV},
+        parameters={
+            "E": -60 * mV,
+            "tau": 9 * ms,
+            "U_spike": -50 * mV,
+            "U_low": -62 * mV,
+        },
         initial={"U": -60 * mV},
     )
 
@@ -112,7 +118,7 @@ def _learned_period():
     """A refractory period by name, with a bent synapse target and a soft reset."""
     return Neuron(
         """
-        dv/dt = (tanh(s) - v + v**2/4)/tau : 1 (unless refractory)
+        dv/dt = (1.6*tanh(s) - v + v**2/4)/tau : 1 (unless refractory)
         ds/dt = -s/tau_s : 1
         """,
         "1 < v",
@@ -120,6 +126,20 @@ def _learned_period():
         refractory="pause",
         method="rk4",
         parameters={"tau": 6 * ms, "tau_s": 5 * ms, "depth": 1.1, "pause": 2 * ms},
+    )
+
+
+def _noisy():
+    """Additive and multiplicative noise, by a method that takes the latter."""
+    return Neuron(
+        """
+        dv/dt = (drive - v)/tau + 0.2*xi_1*tau**-0.5 + 0.3*v*xi_2*tau**-0.5 : 1
+        ddrive/dt = -drive/tau_s : 1
+        """,
+        "v > 1",
+        "v = 0",
+        method="heun",
+        parameters={"tau": 8 * ms, "tau_s": 5 * ms},
     )
 
 
@@ -131,16 +151,17 @@ CASES = {
         ["tau_mem", "tau_syn", "v_threshold", "delta_v"],
     ),
     "lif": Case(
-        lif(), "i_syn += w", 1.6, ["tau_mem", "v_threshold", "v_reset", "refractory_period"]
+        lif(),
+        "i_syn += w",
+        1.6,
+        ["tau_mem", "v_threshold", "v_reset", "refractory_period"],
     ),
     "alif": Case(alif(), "i_syn += w", 1.6, ["tau_a", "beta"]),
     "adex": Case(adex(), "g_e += w*nS", 14, ["b", "tau_u", "V_cut", "V_r", "Delta_T"]),
     "adex_rk4": Case(
         adex(method="rk4", V_cut=-44 * mV), "g_e += w*nS", 14, ["g_L", "a"]
     ),
-    "adex_euler": Case(
-        adex(method="euler"), "g_e += w*nS", 14, ["C", "E_e"]
-    ),
+    "adex_euler": Case(adex(method="euler"), "g_e += w*nS", 14, ["C", "E_e"]),
     "qif": Case(qif(), "i_syn += w", 1.6, ["tau_mem", "v_peak", "v_reset"]),
     "qif_heun": Case(qif(method="heun"), "v += w", 0.3, ["tau_mem"]),
     "izhikevich": Case(izhikevich(), "i_syn += w*mV", 6, ["a", "b", "c", "d"]),
@@ -155,11 +176,12 @@ CASES = {
     "current": Case(
         _current(), "g += w*nS", 3, ["E_e", "shift", "step", "I_stim", "I_all"]
     ),
-    "learned_period": Case(_learned_period(), "s += w", 0.9, ["depth", "pause"]),
+    "noisy": Case(_noisy(), "drive += w", 1.6, ["tau"]),
+    "learned_period": Case(_learned_period(), "s += w", 1.8, ["depth", "pause"]),
 }
 
 
-def all_neurons():
+def all_neurons(duration=DURATION):
     """A network with a recurrent population of each neuron, all driven alike."""
     populations, connections = [Inputs("inputs", N_INPUTS)], []
     for name, case in CASES.items():
@@ -170,7 +192,7 @@ def all_neurons():
             Connection("inputs", name, on_pre=case.on_pre),
             Connection(name, name, on_pre=case.on_pre, delay=0.7 * ms),
         ]
-    return Network(populations, connections, dt=DT, duration=DURATION)
+    return Network(populations, connections, dt=DT, duration=duration)
 
 
 def learned():
@@ -213,5 +235,3 @@ def draw(network, rng, n_samples=2, n_spikes=8):
             "I_all": 1e-10 * rng.uniform(0, 0.5, (*shape, 1)),
         }
     return weights, inputs
-
-

@@ -17,8 +17,8 @@ from bsnn.machine import n_cores
 from bsnn.model import Model
 from bsnn.processes.forks import tell_of_forks
 from bsnn.simulators.base import Simulator
-from bsnn.simulators.turns import closed_error
 from bsnn.simulators.choose import make_simulator
+from bsnn.simulators.turns import closed_error
 from bsnn.spikes import Spikes
 
 from .connection import Connection, Count, mean_weights

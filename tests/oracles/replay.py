@@ -38,7 +38,9 @@ def _of_tensor(function):
 
 _GLOBALS = {
     "__builtins__": {},
-    **{n: torch.tensor(float(u), dtype=torch.float64) for n, u in DEFAULT_UNITS.items()},
+    **{
+        n: torch.tensor(float(u), dtype=torch.float64) for n, u in DEFAULT_UNITS.items()
+    },
     **{name: _of_tensor(function) for name, function in _FUNCTIONS.items()},
 }
 
@@ -175,15 +177,16 @@ def _crossing(cell, a, free, dt, extra):
         for _ in range(60):
             middle = (low + high) / 2
             below = margin(middle) < 0
-            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+            low, high = (
+                torch.where(below, middle, low),
+                torch.where(below, high, middle),
+            )
     h = torch.where(above, zero, (low + high) / 2)
-    steep = torch.where(
-        above, torch.maximum(slope(zero), slope(zero + dt)), slope(h)
-    )
+    steep = torch.where(above, torch.maximum(slope(zero), slope(zero + dt)), slope(h))
     return steep, cell.margin(cell.update(a, free, h, extra), extra)
 
 
-def replay(network, weights, inputs, spikes, sample, *, learn, slope_min=1e-9, normal=None):
+def replay(network, weights, inputs, spikes, sample, *, learn, slope_min, normal):
     """Replay a sample; return leaves, delivered times and traces.
 
     Returns
@@ -242,20 +245,21 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min=1e-9, n
         }
         free[part.name] = torch.ones(part.size, **double)
         last[part.name] = torch.full((part.size,), -1e9, **double)
-    times = {n: [None] * len(spikes[n].select(sample, sample + 1).neuron) for n in spikes}
+    times = {
+        n: [None] * len(spikes[n].select(sample, sample + 1).neuron) for n in spikes
+    }
     latest = {n: [None] * network.named[n].size for n in cells}
     traces = {(p.name, v): [] for p in network.groups for v in p.record}
     for step in range(n_steps):
         after, was_free = {}, {}
         for name, cell in cells.items():
             neuron, a = cell.neuron, state[name]
-            extra = {
-                c: current[name, c][step]
-                for c in neuron.currents
-            }
-            if normal is not None:
-                extra |= {NORMAL + x: normal(name, x, step, sample) for x in
-                          neuron.parsed.stochastic_variables}
+            extra = {c: current[name, c][step] for c in neuron.currents}
+            if neuron.parsed.stochastic_variables:
+                extra |= {
+                    NORMAL + x: normal(name, x, step, sample)
+                    for x in neuron.parsed.stochastic_variables
+                }
             extra["t"] = torch.tensor(step * dt, **double)
             before = free[name]
             now = _now_free(cell, before, last[name], a, step, dt, extra)
@@ -274,7 +278,7 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min=1e-9, n
                 )
                 here = {n: x[at] if x.numel() > 1 else x for n, x in extra.items()}
                 steep, margin = _crossing(own, one, now[at], dt, here)
-                moved = -margin / torch.clamp(steep, min=slope_min)
+                moved = -margin / torch.clamp(steep, min=slope_min[name])
                 for k, j in enumerate(index):
                     sent = (step + 1) * dt + moved[k] - moved[k].detach()
                     times[name][first + k] = latest[name][j] = sent
@@ -282,7 +286,9 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min=1e-9, n
                 hit = torch.zeros_like(now)
                 hit[list(index)] = 1.0
                 free[name] = torch.where(hit > 0, torch.zeros_like(now), now)
-                last[name] = torch.where(hit > 0, torch.full_like(now, step), last[name])
+                last[name] = torch.where(
+                    hit > 0, torch.full_like(now, step), last[name]
+                )
             after[name] = (b, extra)
         arrived = {}
         for q, (connection, delay) in enumerate(
@@ -322,7 +328,8 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min=1e-9, n
             shifted = dict(c)
             for added, sent in arrived.get(name, ()):
                 earlier = {
-                    n: x - added[n].detach() if n in added else x for n, x in fixed.items()
+                    n: x - added[n].detach() if n in added else x
+                    for n, x in fixed.items()
                 }
                 f_before = cell.rates(earlier, was_free[name], extra)
                 f_after = cell.rates(fixed, was_free[name], extra)
@@ -338,7 +345,10 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min=1e-9, n
             state[name] = shifted
     return (
         leaves,
-        {n: torch.stack(t) if t else torch.zeros(0, **double) for n, t in times.items()},
+        {
+            n: torch.stack(t) if t else torch.zeros(0, **double)
+            for n, t in times.items()
+        },
         {key: torch.stack(rows) for key, rows in traces.items()},
     )
 

@@ -1,0 +1,301 @@
+"""Networks of any neurons: stock Brian2's spikes, and a torch replay's gradients."""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from brian2.units import ms
+
+from bsnn import Connection, Inputs, Network, Population
+from bsnn.equations.dynamics import Dynamics
+from bsnn.errors import NumbersError
+from bsnn.program.graph_form import Losses
+from bsnn.simulators.network import NetworkSimulator
+from tests.neurons import CASES, NOISY, SIZE, all_neurons, draw, learned
+from tests.oracles.noise import normal
+from tests.oracles.replay import replay
+from tests.oracles.stock import run_stock
+
+pytestmark = [
+    pytest.mark.cpp,
+    # Of torch itself, where it first differentiates forwards.
+    pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated"),
+]
+
+NETWORK = all_neurons()
+BRIEF = all_neurons(12 * ms)  # what the replay has the time for
+WEIGHTS, INPUTS = draw(NETWORK, np.random.default_rng(1))
+SEED = 5
+FLOORS = {
+    name: max(0.1 * Dynamics(case.neuron).slope_scale(), 1e-3)
+    for name, case in CASES.items()
+}
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    with NetworkSimulator(NETWORK, learn=learned()) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def records(simulator):
+    return simulator.run(WEIGHTS, INPUTS, seed=SEED)
+
+
+@pytest.fixture(scope="module")
+def stock():
+    return [run_stock(NETWORK, WEIGHTS, INPUTS, sample) for sample in range(2)]
+
+
+@pytest.mark.parametrize("name", sorted(CASES.keys() - NOISY))
+@pytest.mark.parametrize("sample", range(2))
+def test_spikes_and_traces_are_those_of_stock_brian2(name, sample, records, stock):
+    spikes = records.spikes[name].select(sample, sample + 1)
+    found = set(zip(spikes.step.tolist(), spikes.neuron.tolist(), strict=True))
+    assert found == stock[sample].spikes[name]
+    assert len({neuron for _, neuron in found}) == SIZE  # all of them fire
+    (variable,) = NETWORK.named[name].record
+    np.testing.assert_allclose(
+        records.traces[name, variable][sample],
+        stock[sample].traces[name, variable],
+        rtol=0,
+        atol=1e-11 * np.abs(stock[sample].traces[name, variable]).max(),
+    )
+
+
+def _losses(records, rng):
+    return Losses(
+        spikes={
+            name: (spikes.offset, rng.normal(size=spikes.n_spikes))
+            for name, spikes in records.spikes.items()
+        },
+        traces={
+            key: rng.normal(size=trace.shape) / trace.shape[1]
+            for key, trace in records.traces.items()
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def derivatives():
+    """Of one brief sample: those of the program, and those of the replay."""
+    weights, inputs = draw(BRIEF, np.random.default_rng(2), n_samples=1, n_spikes=4)
+    with NetworkSimulator(BRIEF, learn=learned(), workers=1) as simulator:
+        records = simulator.run(weights, inputs, seed=SEED)
+        losses = _losses(records, np.random.default_rng(3))
+        found = simulator.pull_back(
+            weights, inputs, losses, seed=SEED, slope_min=FLOORS
+        )
+
+    def numbers(name, noise, step, sample):
+        streams = sorted(CASES[name].neuron.parsed.stochastic_variables)
+        part = [p.name for p in BRIEF.populations].index(name)
+        stream = (part << 8) + streams.index(noise)
+        drawn = normal(SIZE, seed=SEED, sample=sample, step=step, stream=stream)
+        return torch.from_numpy(drawn)
+
+    leaves, times, traces = replay(
+        BRIEF,
+        weights,
+        inputs,
+        records.spikes,
+        0,
+        learn=learned(),
+        slope_min=FLOORS,
+        normal=numbers,
+    )
+    loss = sum(
+        (times[n] * torch.tensor(v)).sum() for n, (_, v) in losses.spikes.items()
+    )
+    loss = loss + sum(
+        (traces[k] * torch.tensor(v[0])).sum() for k, v in losses.traces.items()
+    )
+    loss.backward()
+    return records, found, leaves
+
+
+def _assert_close(found, leaf):
+    expected = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+    expected = expected.numpy().reshape(found.shape)
+    np.testing.assert_allclose(
+        found, expected, rtol=0, atol=1e-9 * np.abs(expected).max()
+    )
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_derivatives_are_those_of_a_replay(name, derivatives):
+    records, found, leaves = derivatives
+    assert records.spikes[name].n_spikes >= 2
+    for k, connection in enumerate(BRIEF.connections):
+        if connection.target == name:
+            _assert_close(found.weights[k], leaves["weights"][k])
+    for key, leaf in leaves["parameters"].items():
+        if key[0] == name:
+            _assert_close(found.parameters[key], leaf)
+
+
+def test_derivatives_by_input_times_and_currents_are_those_of_a_replay(derivatives):
+    _, found, leaves = derivatives
+    _assert_close(found.inputs["inputs"], leaves["inputs"]["inputs"])
+    assert len(found.currents) == 2
+    for key, leaf in leaves["currents"].items():
+        _assert_close(found.currents[key], leaf)
+
+
+def test_numbers_of_workers_change_no_bit(simulator, records):
+    weights, inputs = draw(NETWORK, np.random.default_rng(4), n_samples=5)
+    results = []
+    for workers in (1, 2):
+        with NetworkSimulator(NETWORK, learn=learned(), workers=workers) as other:
+            assert other.folder == simulator.folder
+            ran = other.run(weights, inputs, seed=SEED)
+            losses = _losses(ran, np.random.default_rng(6))
+            results.append((ran, other.pull_back(weights, inputs, losses, seed=SEED)))
+    (one, by_one), (two, by_two) = results
+    for name in CASES:
+        np.testing.assert_array_equal(one.spikes[name].step, two.spikes[name].step)
+        np.testing.assert_array_equal(one.spikes[name].offset, two.spikes[name].offset)
+    for a, b in zip(by_one.weights, by_two.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for key in by_one.parameters:
+        np.testing.assert_array_equal(by_one.parameters[key], by_two.parameters[key])
+    np.testing.assert_array_equal(by_one.inputs["inputs"], by_two.inputs["inputs"])
+
+
+def test_noise_belongs_to_the_seed(simulator, records):
+    again = simulator.run(WEIGHTS, INPUTS, seed=SEED)
+    other = simulator.run(WEIGHTS, INPUTS, seed=SEED + 1)
+    trace = records.traces["noisy", "v"]
+    np.testing.assert_array_equal(again.traces["noisy", "v"], trace)
+    assert (other.traces["noisy", "v"] != trace).mean() > 0.9
+    assert (trace[0] != trace[1]).mean() > 0.9  # so do samples
+
+
+def test_drawn_numbers_are_standard_normal():
+    drawn = np.concatenate(
+        [normal(500, seed=1, sample=0, step=k, stream=256) for k in range(20)]
+    )
+    assert abs(drawn.mean()) < 4 / np.sqrt(drawn.size)
+    assert abs(drawn.var() - 1) < 4 * np.sqrt(2 / drawn.size)
+    assert abs((drawn**4).mean() - 3) < 4 * np.sqrt(96 / drawn.size)
+
+
+def test_one_program_serves_every_number(simulator):
+    changed = {}
+    for name, case in CASES.items():
+        numbers = {n: 0.9 * v for n, v in case.neuron.parameters.items()}
+        refractory = case.neuron.refractory
+        if name in ("lif", "volt", "coba_lif"):
+            refractory = 2 * refractory
+        changed[name] = dataclasses.replace(
+            case.neuron, parameters=numbers, refractory=refractory
+        )
+    populations = [
+        part
+        if isinstance(part, Inputs)
+        else dataclasses.replace(part, neuron=changed[part.name])
+        for part in NETWORK.populations
+    ]
+    network = Network(populations, NETWORK.connections, dt=0.05 * ms, duration=10 * ms)
+    with NetworkSimulator(network, learn=learned()) as other:
+        assert other.folder == simulator.folder
+        weights, inputs = draw(network, np.random.default_rng(7), n_samples=1)
+        found = other.run(weights, inputs)
+    expected = run_stock(network, weights, inputs, 0)
+    for name in CASES.keys() - NOISY:
+        spikes = found.spikes[name]
+        steps = zip(spikes.step.tolist(), spikes.neuron.tolist(), strict=True)
+        assert set(steps) == expected.spikes[name], name
+
+
+def test_a_state_that_explodes_is_named(simulator):
+    weights = [w.copy() for w in WEIGHTS]
+    at = [c.target for c in NETWORK.connections].index("adex_rk4")
+    weights[at] *= 1e15
+    with pytest.raises(NumbersError) as raised:
+        simulator.run(weights, INPUTS)
+    said = str(raised.value)
+    assert re.search("^'[uv]' of population 'adex_rk4' .* step .* of sample 0", said)
+    step = int(re.search(r"step (\d+)", said)[1])
+    assert 0 <= step < 100  # where the first spikes arrive, not at the sample's end
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda i: i["inputs"], "lack current.I_all, current.I_stim"),
+        (lambda i: {**i, "hidden": {}}, "'inputs' names 'hidden'"),
+        (lambda i: {**i, "lif": {"I": 0}}, "'inputs' of 'lif' name 'I'"),
+        (
+            lambda i: {**i, "current": {**i["current"], "I_all": np.zeros((2, 3, 1))}},
+            r"'I_all' in shape \(n_samples, 400, 1\), got \(2, 3, 1\)",
+        ),
+        (
+            lambda i: {**i, "inputs": i["inputs"].select(0, 1)},
+            "different numbers of samples",
+        ),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(simulator, change, message):
+    with pytest.raises(ValueError, match=message):
+        simulator.run(WEIGHTS, change(INPUTS))
+
+
+def test_weights_that_do_not_fit_are_refused(simulator):
+    with pytest.raises(ValueError, match="one for each connection"):
+        simulator.run(WEIGHTS[1:], INPUTS)
+    with pytest.raises(ValueError, match=r"connection 'inputs->cuba' .* transpose it"):
+        simulator.run([WEIGHTS[0].T, *WEIGHTS[1:]], INPUTS)
+
+
+@pytest.mark.parametrize(
+    ("populations", "connections", "message"),
+    [
+        ([Inputs("a", 2)], [], "must hold a Population"),
+        ([Inputs("a", 2), Inputs("a", 3)], [], r"different names, got \['a'\] twice"),
+        (
+            [Inputs("a", 2), Population("b", 2, CASES["lif"].neuron)],
+            [Connection("a", "c", on_pre="i_syn += w")],
+            "'target' of a connection names 'c'; the populations are a, b",
+        ),
+        (
+            [Inputs("a", 2), Population("b", 2, CASES["lif"].neuron)],
+            [Connection("b", "a", on_pre="i_syn += w")],
+            "which nothing can drive",
+        ),
+        (
+            [Inputs("a", 2), Population("b", 2, CASES["lif"].neuron)],
+            [Connection("a", "b", on_pre="g += w")],
+            "adds to 'g', which is no variable",
+        ),
+        (
+            [Inputs("a", 2), Population("b", 2, CASES["adex"].neuron)],
+            [Connection("a", "b", on_pre="g_e = w*nS")],
+            "must add to 'g_e'",
+        ),
+        (
+            [Inputs("a", 2), Population("b", 2, CASES["adex"].neuron)],
+            [Connection("a", "b", on_pre="g_e += w*nS*exp(v/mV)")],
+            "reads 'v', which changes",
+        ),
+        (
+            [Inputs("a", 2), Population("b", 2, CASES["lif"].neuron)],
+            [Connection("a", "b", on_pre="i_syn_post += w")],
+            "called 'i_syn'",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_are_named(populations, connections, message):
+    with pytest.raises(ValueError, match=message):
+        Network(populations, connections, dt=1 * ms, duration=10 * ms)
+
+
+def test_a_network_survives_json():
+    again = Network.from_dict(json.loads(json.dumps(NETWORK.to_dict())))
+    assert again.to_dict() == NETWORK.to_dict()
+    for one, other in zip(again.groups, NETWORK.groups, strict=True):
+        assert one.neuron.texts == other.neuron.texts

@@ -1,0 +1,375 @@
+"""A network of any neurons, trained through the adjoint derived from their texts."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from brian2.units import Quantity
+from brian2.units.fundamentalunits import get_dimensions, get_unit
+from numpy.typing import ArrayLike
+from torch import nn
+
+from bsnn.equations.dynamics import Dynamics
+from bsnn.network import Network
+from bsnn.program.graph_form import Losses
+from bsnn.simulators.network import NetworkSimulator
+from bsnn.spikes import Spikes
+
+from .connection import Connection, Count
+from .spike_times import LayerSpikes
+
+# Of the slope of a neuron held at threshold: steady drive that is a tenth stronger than
+# what holds it there passes unchanged.
+_RELATIVE_SLOPE = 0.1
+_LEAST_SLOPE = 1e-9  # of a margin per second, where nothing else bounds it
+_DTYPES = {"single": torch.float32, "double": torch.float64}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Activity(LayerSpikes):
+    """What one population did: `LayerSpikes`, and its traces.
+
+    Parameters
+    ----------
+    record : Spikes or None
+        None of neurons that have no threshold.
+    time : Tensor, shape (n_spikes,), float64, or None
+        When each spike takes effect, in seconds.
+    trace : dict of str to Tensor, shape (n_samples, n_steps, n_neurons)
+        Each recorded variable at the start of each step, in SI units.
+    """
+
+    trace: Mapping[str, torch.Tensor]
+
+
+class DerivedNetwork(nn.Module):
+    r"""A `Network` as a torch module.
+
+    The forward pass runs its resident program; the backward pass is the adjoint of
+    `bsnn.equations.adjoint`, swept backwards in time by the same program.
+
+    Parameters
+    ----------
+    network : Network
+    weights : dict of str to array_like, Quantity or (low, high)
+        Of each connection by its name, shape (n_pre, n_post); or two numbers, between
+        which they are drawn uniformly. Bare numbers are in SI units.
+    learn : dict of str to sequence of str
+        Parameters of each population that are learned beside the weights, and currents
+        whose derivatives are wanted.
+    bounds : dict of str to dict of str to (Quantity, Quantity), optional
+        Between which a learned parameter stays, by population and name.
+    seed : int
+        Of the initial weights.
+    precision : {"single", "double"}
+        Of weights and simulation.
+    slope_min : dict of str to float, optional
+        Of each population, the least slope of the threshold's margin at a crossing, per
+        second. Unless given, a tenth of how fast it falls in a neuron held at threshold.
+    workers : int, optional
+        Processes that share each batch; one per core unless given.
+
+    Attributes
+    ----------
+    connections : ModuleDict of Connection
+        By the name of the connection.
+    learned : ModuleDict of ParameterDict
+        Learned parameters by population and name, each relative to the size of its
+        initial value, so that one learning rate suits all. `values` gives quantities.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit the network.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        weights: Mapping[str, ArrayLike],
+        learn: Mapping[str, Sequence[str]] = types.MappingProxyType({}),
+        bounds: Mapping[str, Mapping] = types.MappingProxyType({}),
+        seed: int = 0,
+        precision: str = "single",
+        slope_min: Mapping[str, float] | None = None,
+        workers: int | None = None,
+    ):
+        super().__init__()
+        _check_names("weights", weights, [c.name for c in network.connections])
+        _check_names("learn", learn, [p.name for p in network.groups], all_of=False)
+        learn = {
+            name: [given] if isinstance(given, str) else list(given)
+            for name, given in learn.items()
+        }
+        self.network, self.precision = network, precision
+        self._simulator = NetworkSimulator(
+            network, learn=learn, workers=workers, precision=precision
+        )
+        self._clamped = Count()
+        self.slope_min = {
+            part.name: _floor(part.neuron)
+            if slope_min is None
+            else slope_min[part.name]
+            for part in network.groups
+            if part.neuron.threshold is not None
+        }
+        rng = np.random.default_rng(seed)
+        self.connections = nn.ModuleDict()
+        for connection, synapse, array in zip(
+            network.connections,
+            network.synapses,
+            self._simulator.weight_arrays(),
+            strict=True,
+        ):
+            array[:] = _initial(
+                weights[connection.name], connection, synapse, rng, array
+            )
+            self.connections[connection.name] = Connection(torch.from_numpy(array))
+        self._scale, self.learned = {}, nn.ModuleDict()
+        for name, names in learn.items():
+            neuron, found = network.named[name].neuron, nn.ParameterDict()
+            for parameter in names:
+                if parameter in neuron.currents:
+                    continue
+                value = np.asarray(neuron.values[parameter])
+                scale = float(np.abs(value).max()) or 1.0
+                self._scale[name, parameter] = scale
+                found[parameter] = nn.Parameter(torch.tensor(value / scale))
+            self.learned[name] = found
+        self._bounds = {}
+        for name, named in bounds.items():
+            for parameter, (low, high) in named.items():
+                if (name, parameter) not in self._scale:
+                    raise ValueError(
+                        f"'bounds' name {parameter!r} of {name!r}, which is not learned."
+                    )
+                self._bounds[name, parameter] = tuple(
+                    _plain(
+                        x, network.named[name].neuron.dimensions[parameter], "bounds"
+                    )
+                    / self._scale[name, parameter]
+                    for x in (low, high)
+                )
+
+    @property
+    def n_clamped(self) -> int:
+        """Slopes below `slope_min` that the backward passes have met so far."""
+        return self._clamped.value
+
+    def values(self) -> dict[tuple[str, str], Quantity]:
+        """Return each learned parameter with its unit, by population and name."""
+        found = {}
+        for (name, parameter), scale in self._scale.items():
+            dimension = self.network.named[name].neuron.dimensions[parameter]
+            relative = self.learned[name][parameter].detach().numpy()
+            found[name, parameter] = Quantity(scale * relative, dim=dimension)
+        return found
+
+    def _bounded(self):
+        for (name, parameter), (low, high) in self._bounds.items():
+            with torch.no_grad():
+                self.learned[name][parameter].clamp_(low, high)
+
+    def forward(
+        self,
+        inputs: Spikes | Mapping,
+        *,
+        seed: int = 0,
+        input_times: bool = False,
+    ) -> dict[str, Activity]:
+        """Simulate a batch.
+
+        Parameters
+        ----------
+        inputs : Spikes or dict
+            As for `NetworkSimulator.run`; currents may be tensors.
+        seed : int
+            Of the noise.
+        input_times : bool
+            Whether the times of input spikes are wanted as leaves that gather their
+            gradients, under the name of the inputs.
+
+        Returns
+        -------
+        activity : dict of str to Activity
+        """
+        self._bounded()
+        names = list(self._scale)
+        weights = [c.read(name) for name, c in self.connections.items()]
+        relative = [self.learned[n][p] for n, p in names]
+        spikes, _, _ = self._simulator.checked_inputs(inputs)
+        times = {
+            name: torch.tensor(given.arrival, requires_grad=input_times)
+            for name, given in spikes.items()
+        }
+        currents = {
+            (name, current): values
+            for name, given in (inputs.items() if isinstance(inputs, Mapping) else ())
+            if name not in spikes
+            for current, values in given.items()
+            if isinstance(values, torch.Tensor)
+        }
+        records, outputs = [], []
+        outputs = _Run.apply(
+            self,
+            records,
+            (inputs, seed, names, list(times), list(currents)),
+            *weights,
+            *relative,
+            *times.values(),
+            *currents.values(),
+        )
+        (record,) = records
+        fired = dict(zip(record.spikes, outputs, strict=False))
+        traced = dict(zip(record.traces, outputs[len(fired) :], strict=True))
+        activity = {
+            name: Activity(record=spikes[name], time=time, trace={})
+            for name, time in times.items()
+        }
+        for part in self.network.groups:
+            activity[part.name] = Activity(
+                record=record.spikes.get(part.name),
+                time=fired.get(part.name),
+                trace={v: traced[part.name, v] for v in part.record},
+            )
+        return activity
+
+    def _in_si(self, names, relative):
+        return {
+            key: self._scale[key] * value.detach().numpy()
+            for key, value in zip(names, relative, strict=True)
+        }
+
+    def close(self) -> None:
+        """End the simulator's processes."""
+        self._simulator.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class _Run(torch.autograd.Function):
+    """Times and traces as a function of all that made them."""
+
+    @staticmethod
+    def forward(ctx, net, records, given, *tensors):
+        inputs, seed, names, timed, _ = given
+        n_weights = len(net.connections)
+        weights = [w.detach().numpy() for w in tensors[:n_weights]]
+        relative = tensors[n_weights : n_weights + len(names)]
+        parameters = net._in_si(names, relative)
+        record = net._simulator.run(weights, inputs, parameters=parameters, seed=seed)
+        records.append(record)
+        ctx.net, ctx.given, ctx.record = net, given, record
+        ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
+        times = (torch.from_numpy(s.arrival.copy()) for s in record.spikes.values())
+        traces = (torch.from_numpy(t) for t in record.traces.values())
+        return (*times, *traces)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, *grads):
+        tensors = ctx.saved_tensors  # raises if one has changed since
+        net, record = ctx.net, ctx.record
+        inputs, seed, names, timed, currents = ctx.given
+        n_weights, n_fired = len(net.connections), len(record.spikes)
+
+        def given(grad, like):
+            return np.zeros(like) if grad is None else grad.numpy()
+
+        losses = Losses(
+            spikes={
+                name: (s.offset, given(grad, s.n_spikes))
+                for (name, s), grad in zip(
+                    record.spikes.items(), grads[:n_fired], strict=True
+                )
+            },
+            traces={
+                key: given(grad, trace.shape)
+                for (key, trace), grad in zip(
+                    record.traces.items(), grads[n_fired:], strict=True
+                )
+            },
+        )
+        relative = tensors[n_weights : n_weights + len(names)]
+        found = net._simulator.pull_back(
+            [w.detach().numpy() for w in tensors[:n_weights]],
+            inputs,
+            losses,
+            parameters=net._in_si(names, relative),
+            slope_min=net.slope_min,
+            seed=seed,
+        )
+        net._clamped.add(found.n_clamped)
+        by_parameter = [
+            torch.from_numpy(net._scale[key] * found.parameters[key]).reshape(
+                value.shape
+            )
+            for key, value in zip(names, relative, strict=True)
+        ]
+        by_current = [
+            torch.from_numpy(found.currents[key]) if key in found.currents else None
+            for key in currents
+        ]
+        return (
+            None,
+            None,
+            None,
+            *(torch.from_numpy(w) for w in found.weights),
+            *by_parameter,
+            *(torch.from_numpy(found.inputs[name]) for name in timed),
+            *by_current,
+        )
+
+
+def _floor(neuron):
+    return max(_RELATIVE_SLOPE * Dynamics(neuron).slope_scale(), _LEAST_SLOPE)
+
+
+def _initial(given, connection, synapse, rng, array):
+    where = f"weights of {connection.name!r}"
+    if isinstance(given, tuple):
+        low, high = (_plain(x, synapse.unit.dim, where) for x in given)
+        if not low <= high:
+            raise ValueError(f"'{where}' must rise from low to high, got {given}.")
+        return rng.uniform(low, high, array.shape)
+    values = _plain(given, synapse.unit.dim, where)
+    if np.shape(values) != array.shape:
+        raise ValueError(
+            f"'{where}' must have shape {array.shape}, got {np.shape(values)}."
+        )
+    return values
+
+
+def _plain(value, dimension, name):
+    if isinstance(value, Quantity) and get_dimensions(value) != dimension:
+        raise TypeError(
+            f"'{name}' must be in {get_unit(dimension)!r}, got {get_unit(value.dim)!r}."
+        )
+    plain = np.asarray(value, float)
+    if not np.isfinite(plain).all():
+        raise ValueError(f"'{name}' must be finite.")
+    return plain
+
+
+def _check_names(argument, given, names, *, all_of=True):
+    if not isinstance(given, Mapping):
+        raise TypeError(f"'{argument}' must be a dict by name, got {given!r}.")
+    unknown = [name for name in given if name not in names]
+    missing = [name for name in names if name not in given] if all_of else []
+    if unknown or missing:
+        raise ValueError(
+            f"'{argument}' must name {', '.join(names)}; "
+            + ", ".join([f"{n!r} is unknown" for n in unknown])
+            + ", ".join([f"{n!r} is missing" for n in missing])
+            + "."
+        )
