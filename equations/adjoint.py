@@ -30,7 +30,6 @@ from dataclasses import dataclass
 import sympy as sp
 
 from .dynamics import Dynamics
-from .neuron import Neuron
 from .statements import (
     code_of,
     derivative,
@@ -54,7 +53,7 @@ class Adjoint:
 
     Parameters
     ----------
-    neuron : Neuron
+    neuron : bsnn.Neuron
     learn : tuple of str
         Parameters and currents whose derivatives are wanted.
 
@@ -64,7 +63,7 @@ class Adjoint:
         If something cannot be differentiated.
     """
 
-    neuron: Neuron
+    neuron: object
     learn: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -209,7 +208,7 @@ class Adjoint:
         return code_of(code)
 
     def __str__(self):
-        """Return the backward equations, jumps and gradients as a person writes them."""
+        """Return backward equations, jumps and gradients as a person writes them."""
         dynamics = self.dynamics
         plain = {
             symbol(LAMBDA + name): symbol(f"lambda_{name}") for name in self.states

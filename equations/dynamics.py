@@ -14,7 +14,6 @@ from brian2.core.namespace import DEFAULT_UNITS
 from brian2.parsing.sympytools import str_to_sympy
 from scipy.special import exprel
 
-from .neuron import Neuron
 from .statements import derivative, parse, prune, single_assignment, symbol
 
 _UNITS = {name: float(unit) for name, unit in DEFAULT_UNITS.items()}
@@ -26,10 +25,10 @@ class Dynamics:
 
     Parameters
     ----------
-    neuron : Neuron
+    neuron : bsnn.Neuron
     """
 
-    def __init__(self, neuron: Neuron):
+    def __init__(self, neuron):
         self.neuron = neuron
         self.states = neuron.states
 
@@ -57,7 +56,6 @@ class Dynamics:
             rate.has(_FREE) for rate in self._substituted.values()
         )
 
-    @functools.cache
     def rates(self, *, free=True) -> dict:
         """Return dx/dt of each state, of a refractory neuron unless it is free.
 
@@ -69,7 +67,6 @@ class Dynamics:
             for name in self.states
         }
 
-    @functools.cache
     def update(self, *, free=True):
         """Return F as statements, every name assigned once, and the states they give.
 

@@ -1,72 +1,37 @@
 """A neuron as its user writes it: Brian2 equations, threshold and reset, as text.
 
-Everything that a ``NeuronGroup`` takes for deterministic dynamics, in Brian2's words and
-units, checked where it is written; nothing is built or run here.
+Everything that a ``NeuronGroup`` takes for its dynamics, in Brian2's words and units,
+checked where it is written; nothing is built or run here.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
-from brian2.core.functions import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS
-from brian2.core.namespace import DEFAULT_UNITS
-from brian2.core.variables import Constant, Variable
+from brian2.core.variables import Variable
 from brian2.equations.equations import EquationError, Equations
 from brian2.equations.refractory import add_refractoriness
-from brian2.equations.unitcheck import check_units_statements
-from brian2.parsing.expressions import (
-    is_boolean_expression,
-    parse_expression_dimensions,
-)
+from brian2.parsing.expressions import parse_expression_dimensions
 from brian2.stateupdaters.base import StateUpdateMethod, UnsupportedEquationsException
-from brian2.stateupdaters.exact import get_linear_system
 from brian2.units import Quantity, second
-from brian2.units.fundamentalunits import (
-    DIMENSIONLESS,
-    DimensionMismatchError,
-    get_dimensions,
-    get_or_create_dimension,
-    get_unit,
-)
+from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions, get_unit
 
-from .texts import check_expression, pointing, split_statements
+from .adjoint import Adjoint
+from .checks import check_dimensions, check_texts, fitting_method
+from .dimensions import (
+    CLOCK,
+    NORMAL,
+    OUTSIDE,
+    PERIOD,
+    powers_of,
+    unit_name,
+    with_unit,
+)
 from .units import as_number
-
-# Brian2's own choice, in its order.
-_METHODS = ("exact", "euler", "heun")
-METHODS = (
-    "exact",
-    "linear",
-    "independent",
-    "exponential_euler",
-    "euler",
-    "rk2",
-    "rk4",
-    "heun",
-    "milstein",
-)
-PERIOD = "refractory_period"  # the name of a refractory period in the equations
-NORMAL = "_normal_"  # before a name of noise: standard normal numbers
-_CLOCK = {"t": second.dim, "dt": second.dim}
-# What the names of units, functions and constants stand for.
-_OUTSIDE = {
-    **{
-        name: Constant(name, float(unit), dimensions=unit.dim)
-        for name, unit in DEFAULT_UNITS.items()
-    },
-    **{
-        name: function
-        for name, function in DEFAULT_FUNCTIONS.items()
-        if function.stateless  # others are not the same when a sample is repeated
-    },
-    **DEFAULT_CONSTANTS,
-}
-_RESERVED = {*_CLOCK, "i", "j", "N", "xi", "not_refractory", "lastspike", PERIOD}
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,10 +96,10 @@ class Neuron:
                 )
             given = getattr(self, name)
             object.__setattr__(self, name, {n: given[n] for n in sorted(given)})
-        self._check_texts()
+        check_texts(self)
         _ = self.values, self.initial_values
-        self._check_dimensions()
-        object.__setattr__(self, "method", self._fitting_method())
+        check_dimensions(self)
+        object.__setattr__(self, "method", fitting_method(self))
 
     # What the texts say.
 
@@ -249,7 +214,8 @@ class Neuron:
                 f"write {name}={np.asarray(value).flat[0]:g}*{unit!r} or in a unit of "
                 "that kind."
                 if dimension is not DIMENSIONLESS
-                else f"'{argument}' must give {name!r} as a plain number, got {value!s}."
+                else f"'{argument}' must give {name!r} as a plain number, got "
+                f"{value!s}."
             )
         plain = np.array(value, dtype=float)
         if not np.isfinite(plain).all():
@@ -265,7 +231,7 @@ class Neuron:
         return plain
 
     def size_of(self, name) -> int | None:
-        """Return for how many neurons a parameter or initial value is given, or None."""
+        """Return for how many neurons a value is given, or None if for all."""
         both = {**self.initial_values, **self.values}
         return len(both[name]) if np.ndim(both[name]) else None
 
@@ -295,7 +261,7 @@ class Neuron:
             for name in dims
         }
         found |= {
-            n: Variable(n, dimensions=dim, scalar=True) for n, dim in _CLOCK.items()
+            n: Variable(n, dimensions=dim, scalar=True) for n, dim in CLOCK.items()
         }
         found["i"] = Variable("i", dtype=np.int32, constant=True)
         found["N"] = Variable("N", dtype=np.int32, constant=True, scalar=True)
@@ -303,7 +269,7 @@ class Neuron:
             found[name] = Variable(name, dimensions=(second**-0.5).dim)
         if self.refractory is not None:
             found["not_refractory"] = Variable("not_refractory", dtype=bool)
-        return {**_OUTSIDE, **found}
+        return {**OUTSIDE, **found}
 
     @functools.cached_property
     def _subexpressions(self):
@@ -367,7 +333,7 @@ class Neuron:
         """
         try:
             code = StateUpdateMethod.apply_stateupdater(
-                self.full_equations, self._without_clock, self.method
+                self.full_equations, self.without_clock, self.method
             )
         except (UnsupportedEquationsException, NotImplementedError) as error:
             raise ValueError(
@@ -380,7 +346,7 @@ class Neuron:
         )
 
     @property
-    def _without_clock(self):
+    def without_clock(self):
         # The length of a step is not known yet.
         return {n: v for n, v in self.variables.items() if n != "dt"}
 
@@ -392,148 +358,7 @@ class Neuron:
         *learn : str
             Parameters whose derivatives are wanted.
         """
-        from .adjoint import Adjoint  # which is made of neurons
-
         return Adjoint(self, learn)
-
-    # Checks.
-
-    def _check_texts(self):
-        parsed = self.parsed
-        if not self.states:
-            raise ValueError(
-                "'equations' must have a differential equation, such as "
-                "'dv/dt = -v/tau : 1'."
-            )
-        for name in (*parsed, *self.parameters, *self.currents):
-            if name in _RESERVED:
-                raise ValueError(f"{name!r} cannot be redefined: Brian2 means its own.")
-        for name, unit in self.currents.items():
-            if not isinstance(unit, Quantity) and unit != 1:
-                raise TypeError(
-                    f"'currents' must give the unit of {name!r}, such as amp, got "
-                    f"{unit!r}."
-                )
-        for equation in parsed.values():
-            for flag in equation.flags:
-                if flag in ("constant over dt", "linked", "event-driven"):
-                    raise ValueError(
-                        f"the flag ({flag}) of {equation.varname!r} is not supported; "
-                        "write the expression without it."
-                    )
-        if self.frozen_states and self.refractory is None:
-            raise ValueError(
-                "'equations' say (unless refractory), but no 'refractory' is given."
-            )
-        if self.threshold is None and (self.reset or self.refractory is not None):
-            raise ValueError("'reset' and 'refractory' need a 'threshold'.")
-        if self.threshold is not None and self.reset is None:
-            if self.refractory is None:
-                raise ValueError(
-                    "'threshold' needs a 'reset' or a 'refractory' period, or the "
-                    'neuron fires in every step; write reset="" if that is meant.'
-                )
-            object.__setattr__(self, "reset", "")
-        known = {*self.dimensions, *parsed.stochastic_variables, *_CLOCK, "i", "N"}
-        known |= set(_OUTSIDE) | (
-            {"not_refractory"} if self.refractory is not None else set()
-        )
-        for name, equation in parsed.items():
-            if equation.expr is not None:
-                check_expression(
-                    equation.expr.code, known, "equations", within=self.equations
-                )
-        if isinstance(self.refractory, str):
-            check_expression(self.refractory, known, "refractory")
-        elif self.refractory is not None and not isinstance(self.refractory, Quantity):
-            raise TypeError(
-                "'refractory' must be a time, such as 2*ms, or text, got "
-                f"{self.refractory!r}."
-            )
-        if self.threshold is not None:
-            check_expression(self.threshold, known, "threshold")
-        for name, expression in split_statements(self.reset or "", "reset"):
-            if name not in self.states:
-                raise ValueError(
-                    f"'reset' assigns to {name!r}, which is no variable of the "
-                    f"equations; they are {', '.join(self.states)}.\n"
-                    + pointing(self.reset, name)
-                )
-            check_expression(expression, known, "reset", within=self.reset)
-
-        texts = [self.equations, self.threshold, self.reset, self.refractory]
-        used = set(re.findall(r"\w+", " ".join(t for t in texts if isinstance(t, str))))
-        for kind in ("parameters", "currents"):
-            for name in getattr(self, kind):
-                if name not in used:
-                    raise ValueError(
-                        f"{kind!r} names {name!r}, which no text uses; declare it in "
-                        "the equations if a synapse needs it."
-                    )
-
-    def _check_dimensions(self):
-        variables = self.variables
-        for name, equation in self.parsed.items():
-            if equation.expr is None:
-                continue
-            per = (
-                second.dim
-                if equation.type == "differential equation"
-                else DIMENSIONLESS
-            )
-            with _told(f"'equations' of {name!r} have inconsistent units"):
-                found = parse_expression_dimensions(equation.expr.code, variables)
-            if found != equation.dim / per:
-                raise ValueError(
-                    f"'equations' give {name!r} the unit {unit_name(equation.dim)}, but "
-                    f"its right-hand side has the unit {unit_name(found)} in place of "
-                    f"{unit_name(equation.dim / per)}.\n"
-                    + pointing(self.equations, name)
-                )
-        if self.threshold is not None:
-            with _told("'threshold' is no condition"):
-                parse_expression_dimensions(self.threshold, variables)
-                if not is_boolean_expression(self.threshold, variables):
-                    raise ValueError(f"{self.threshold!r} never compares")
-        if self.reset:
-            with _told("'reset' has inconsistent units"):
-                check_units_statements(self.reset, variables)
-        if isinstance(self.refractory, str) and self.period is None:
-            with _told("'refractory' is neither a time nor a condition"):
-                if not is_boolean_expression(self.refractory, variables):
-                    raise ValueError(f"{self.refractory!r} never compares")
-        if isinstance(self.refractory, Quantity):
-            if self.refractory.dim != second.dim or np.ndim(self.refractory):
-                raise TypeError(
-                    f"'refractory' must be a time, got {self.refractory!s}."
-                )
-            if self.refractory < 0 * second:
-                raise ValueError(
-                    f"'refractory' must not be negative, got {self.refractory!s}."
-                )
-
-    def _fitting_method(self):
-        if self.method is not None and self.method not in METHODS:
-            raise ValueError(
-                f"'method' must be one of {', '.join(METHODS)}, got {self.method!r}."
-            )
-        tried = (self.method,) if self.method else _METHODS
-        reasons = []
-        for method in tried:
-            try:
-                if method in ("exact", "linear"):  # the solution itself takes seconds
-                    get_linear_system(self.full_equations, self._without_clock)
-                    if self.full_equations.is_stochastic:
-                        raise UnsupportedEquationsException("it has noise.")
-                else:
-                    StateUpdateMethod.apply_stateupdater(
-                        self.full_equations, self._without_clock, method
-                    )
-            except (UnsupportedEquationsException, NotImplementedError) as error:
-                reasons.append(f"{method}: {error}")
-            else:
-                return method
-        raise ValueError(f"'method' does not fit the equations: {' '.join(reasons)}")
 
     def to_dict(self) -> dict:
         """Return what `from_dict` needs, in SI units, ready for JSON."""
@@ -547,7 +372,7 @@ class Neuron:
             "method": self.method,
             **{
                 kind: {
-                    name: {"value": np.asarray(value).tolist(), "unit": _powers(dim)}
+                    name: {"value": np.asarray(value).tolist(), "unit": powers_of(dim)}
                     for name, value, dim in listed
                 }
                 for kind, listed in {
@@ -574,7 +399,7 @@ class Neuron:
         """
         try:
             named = {
-                kind: {name: _with_unit(given) for name, given in values[kind].items()}
+                kind: {name: with_unit(given) for name, given in values[kind].items()}
                 for kind in ("parameters", "initial", "currents")
             }
             period = named["parameters"].pop(PERIOD, None)
@@ -585,29 +410,3 @@ class Neuron:
         if period is not None:
             given["refractory"] = period
         return cls(**given, **named)
-
-
-def unit_name(dimension):
-    """Return the unit of a dimension as equations spell it."""
-    return "1" if dimension is DIMENSIONLESS else repr(get_unit(dimension))
-
-
-def _powers(dimension):
-    """Return a dimension as its powers of m, kg, s, A, K, mol, cd."""
-    return [float(power) for power in dimension._dims]
-
-
-def _with_unit(given):
-    values = np.asarray(given["value"], float)
-    dimension = get_or_create_dimension(tuple(given["unit"]))
-    plain = float(values) if values.ndim == 0 else values
-    return plain if dimension is DIMENSIONLESS else Quantity(plain, dim=dimension)
-
-
-@contextlib.contextmanager
-def _told(what):
-    """Say what Brian2 refused, in its own words."""
-    try:
-        yield
-    except (DimensionMismatchError, SyntaxError, TypeError, ValueError) as error:
-        raise ValueError(f"{what}: {error}") from error

@@ -10,7 +10,8 @@ from brian2.parsing.sympytools import str_to_sympy
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_unit
 
 from .adjoint import END, LAMBDA, OPEN, SLOPE, Adjoint
-from .neuron import Neuron, unit_name
+from .dimensions import unit_name
+from .neuron import Neuron
 from .statements import code_of, derivative, render, symbol
 from .texts import check_expression, pointing, split_statements
 

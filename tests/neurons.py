@@ -88,7 +88,7 @@ def _volt():
 
 
 def _current():
-    """A subexpression, currents of each sample, and a variable only the reset writes."""
+    """A subexpression, currents of each sample, and a variable of the reset alone."""
     return Neuron(
         """
         dv/dt = total/C - (v - E)/tau : volt

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 from bsnn.lazy import lazy_names
 
 if TYPE_CHECKING:  # what editors complete
+    from .derived_network import DerivedNetwork as DerivedNetwork
     from .losses import FirstSpikeLoss as FirstSpikeLoss
     from .losses import SpikeCountLoss as SpikeCountLoss
     from .spiking_network import SpikingNetwork as SpikingNetwork
 
 _HOME = {
+    "DerivedNetwork": ".derived_network",
     "FirstSpikeLoss": ".losses",
     "SpikeCountLoss": ".losses",
     "SpikingNetwork": ".spiking_network",

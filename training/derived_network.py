@@ -68,8 +68,9 @@ class DerivedNetwork(nn.Module):
     precision : {"single", "double"}
         Of weights and simulation.
     slope_min : dict of str to float, optional
-        Of each population, the least slope of the threshold's margin at a crossing, per
-        second. Unless given, a tenth of how fast it falls in a neuron held at threshold.
+        Of each population, the least slope of the threshold's margin at a crossing,
+        per second. Unless given, a tenth of how fast it falls in a neuron that is held
+        at threshold.
     workers : int, optional
         Processes that share each batch; one per core unless given.
 
@@ -101,7 +102,6 @@ class DerivedNetwork(nn.Module):
     ):
         super().__init__()
         _check_names("weights", weights, [c.name for c in network.connections])
-        _check_names("learn", learn, [p.name for p in network.groups], all_of=False)
         learn = {
             name: [given] if isinstance(given, str) else list(given)
             for name, given in learn.items()
@@ -146,7 +146,7 @@ class DerivedNetwork(nn.Module):
             for parameter, (low, high) in named.items():
                 if (name, parameter) not in self._scale:
                     raise ValueError(
-                        f"'bounds' name {parameter!r} of {name!r}, which is not learned."
+                        f"'bounds' name {parameter!r} of {name!r}, which is not learned"
                     )
                 self._bounds[name, parameter] = tuple(
                     _plain(
@@ -361,11 +361,11 @@ def _plain(value, dimension, name):
     return plain
 
 
-def _check_names(argument, given, names, *, all_of=True):
+def _check_names(argument, given, names):
     if not isinstance(given, Mapping):
         raise TypeError(f"'{argument}' must be a dict by name, got {given!r}.")
     unknown = [name for name in given if name not in names]
-    missing = [name for name in names if name not in given] if all_of else []
+    missing = [name for name in names if name not in given]
     if unknown or missing:
         raise ValueError(
             f"'{argument}' must name {', '.join(names)}; "

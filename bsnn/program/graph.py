@@ -13,7 +13,7 @@ from brian2.core.variables import Variables
 from brian2.groups.group import CodeRunner, Group
 
 from bsnn.equations.adjoint import END, GRADIENT, LAMBDA, OPEN, SLOPE, Adjoint
-from bsnn.equations.neuron import NORMAL
+from bsnn.equations.dimensions import NORMAL
 
 
 @dataclass(frozen=True, kw_only=True)

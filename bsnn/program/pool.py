@@ -44,7 +44,7 @@ class Pool:
         return [program.pid for program in self._programs]
 
     def run(self, batches):
-        """Give each of some batches to a program; return answers and longest seconds."""
+        """Give each batch to a program; return answers and the longest seconds."""
         busy = self._programs[: len(batches)]
         for program, batch in zip(busy, batches, strict=True):
             program.send(*batch)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bsnn.equations.adjoint import Adjoint
 from bsnn.equations.units import as_int, as_positive, one_of
 from bsnn.errors import NumbersError, ProgramError
 from bsnn.gate import spikes_for
@@ -81,6 +82,8 @@ class NetworkSimulator(Turns):
             precision=precision,
             timeout=timeout,
         )
+        if learn is not None:
+            _check_learn(network, learn)
         self.network = network
         self.learn = None if learn is None else {k: list(v) for k, v in learn.items()}
         workers, timeout = count_workers(workers), as_positive(timeout, "timeout")
@@ -393,6 +396,20 @@ class NetworkSimulator(Turns):
         super().after_fork()
         self._end.detach()
         self._pool.abandon()
+
+
+def _check_learn(network, learn):
+    """Raise ValueError unless there is a backward pass with these derivatives."""
+    names = [part.name for part in network.groups]
+    for name in learn:
+        if name not in names:
+            raise ValueError(
+                f"'learn' names {name!r}; the populations are {', '.join(names)}."
+            )
+    for part in network.groups:
+        adjoint = Adjoint(part.neuron, tuple(learn.get(part.name, ())))
+        if part.neuron.threshold is not None:
+            _ = adjoint.dynamics.margin  # refuses what is no comparison
 
 
 def _part(losses, start, stop):

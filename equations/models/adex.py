@@ -17,9 +17,10 @@ from brian2.units import ms, mV, nA, nS, pF
 from bsnn.equations.neuron import Neuron
 
 EQUATIONS = """
-dv/dt   = (g_L*(E_L - v) + g_L*Delta_T*exp((v - V_T)/Delta_T) - u + g_e*(E_e - v))/C : volt
-du/dt   = (a*(v - E_L) - u)/tau_u : amp
-dg_e/dt = -g_e/tau_e              : siemens
+dv/dt   = (g_L*(E_L - v) + upstroke - u + g_e*(E_e - v))/C : volt
+du/dt   = (a*(v - E_L) - u)/tau_u                          : amp
+dg_e/dt = -g_e/tau_e                                       : siemens
+upstroke = g_L*Delta_T*exp((v - V_T)/Delta_T)              : amp
 """
 THRESHOLD, RESET, METHOD = "v > V_cut", "v = V_r; u += b", "rk2"
 SYNAPSE = "g_e += w*nS"

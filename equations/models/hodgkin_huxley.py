@@ -21,12 +21,15 @@ from brian2.units import ms, mV, nS, pF, uS
 from bsnn.equations.neuron import Neuron
 
 EQUATIONS = """
-dv/dt = (g_L*(E_L - v) + g_Na*m**3*h*(E_Na - v) + g_K*n**4*(E_K - v) + g_e*(E_e - v))/C : volt
+dv/dt = (I_leak + I_Na + I_K + g_e*(E_e - v))/C : volt
 dm/dt = alpha_m*(1 - m) - beta_m*m : 1
 dn/dt = alpha_n*(1 - n) - beta_n*n : 1
 dh/dt = alpha_h*(1 - h) - beta_h*h : 1
 dg_e/dt = -g_e/tau_e : siemens
-x = v - V_T : volt
+I_leak  = g_L*(E_L - v)         : amp
+I_Na    = g_Na*m**3*h*(E_Na - v) : amp
+I_K     = g_K*n**4*(E_K - v)    : amp
+x       = v - V_T               : volt
 alpha_m = 1.28/exprel((13*mV - x)/(4*mV))/ms : Hz
 beta_m  = 1.4/exprel((x - 40*mV)/(5*mV))/ms : Hz
 alpha_n = 0.16/exprel((15*mV - x)/(5*mV))/ms : Hz

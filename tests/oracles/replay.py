@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from brian2.core.namespace import DEFAULT_UNITS
 
-from bsnn.equations.neuron import NORMAL
+from bsnn.equations.dimensions import NORMAL
 
 
 def _exprel(x):

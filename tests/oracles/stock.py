@@ -6,7 +6,7 @@ import brian2
 import numpy as np
 from brian2.units import Quantity
 
-from bsnn.equations.neuron import unit_name
+from bsnn.equations.dimensions import unit_name
 
 
 @dataclass

@@ -1,0 +1,182 @@
+"""A network of any neurons as a torch module."""
+
+import numpy as np
+import pytest
+import torch
+from brian2.units import Hz, ms, second
+
+from bsnn import Connection, Inputs, Network, Population
+from bsnn.equations.models import cuba, lif
+from bsnn.training import DerivedNetwork, SpikeCountLoss, SpikingNetwork
+from tests.models import draw, grid_model
+
+pytestmark = pytest.mark.cpp
+
+MODEL = grid_model()
+WEIGHTS, INPUTS = draw(MODEL, np.random.default_rng(0), n_samples=3)
+LABELS = [0, 3, 5]
+
+
+def as_network(model):
+    """A chain of CUBA LIF layers, written as a network of any neurons."""
+    populations, connections = [Inputs("layer0", model.n_inputs)], []
+    for k, (size, neuron) in enumerate(
+        zip(model.layer_sizes, model.neurons, strict=True), start=1
+    ):
+        values = {
+            name: value * second if name.startswith("tau") else value
+            for name, value in neuron.parameters.items()
+        }
+        populations.append(Population(f"layer{k}", size, cuba(**values)))
+        connections.append(
+            Connection(f"layer{k - 1}", f"layer{k}", on_pre="i_syn += w")
+        )
+    dt, duration = model.dt_seconds * second, model.duration_seconds * second
+    return Network(populations, connections, dt=dt, duration=duration)
+
+
+NETWORK = as_network(MODEL)
+NAMED = dict(zip([c.name for c in NETWORK.connections], WEIGHTS, strict=True))
+
+
+def derived(precision="double", **options):
+    slopes = {"layer1": 5.0, "layer2": 5.0}
+    return DerivedNetwork(
+        NETWORK, weights=NAMED, precision=precision, slope_min=slopes, **options
+    )
+
+
+def gradients(activity, loss, module):
+    module.zero_grad()
+    loss([activity["layer1"], activity["layer2"]], LABELS).backward()
+    return [c.weight.grad.numpy().copy() for c in module.connections.values()]
+
+
+@pytest.fixture(scope="module")
+def chain():
+    """Spikes and gradients of the kernel for chains."""
+    with SpikingNetwork(MODEL, precision="double", slope_min=5.0) as network:
+        with torch.no_grad():
+            for connection, weight in zip(network.connections, WEIGHTS, strict=True):
+                connection.weight[:] = torch.from_numpy(weight)
+        layers = network(INPUTS)
+        SpikeCountLoss(true=8, false=2, spike_penalty=0.3)(layers, LABELS).backward()
+        yield layers, [c.weight.grad.numpy().copy() for c in network.connections]
+
+
+def test_the_derived_adjoint_equals_the_kernel_for_chains(chain):
+    layers, expected = chain
+    with derived() as network:
+        activity = network(INPUTS)
+        for k, layer in enumerate(layers, start=1):
+            record = activity[f"layer{k}"].record
+            assert record.n_spikes > 20
+            np.testing.assert_array_equal(record.step, layer.record.step)
+            np.testing.assert_array_equal(record.neuron, layer.record.neuron)
+        loss = SpikeCountLoss(true=8, false=2, spike_penalty=0.3)
+        for mine, theirs in zip(
+            gradients(activity, loss, network), expected, strict=True
+        ):
+            np.testing.assert_allclose(
+                mine, theirs, rtol=0, atol=1e-10 * np.abs(theirs).max()
+            )
+        assert network.n_clamped > 0
+
+
+def test_single_precision_is_close(chain):
+    _, expected = chain
+    with derived("single") as network:
+        loss = SpikeCountLoss(true=8, false=2, spike_penalty=0.3)
+        found = gradients(network(INPUTS), loss, network)
+        for mine, theirs in zip(found, expected, strict=True):
+            assert mine.dtype == np.float32
+            np.testing.assert_allclose(
+                mine, theirs, rtol=0, atol=2e-3 * np.abs(theirs).max()
+            )
+
+
+@pytest.fixture(scope="module")
+def learner():
+    cell = lif(tau_mem=[15, 20, 30] * ms)
+    network = Network(
+        [Inputs("in", 6), Population("out", 3, cell, record=["v"])],
+        [Connection("in", "out", on_pre="i_syn += w")],
+        dt=0.5 * ms,
+        duration=30 * ms,
+    )
+    with DerivedNetwork(
+        network,
+        weights={"in->out": (0.5, 2.0)},
+        learn={"out": ["tau_mem", "v_threshold", "refractory_period"]},
+        bounds={"out": {"v_threshold": (0.9, 1.05)}},
+        precision="double",
+    ) as module:
+        yield module
+
+
+def _spikes():
+    rng = np.random.default_rng(8)
+    return rng.random((2, 60, 6)) < 0.2
+
+
+def test_parameters_are_learned_within_their_bounds(learner):
+    optimiser = torch.optim.SGD(learner.parameters(), lr=0.3)
+    before = learner.values()
+    for _ in range(2):
+        activity = learner(_spikes())
+        loss = activity["out"].time.sum() + activity["out"].trace["v"].square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    learner(_spikes())
+    after = learner.values()
+    assert after["out", "tau_mem"].dim == second.dim
+    assert after["out", "tau_mem"].shape == (3,)
+    for key, value in before.items():
+        assert (np.asarray(after[key]) != np.asarray(value)).all(), key
+    assert after["out", "v_threshold"] in (0.9, 1.05)
+
+
+def test_times_of_inputs_gather_gradients(learner):
+    activity = learner(_spikes(), input_times=True)
+    activity["out"].time.sum().backward()
+    grad = activity["in"].time.grad
+    assert grad.shape == (activity["in"].record.n_spikes,)
+    assert grad.abs().sum() > 0
+    # What arrives at the sample's end acts on nothing.
+    last = torch.from_numpy(activity["in"].record.step == 59)
+    assert last.any() and (grad[last] == 0).all()
+
+
+def test_weights_changed_before_the_backward_pass_are_noticed(learner):
+    activity = learner(_spikes())
+    with torch.no_grad():
+        learner.connections["in->out"].weight.mul_(1.01)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        activity["out"].time.sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weights": {}}, "'in->out' is missing"),
+        ({"weights": {"in->out": (0, 1), "x": 1}}, "'x' is unknown"),
+        ({"weights": {"in->out": np.ones((3, 6))}}, r"shape \(6, 3\), got \(3, 6\)"),
+        ({"weights": {"in->out": (2, 1)}}, "must rise from low to high"),
+        ({"weights": {"in->out": (0 * Hz, 1 * Hz)}}, "must be in"),
+        ({"weights": {"in->out": (0, np.nan)}}, "must be finite"),
+        ({"weights": [1]}, "must be a dict by name"),
+        ({"learn": {"in": ["tau"]}}, "'learn' names 'in'; the populations are out"),
+        ({"learn": {"out": ["tau"]}}, "names 'tau', which is no parameter"),
+        ({"bounds": {"out": {"v_reset": (0, 1)}}}, "which is not learned"),
+    ],
+)
+def test_what_does_not_fit_is_named(learner, change, message):
+    options = {
+        "weights": {"in->out": (0.5, 2.0)},
+        "learn": {"out": ["tau_mem", "v_threshold", "refractory_period"]},
+        "precision": "double",
+        **change,
+    }
+    with pytest.raises((TypeError, ValueError), match=message):
+        DerivedNetwork(learner.network, **options)
