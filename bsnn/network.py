@@ -209,6 +209,20 @@ class Network:
     def inputs(self) -> tuple[Inputs, ...]:
         return tuple(p for p in self.populations if isinstance(p, Inputs))
 
+    @property
+    def n_inputs(self) -> int:
+        """Neurons of the only inputs.
+
+        Raises
+        ------
+        ValueError
+            If there are none, or several.
+        """
+        if len(self.inputs) != 1:
+            names = ", ".join(part.name for part in self.inputs)
+            raise ValueError(f"the network has no single inputs, but: {names}.")
+        return self.inputs[0].size
+
     @functools.cached_property
     def groups(self) -> tuple[Population, ...]:
         """Populations that are simulated."""
