@@ -4,21 +4,22 @@
 
 The hidden neurons are adaptive leaky integrate-and-fire neurons: each spike raises
 their threshold a little, so that they fire less and less under a steady drive. They are
-not built into bsnn: equations, threshold and reset below are all there is to them. The forward
-program and its adjoint are generated from them, and what the adjoint is stands at the
-beginning of the output. Time constant and strength of the adaptation are learned beside
-the weights, one value for all neurons of the hidden population.
+not built into bsnn: equations, threshold and reset below are all there is to them. The
+forward program and its adjoint are generated from them, and what the adjoint is stands
+at the beginning of the output. Time constant and strength of the adaptation are learned
+beside the weights, one value for all neurons of the hidden population.
 
 Handwritten digits of 8 x 8 pixels; each pixel that has light spikes once, the brighter
 the earlier. The output that fires most often tells the digit.
 """
+
+import bsnn  # isort: skip  before torch, whose idle threads would spin
 
 import time
 
 import torch
 from brian2 import ms
 
-import bsnn
 from bsnn.training import DerivedNetwork, SpikeCountLoss
 
 EPOCHS, N_TRAIN, BATCH = 12, 1200, 20
