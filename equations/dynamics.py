@@ -10,13 +10,17 @@ import functools
 
 import numpy as np
 import sympy as sp
+from brian2.core.functions import DEFAULT_FUNCTIONS
 from brian2.core.namespace import DEFAULT_UNITS
 from brian2.parsing.sympytools import str_to_sympy
-from scipy.special import exprel
 
 from .statements import derivative, parse, prune, single_assignment, symbol
 
 _UNITS = {name: float(unit) for name, unit in DEFAULT_UNITS.items()}
+_FUNCTIONS = {
+    "int_": DEFAULT_FUNCTIONS["int"].pyfunc,
+    **{name: DEFAULT_FUNCTIONS[name].pyfunc for name in ("clip", "exprel")},
+}
 _FREE = sp.Function("int_")(symbol("not_refractory"))
 
 
@@ -135,7 +139,7 @@ class Dynamics:
         evaluate = sp.lambdify(
             [symbol(n) for n in [*names, *neuron.currents, "t", "i", "N", *_UNITS]],
             [self.margin, *slopes, *rates],
-            modules=["numpy", {"clip": np.clip, "int_": np.int_, "exprel": exprel}],
+            modules=[_FUNCTIONS, "numpy"],
         )
         still = [0.0] * len(neuron.currents) + [0.0, 0.0, 1.0]
 
