@@ -323,6 +323,11 @@ def test_spikes_are_what_was_checked():
                 array[:1] = 0
 
 
+def test_arrays_of_spikes_are_given_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        Spikes(*(GOOD[name] for name in ("neuron", "offset", "n_neurons", "dt")))
+
+
 def test_slices_that_do_not_exist_are_refused():
     spikes = Spikes(**GOOD)
     for start, stop in ((0, 3), (-1, 2), (2, 1)):

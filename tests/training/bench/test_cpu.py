@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 
 import numpy as np
 import pytest
@@ -88,7 +89,9 @@ def test_stock_brian2_spikes_as_the_resident_program(batch):
     model, inputs, _ = batch
     with SpikingNetwork(model, seed=3, workers=2, precision="double") as network:
         weights = [weight.detach().numpy() for weight in network.weights]
+        start = time.perf_counter()
         found = compare_stock(network, weights, inputs, "double", 2)
+        whole = time.perf_counter() - start
         ours = network.simulate(inputs)
     assert found["n_samples"] == 4
     assert min(found["spikes"]) > 0
@@ -96,6 +99,7 @@ def test_stock_brian2_spikes_as_the_resident_program(batch):
     assert found["equal"]
     assert found["call"].n == found["bsnn_call"].n == 2
     assert found["ratio"] > 0
+    assert 0 < found["build_seconds"] < whole
 
 
 def test_one_displaced_spike_is_a_difference():
