@@ -77,6 +77,15 @@ def test_the_bounds_are_named(rule):
         take(model, event(model, 0.21))
 
 
+def test_a_step_without_a_time_ends_with_the_sample():
+    model = make_model("grid")
+    spikes = event(model, 0.1)
+    last = dataclasses.replace(spikes, time=None, step=[model.n_steps - 1])
+    assert take(model, last).last == 28
+    with pytest.raises(ValueError, match=r"steps 0\.\.28, got a spike in step 29"):
+        take(model, dataclasses.replace(last, step=[model.n_steps]))
+
+
 @pytest.mark.cpp
 @pytest.mark.parametrize("rule", RULES)
 def test_a_spike_of_the_last_step_acts_in_no_sample(rule):

@@ -44,6 +44,21 @@ def test_settings_make_their_model_without_torch():
     assert "torch" not in loaded(code)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "ends"),
+    [
+        ("mnist", (28 * 28, 10)),
+        ("fashion-mnist", (28 * 28, 10)),
+        ("emnist", (28 * 28, 47)),
+        ("digits", (8 * 8, 10)),
+        ("yin-yang", (4, 3)),
+    ],
+)
+def test_a_reference_network_takes_the_inputs_and_classes_of_its_data(dataset, ends):
+    layers = Settings.reference(dataset).layers
+    assert (layers[0], layers[-1]) == ends
+
+
 def test_words_are_those_of_the_code_that_takes_them():
     for name, words in (
         ("rule", time_rules.RULES),

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -323,6 +324,11 @@ def test_spikes_are_what_was_checked():
                 array[:1] = 0
 
 
+def test_arrays_of_spikes_are_given_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        Spikes(*(GOOD[name] for name in ("neuron", "offset", "n_neurons", "dt")))
+
+
 def test_slices_that_do_not_exist_are_refused():
     spikes = Spikes(**GOOD)
     for start, stop in ((0, 3), (-1, 2), (2, 1)):
@@ -467,6 +473,19 @@ def test_disk_keeps_spikes(loose, tmp_path_factory):
     np.testing.assert_array_equal(layers[1].state["v"], recorded.state["v"])
     assert layers[1].dt == spikes.dt
     assert layers[0].state == {}
+
+
+def test_a_spike_file_may_be_packed_in_part(tmp_path):
+    save_spikes(tmp_path / "whole.npz", [make([0, 1], [2, 0], [3, 4])], [0] * 4)
+    packings = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
+    with (
+        zipfile.ZipFile(tmp_path / "whole.npz") as whole,
+        zipfile.ZipFile(tmp_path / "part.npz", "w") as part,
+    ):
+        for number, name in enumerate(whole.namelist()):
+            part.writestr(name, whole.read(name), packings[number % 2])
+    (layer,), _ = load_spikes(tmp_path / "part.npz")
+    assert layer.step.tolist() == [3, 4]
 
 
 def test_a_damaged_spike_file_is_an_error(tmp_path):

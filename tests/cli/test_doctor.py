@@ -8,6 +8,7 @@ import time
 import pytest
 
 from bsnn.cli import doctor
+from bsnn.cli.main import main
 from bsnn.inputs.image_files import IMAGE_SETS
 
 PACKAGES = ("brian2", "numpy", "torch")
@@ -306,7 +307,7 @@ def test_image_files_present_and_absent(bare_machine):
     assert "gzip.zip of https://" in in_cache["emnist"].remedy
 
 
-def test_the_table_is_aligned_and_ends_with_a_verdict():
+def test_the_table_is_aligned_and_ends_with_a_verdict(monkeypatch):
     good = doctor.Check(name="one", ok=True, found="1.0")
     option = doctor.Check(
         name="a third", ok=False, found="none", remedy="get it", required=False
@@ -328,3 +329,6 @@ def test_the_table_is_aligned_and_ends_with_a_verdict():
         "bsnn cannot run: two.",
     ]
     assert not doctor.usable([good, bad])
+    for checks, status in (([good, option], 0), ([good, bad], 1)):
+        monkeypatch.setattr(doctor, "examine", lambda _, checks=checks: checks)
+        assert main(["doctor"]) == status

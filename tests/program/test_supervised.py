@@ -206,6 +206,19 @@ def test_three_failures_in_a_row_end_the_run(undisturbed, monkeypatch, caplog):
         assert_same_records(simulator.run(WEIGHTS, other), expected)
 
 
+def test_a_run_after_a_failed_one_has_as_many_tries(monkeypatch, caplog):
+    def fail(self, *arguments):
+        raise ProgramError("out of luck")
+
+    with GridSimulator(MODEL, workers=1) as simulator:
+        monkeypatch.setattr(ResidentProgram, "receive", fail)
+        for _ in range(2):
+            caplog.clear()
+            with pytest.raises(ProgramError, match="failed 3 times in a row"):
+                simulator.run(WEIGHTS, INPUTS)
+            assert len(caplog.records) == 2
+
+
 def test_failures_with_a_success_between_them_do_not_add_up(simulator, undisturbed):
     for _ in range(4):
         os.kill(simulator.pids[0], signal.SIGKILL)

@@ -9,7 +9,7 @@ from brian2 import Hz, ms, second
 import bsnn
 from bsnn.builds import cache_dir
 from bsnn.simulators.grid import GridSimulator
-from tests.models import BLOCK, SIZES, draw, grid_model
+from tests.models import BLOCK, SIZES, draw, grid_model, study_model
 from tests.oracles import event as event_oracles
 from tests.oracles import grid as oracles
 
@@ -100,6 +100,13 @@ def test_spikes_equal_stock_brian2_synapses(name, dt_ms, seed, simulators):
         assert record.n_spikes > 0
         np.testing.assert_array_equal(record.step, step)
         np.testing.assert_array_equal(record.neuron, neuron)
+
+
+def test_one_layer_equals_the_numpy_model(simulators):
+    model = study_model((20, 6), 0.12)
+    weights, inputs = draw(model, np.random.default_rng(4))
+    records = simulators(model).run(weights, inputs)
+    assert_equal_the_numpy_model(model, weights, inputs, records, range(3))
 
 
 def simulate_with_synapses(model, weights, inputs):

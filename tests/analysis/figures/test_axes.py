@@ -29,3 +29,9 @@ def test_accuracy_axis_keeps_small_differences_beside_a_collapse(ax):
 def test_accuracies_close_together_have_a_plain_axis(ax):
     axes.accuracy_axis(ax, pd.Series([0.95, 0.98]))
     assert ax.get_yscale() == "linear"
+
+
+def test_marks_of_accuracies_are_round(ax):
+    axes.accuracy_axis(ax, pd.Series([0.55, 0.91]))
+    labels = [text.get_text() for text in ax.get_yticklabels()]
+    assert sorted(labels) == ["60", "70", "80", "85", "90"]

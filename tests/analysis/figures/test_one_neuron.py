@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from bsnn.analysis.figures import one_neuron
+from bsnn.analysis.figures.colours import sequential_colour
 
 
 def test_lines_are_the_counts(ax):
@@ -21,4 +22,6 @@ def test_lines_are_the_counts(ax):
         expected = np.column_stack([range(3), counts])
         np.testing.assert_array_equal(lines[name].get_xydata(), expected)
     assert lines["0 (continuous)"].get_color() == "black"
+    for index, name in enumerate(("1 ms", "8 ms")):
+        assert lines[name].get_color() == sequential_colour(index, 2)
     assert [text.get_text() for text in ax.texts] == ["target"]

@@ -40,3 +40,6 @@ def test_continuous_time_stands_left_of_the_axis_break(ax, cells):
     assert labels[-1] == "0"
     assert "15" in labels and "0.1" in labels
     assert ax.get_xlim()[0] < point[0]
+    (strokes,) = [line for line in ax.lines if line.get_color() == "black"]
+    left, right = strokes.get_xdata()
+    assert point[0] < left < right < smallest

@@ -3,6 +3,7 @@
 import pytest
 
 from bsnn.analysis import make_figures, read_sweep
+from bsnn.analysis.study.rows import read_config
 from bsnn.errors import RunFolderError
 from tests.training.experiments import sweep_folders
 
@@ -47,6 +48,15 @@ def spoil_confidence(run):
 
 def spoil_evaluations(run):
     (run.path / "evaluations.csv").write_text("rule,dt_ms,accuracy\ngrid,x,0.5\n")
+
+
+def test_a_seed_of_64_bits_is_read(tmp_path):
+    run = sweep_folders.write_run(tmp_path, dt_ms=1.0)
+    run.write_json("config.json", {**run.config(), "seed": 2**63 - 1})
+    assert read_config(run.path)["seed"] == 2**63 - 1
+    run.write_json("config.json", {**run.config(), "seed": 2**63})
+    with pytest.raises(RunFolderError, match=f"has seed = {2**63}"):
+        read_config(run.path)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,20 @@ def test_a_given_batch_size_holds_for_every_number_of_replicas(workload):
 
 
 @pytest.mark.cpp
+def test_batches_are_as_many_as_asked_for_or_few_large_ones(workload, monkeypatch):
+    monkeypatch.setattr(gpu, "SAMPLES", 12)
+    report = gpu.run_gpu_bench(
+        SETTINGS,
+        workload,
+        replicas=[1, 4, 12],
+        repeats=5,
+        batches=5,
+        make=lambda s, m: make_network(dataclasses.replace(s, device="cpp"), m),
+    )
+    assert [point["batches"] for point in report.points] == [5, 3, 2]
+
+
+@pytest.mark.cpp
 def test_the_report_survives_json(report):
     found = json.loads(report.to_json())
     assert list(found) == [field.name for field in dataclasses.fields(report)]

@@ -7,7 +7,9 @@ import pytest
 from bsnn.analysis.figures import scaling
 from bsnn.analysis.figures.style import new_figure
 from bsnn.settings import Settings
+from bsnn.training.bench import scale
 from bsnn.training.bench.scale import scale_points
+from tests.training.bench.conftest import TINY
 
 
 def test_scaling_varies_each_axis_alone():
@@ -31,6 +33,18 @@ def test_scaling_varies_each_axis_alone():
     assert set(seen) == set(changed)
     assert seen["hidden"] == [200, 800, 3200] and seen["hidden_layers"] == [1, 2, 3]
     assert min(seen["batch_size"]) == 1 and max(seen["batch_size"]) == 1000
+
+
+@pytest.mark.cpp
+def test_every_point_becomes_a_row(workload, monkeypatch):
+    monkeypatch.setattr(scale, "call_apart", lambda work, *given: work(*given))
+    monkeypatch.setattr(scale, "scale_points", lambda base: [("dt_ms", 5.0, base)])
+    (row,) = scale.run_scale(TINY, workload, repeats=5)
+    assert (row["axis"], row["value"]) == ("dt_ms", 5.0)
+    assert (row["samples"], row["steps"]) == (4, 40)
+    assert (row["neurons"], row["synapses"]) == (40, 900)
+    for name in ("forward_ms", "training_ms"):
+        assert 0 < row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
 
 
 @pytest.fixture
