@@ -149,7 +149,7 @@ def _adjoint_runners(network, population, adjoint, groups, code):
             population=index,
             visits="released" if name == "release" else "fired",
             by_spike=name == "release",
-            precision="1e-7" if real().itemsize == 4 else "1e-16",
+            precision="1e-6" if real().itemsize == 4 else "1e-14",
         )
         for name, (template, text) in texts.items()
     }

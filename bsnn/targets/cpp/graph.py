@@ -12,6 +12,8 @@ from .target import COMPILE_FLAGS, compile_in
 
 # Without NaN and infinity the compiler has vector exponentials: 8 ns become 1.7.
 FLAGS = [flag for flag in COMPILE_FLAGS if flag != "-fno-finite-math-only"]
+# A double constant would make the compiler compute single states in double.
+SINGLE = "-fsingle-precision-constant"
 PRELUDE = "graph_prelude.h"
 HEADERS = (
     PROTOCOL,
@@ -58,10 +60,14 @@ def build_network(network, *, precision, learn=None):
     return build(
         __name__,
         specify(network, precision=precision, learn=learn),
-        lambda folder: compile_in(folder, flags=FLAGS, prelude=PRELUDE),
+        lambda folder: compile_in(folder, flags=_flags(precision), prelude=PRELUDE),
         sources=_SOURCES,
-        ingredients=FLAGS,
+        ingredients=_flags(precision),
     )
+
+
+def _flags(precision):
+    return [*FLAGS, SINGLE] if precision == "single" else FLAGS
 
 
 def specify(network, *, precision, learn):
@@ -111,7 +117,8 @@ def _generate(specification, folder):
     network, options = read_specification(specification)
     single = options["precision"] == "single"
     prefs.core.default_float_dtype = np.float32 if single else np.float64
-    prefs.codegen.cpp.extra_compile_args_gcc = [*FLAGS, *sanitize_flags()]
+    flags = [*_flags(options["precision"]), *sanitize_flags()]
+    prefs.codegen.cpp.extra_compile_args_gcc = flags
     for header in HEADERS:
         shutil.copy(PACKAGE / header, folder)
     set_device("cpp_standalone", build_on_run=False, directory=folder)

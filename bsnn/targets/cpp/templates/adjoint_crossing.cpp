@@ -22,19 +22,21 @@
             _look(_length, _height, _later);
             _slope = std::max(_slope, _later);
         } else {
-            // Newton's method inside a bracket, else bisection.
-            {{real}} _low = 0, _high = _length;
-            _h = _length;
+            // Newton's method inside a bracket; bisection where it leaves the bracket or
+            // does not halve its steps, as from far beyond an exponential upstroke.
+            {{real}} _low = 0, _high = _length, _stride = _length;
+            _h = _length / 2;
             for (int _turn = 0; _turn < 100; _turn++) {
                 _look(_h, _height, _slope);
                 if (_height >= 0) _high = _h; else _low = _h;
                 {{real}} _next = _h - _height / _slope;
-                if (!(_next > _low && _next < _high)) _next = _low + (_high - _low) / 2;
-                const bool _settled = std::abs(_next - _h) <= _length * {{precision}};
+                const bool _slow = 2 * std::abs(_height) > _stride * std::abs(_slope);
+                if (_slow || !(_next >= _low && _next <= _high))
+                    _next = _low + (_high - _low) / 2;
+                _stride = std::abs(_next - _h);
                 _h = _next;
-                if (_settled || _high - _low <= _length * {{precision}}) break;
+                if (_stride <= _length * {{precision}}) break;
             }
-            _look(_h, _height, _slope);
         }
         const double _floor = _fired.slope_min;
         if (_slope < _floor) bsnn::n_clamped++;

@@ -7,6 +7,7 @@
     const size_t _vectorisation_idx = -1;
     {{kept(scalar_code)|autoindent}}
     const int _N = {{constant_or_scalar('N', variables['N'])}};
+    {{independent}}
     for (int _idx = 0; _idx < _N; _idx++) {
         const size_t _vectorisation_idx = _idx;
         {{vector_code|autoindent}}
