@@ -15,6 +15,7 @@ from bsnn.equations.neuron import Neuron
 from bsnn.equations.synapse import Synapse
 from bsnn.equations.units import as_int, as_number, in_seconds, positive_seconds
 
+MAX_PARTS = 256  # populations, and connections, of a program: see native/graph.h
 _NAME = r"[A-Za-z][A-Za-z0-9_]*"
 
 
@@ -168,6 +169,10 @@ class Network:
                 if not isinstance(part, kind):
                     wanted = " or ".join(k.__name__ for k in kind)
                     raise TypeError(f"'{name}' must hold {wanted}, got {part!r}.")
+            if len(parts) > MAX_PARTS:
+                raise ValueError(
+                    f"'{name}' must not be more than {MAX_PARTS}, got {len(parts)}."
+                )
             names = [part.name for part in parts]
             twice = {n for n in names if names.count(n) > 1}
             if twice:

@@ -4,6 +4,7 @@ import contextlib
 import re
 
 import numpy as np
+import sympy as sp
 from brian2.equations.unitcheck import check_units_statements
 from brian2.parsing.expressions import (
     is_boolean_expression,
@@ -14,7 +15,8 @@ from brian2.stateupdaters.exact import get_linear_system
 from brian2.units import Quantity, second
 from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError
 
-from .dimensions import CLOCK, OUTSIDE, RESERVED, unit_name
+from .dimensions import CLOCK, FUNCTIONS, OUTSIDE, RESERVED, UNITS, unit_name
+from .statements import parse
 from .texts import check_expression, pointing, split_statements
 
 # Brian2's own choice, in its order.
@@ -165,6 +167,39 @@ def fitting_method(neuron):
         else:
             return method
     raise ValueError(f"'method' does not fit the equations: {' '.join(reasons)}")
+
+
+def check_solution(neuron):
+    """Raise ValueError where the exact solution divides by 0, as of equal times.
+
+    The compiled program would not tell: it is told that no number is infinite.
+    """
+    if neuron.method not in ("exact", "linear"):
+        return
+    try:
+        code = StateUpdateMethod.apply_stateupdater(
+            neuron.parsed, neuron.without_clock, "exact"
+        )
+    except (UnsupportedEquationsException, NotImplementedError) as error:
+        raise ValueError(f"'method' does not fit the equations: {error}") from error
+    # Any numbers but 0 will do for what is not given.
+    names = {"dt": 1e-4, "t": 1.0, "i": 1, "N": 1, **neuron.values}
+    names |= dict.fromkeys([*neuron.states, *neuron.currents], 1.0)
+    with np.errstate(all="ignore"):
+        for name, value in parse(code):
+            read = sorted(value.free_symbols, key=str)
+            given = [
+                np.asarray(names.get(s.name, UNITS.get(s.name, 1.0)), float)
+                for s in read
+            ]
+            names[name] = sp.lambdify(read, value, modules=[FUNCTIONS, "numpy"])(*given)
+            if not np.isfinite(names[name]).all():
+                raise ValueError(
+                    f"'method' {neuron.method!r} divides by the difference of two time "
+                    f"constants that are equal here, for {name.strip('_')!r}; change "
+                    "one of them by at least one part in a million, or take another "
+                    "method."
+                )
 
 
 @contextlib.contextmanager

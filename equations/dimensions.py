@@ -27,6 +27,12 @@ OUTSIDE = {
     },
     **DEFAULT_CONSTANTS,
 }
+UNITS = {name: float(unit) for name, unit in DEFAULT_UNITS.items()}
+# What sympy's functions stand for, with NumPy.
+FUNCTIONS = {
+    "int_": DEFAULT_FUNCTIONS["int"].pyfunc,
+    **{name: DEFAULT_FUNCTIONS[name].pyfunc for name in ("clip", "exprel")},
+}
 RESERVED = {*CLOCK, "i", "j", "N", "xi", "not_refractory", "lastspike", PERIOD}
 
 

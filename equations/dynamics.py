@@ -10,17 +10,11 @@ import functools
 
 import numpy as np
 import sympy as sp
-from brian2.core.functions import DEFAULT_FUNCTIONS
-from brian2.core.namespace import DEFAULT_UNITS
 from brian2.parsing.sympytools import str_to_sympy
 
+from .dimensions import FUNCTIONS, UNITS
 from .statements import derivative, parse, prune, single_assignment, symbol
 
-_UNITS = {name: float(unit) for name, unit in DEFAULT_UNITS.items()}
-_FUNCTIONS = {
-    "int_": DEFAULT_FUNCTIONS["int"].pyfunc,
-    **{name: DEFAULT_FUNCTIONS[name].pyfunc for name in ("clip", "exprel")},
-}
 _FREE = sp.Function("int_")(symbol("not_refractory"))
 
 
@@ -137,14 +131,14 @@ class Dynamics:
         slopes = [derivative(self.margin, name) for name in neuron.states]
         rates = [self.rates()[name] for name in neuron.states]
         evaluate = sp.lambdify(
-            [symbol(n) for n in [*names, *neuron.currents, "t", "i", "N", *_UNITS]],
+            [symbol(n) for n in [*names, *neuron.currents, "t", "i", "N", *UNITS]],
             [self.margin, *slopes, *rates],
-            modules=[_FUNCTIONS, "numpy"],
+            modules=[FUNCTIONS, "numpy"],
         )
         still = [0.0] * len(neuron.currents) + [0.0, 0.0, 1.0]
 
         def at(state):
-            values = [*state, *neuron.values.values(), *still, *_UNITS.values()]
+            values = [*state, *neuron.values.values(), *still, *UNITS.values()]
             found = [np.asarray(x, float) for x in evaluate(*values)]
             return found[0], found[1 : len(slopes) + 1], found[len(slopes) + 1 :]
 

@@ -21,7 +21,12 @@ from brian2.units import Quantity, second
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions, get_unit
 
 from .adjoint import Adjoint
-from .checks import check_dimensions, check_texts, fitting_method
+from .checks import (
+    check_dimensions,
+    check_solution,
+    check_texts,
+    fitting_method,
+)
 from .dimensions import (
     CLOCK,
     NORMAL,
@@ -97,9 +102,10 @@ class Neuron:
             given = getattr(self, name)
             object.__setattr__(self, name, {n: given[n] for n in sorted(given)})
         check_texts(self)
-        _ = self.values, self.initial_values
+        _ = self.values, self.initial_values, self.size
         check_dimensions(self)
         object.__setattr__(self, "method", fitting_method(self))
+        check_solution(self)
 
     # What the texts say.
 

@@ -172,8 +172,11 @@ class DerivedNetwork(nn.Module):
 
     def _bounded(self):
         for (name, parameter), (low, high) in self._bounds.items():
-            with torch.no_grad():
-                self.learned[name][parameter].clamp_(low, high)
+            value = self.learned[name][parameter]
+            # Only where it must: a change would spoil earlier calls' backward passes.
+            if ((value < low) | (value > high)).any():
+                with torch.no_grad():
+                    value.clamp_(low, high)
 
     def forward(
         self,
@@ -214,7 +217,15 @@ class DerivedNetwork(nn.Module):
             for current, values in given.items()
             if isinstance(values, torch.Tensor)
         }
-        records, outputs = [], []
+        for (name, current), values in currents.items():
+            if values.requires_grad and current not in self._simulator.learn.get(
+                name, ()
+            ):
+                raise ValueError(
+                    f"current {current!r} of {name!r} requires a gradient, but 'learn' "
+                    f"does not name it; pass learn={{{name!r}: [{current!r}]}}."
+                )
+        records = []
         outputs = _Run.apply(
             self,
             records,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -66,7 +66,7 @@ class SpikeCountLoss(nn.Module):
         ValueError
             If they do not fit the batch and the output layer.
         """
-        output = layers[-1]
+        output = _output(layers)
         record = output.record
         counts = record.counts()
         label = checked_labels(labels, *counts.shape)
@@ -85,6 +85,16 @@ class SpikeCountLoss(nn.Module):
                     layer.time, value, torch.full_like(layer.time, -price)
                 )
         return loss
+
+
+def _output(layers):
+    if isinstance(layers, Mapping):
+        names = ", ".join(repr(name) for name in layers)
+        raise TypeError(
+            f"'layers' must be a list of populations, the output last, got a dict of "
+            f"{names}; write loss([activity['hidden'], activity['out']], labels)."
+        )
+    return layers[-1]
 
 
 class _CountError(torch.autograd.Function):
@@ -132,7 +142,7 @@ class FirstSpikeLoss(nn.Module):
 
     def forward(self, layers: Sequence, labels: ArrayLike) -> torch.Tensor:
         """Return the loss of a batch; arguments as for `SpikeCountLoss`."""
-        output = layers[-1]
+        output = _output(layers)
         record = output.record
         shape = (record.n_samples, record.n_neurons)
         label = torch.from_numpy(checked_labels(labels, *shape))

@@ -125,6 +125,11 @@ class NetworkSimulator(Turns):
             neuron = part.neuron
             for name, value in neuron.values.items():
                 value = parameters.get((part.name, name), value)
+                if not np.isfinite(value).all():
+                    raise NumbersError(
+                        f"parameter {name!r} of {part.name!r} must be finite, got "
+                        f"{value}; a learning rate that is too high is the usual cause."
+                    )
                 numbers.append(np.atleast_1d(np.asarray(value, self._real)))
             for name in neuron.states:
                 value = neuron.initial_values[name]

@@ -8,6 +8,7 @@ from brian2.units import amp, ms, mV, nS, pF, second
 
 from bsnn import Neuron
 from bsnn.equations.models import adex, coba_lif, hodgkin_huxley, lif
+from bsnn.equations.models.lif import EQUATIONS, RESET, THRESHOLD
 
 LEAK = "dv/dt = -v/tau : 1"
 TAU = {"tau": 3 * ms}
@@ -117,7 +118,7 @@ def test_values_are_kept_in_si():
 
 def test_sizes_must_agree():
     with pytest.raises(ValueError, match="different numbers of neurons"):
-        _ = lif(tau_mem=[20, 30] * ms, tau_syn=[1, 2, 3] * ms).size
+        lif(tau_mem=[20, 30] * ms, tau_syn=[1, 2, 3] * ms)
 
 
 def test_the_method_is_brian2s_choice_unless_given():
@@ -126,6 +127,26 @@ def test_the_method_is_brian2s_choice_unless_given():
     noisy = neuron("dv/dt = -v/tau + v*xi*tau**-0.5 : 1")
     assert noisy.method == "heun"
     assert "_normal_xi" in noisy.update and "randn" not in noisy.update
+
+
+@pytest.mark.parametrize(
+    "taus",
+    [
+        {"tau_mem": 5 * ms, "tau_syn": 5 * ms},
+        {"tau_mem": [4, 5, 6] * ms, "tau_syn": 5 * ms},
+    ],
+)
+def test_equal_time_constants_have_no_exact_solution(taus):
+    with pytest.raises(ValueError, match="two time constants that are equal here"):
+        lif(**taus)
+    Neuron(
+        EQUATIONS,
+        THRESHOLD,
+        RESET,
+        method="rk4",
+        refractory=2 * ms,
+        parameters={"v_threshold": 1, "v_reset": 0, **taus},
+    )
 
 
 def test_currents_are_called_with_their_unit():

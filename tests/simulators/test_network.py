@@ -166,6 +166,28 @@ def test_numbers_of_workers_change_no_bit(simulator, records):
     np.testing.assert_array_equal(by_one.inputs["inputs"], by_two.inputs["inputs"])
 
 
+def test_single_precision_is_close(records):
+    with NetworkSimulator(NETWORK, learn=learned(), precision="single") as simulator:
+        found = simulator.run(WEIGHTS, INPUTS, seed=SEED)
+        by = simulator.pull_back(
+            WEIGHTS,
+            INPUTS,
+            _losses(found, np.random.default_rng(6)),
+            seed=SEED,
+            slope_min=FLOORS,
+        )
+    for name in CASES:
+        mine, theirs = found.spikes[name], records.spikes[name]
+        # Rounding moves a spike by a step now and then.
+        counts = mine.counts(), theirs.counts()
+        assert np.abs(counts[0] - counts[1]).sum() <= 0.05 * theirs.n_spikes, name
+    for trace in found.traces.values():
+        assert trace.dtype == np.float32 and np.isfinite(trace).all()
+    for derivatives in (by.weights, by.parameters.values(), by.inputs.values()):
+        assert all(np.isfinite(d).all() for d in derivatives)
+    assert all(np.any(d) for d in by.weights)
+
+
 def test_noise_belongs_to_the_seed(simulator, records):
     again = simulator.run(WEIGHTS, INPUTS, seed=SEED)
     other = simulator.run(WEIGHTS, INPUTS, seed=SEED + 1)
@@ -292,6 +314,17 @@ def test_weights_that_do_not_fit_are_refused(simulator):
 def test_parts_that_do_not_fit_are_named(populations, connections, message):
     with pytest.raises(ValueError, match=message):
         Network(populations, connections, dt=1 * ms, duration=10 * ms)
+
+
+def test_a_program_has_room_for_so_many_parts():
+    populations = [Inputs("a", 1), Population("b", 1, CASES["lif"].neuron)]
+    connections = [
+        Connection("a", "b", on_pre="i_syn += w", name=f"c{k}") for k in range(257)
+    ]
+    times = {"dt": 1 * ms, "duration": 10 * ms}
+    Network(populations, connections[:256], **times)
+    with pytest.raises(ValueError, match="must not be more than 256, got 257"):
+        Network(populations, connections, **times)
 
 
 def test_a_network_survives_json():

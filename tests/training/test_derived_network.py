@@ -1,5 +1,7 @@
 """A network of any neurons as a torch module."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,13 @@ from brian2.units import Hz, ms, second
 
 from bsnn import Connection, Inputs, Network, Population
 from bsnn.equations.models import cuba, lif
-from bsnn.training import DerivedNetwork, SpikeCountLoss, SpikingNetwork
+from bsnn.errors import NumbersError
+from bsnn.training import (
+    DerivedNetwork,
+    FirstSpikeLoss,
+    SpikeCountLoss,
+    SpikingNetwork,
+)
 from tests.models import draw, grid_model
 
 pytestmark = pytest.mark.cpp
@@ -154,6 +162,44 @@ def test_weights_changed_before_the_backward_pass_are_noticed(learner):
         learner.connections["in->out"].weight.mul_(1.01)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         activity["out"].time.sum().backward()
+
+
+def test_calls_before_a_backward_pass_do_not_spoil_it(learner):
+    learner(_spikes())  # brings parameters within their bounds
+    one, two = learner(_spikes()), learner(_spikes())
+    (one["out"].time.sum() + two["out"].time.sum()).backward()
+
+
+def test_a_parameter_that_is_no_number_is_named(learner):
+    value = learner.learned["out"]["tau_mem"]
+    before = value.detach().clone()
+    with torch.no_grad():
+        value[1] = np.nan
+    with pytest.raises(NumbersError, match="'tau_mem' of 'out' must be finite"):
+        learner(_spikes())
+    with torch.no_grad():
+        value[:] = before
+
+
+def test_a_copy_has_programs_of_its_own(learner):
+    other = copy.deepcopy(learner)
+    with other:
+        assert set(other._simulator.pids).isdisjoint(learner._simulator.pids)
+        found = other(_spikes())["out"].record
+        expected = learner(_spikes())["out"].record
+        np.testing.assert_array_equal(found.step, expected.step)
+    with pytest.raises(RuntimeError, match="has been closed"):
+        other(_spikes())
+
+
+def test_populations_are_given_to_losses_in_order(learner):
+    activity = learner(_spikes())
+    for loss in (
+        SpikeCountLoss(),
+        FirstSpikeLoss(tau=10 * ms, duration=30 * ms),
+    ):
+        with pytest.raises(TypeError, match="a list of populations, the output last"):
+            loss(activity, [0, 1])
 
 
 @pytest.mark.parametrize(

@@ -98,10 +98,12 @@ def specify(network, *, precision, learn):
 
 
 def _kinds(parameters):
-    return {
-        name: {**given, "value": 1.0 if not isinstance(given["value"], list) else [1.0]}
-        for name, given in parameters.items()
-    }
+    """Return stand-ins for the values of parameters, no two alike."""
+    kinds = {}
+    for k, (name, given) in enumerate(sorted(parameters.items()), start=1):
+        alone = not isinstance(given["value"], list)
+        kinds[name] = {**given, "value": float(k) if alone else [float(k)]}
+    return kinds
 
 
 def _generate(specification, folder):
@@ -164,12 +166,14 @@ def _serving_code(device, graph, network, options):
         [_run(r) for g in groups for r in g.resetter.values()],
     ]
     listed = ",\n        ".join
+    in_order = ", ".join(braced(filter(None, step)) for step in steps)
+    # Named types: braces alone may mean something else.
     return f"""
     bsnn::Program<{real}>(
         defaultclock,
-        {{{listed(describe)}}},
-        {{{listed(connections)}}},
-        {{{", ".join(braced(filter(None, step)) for step in steps)}}}).serve();
+        std::vector<bsnn::Population<{real}>>{{{listed(describe)}}},
+        std::vector<bsnn::Connection>{{{listed(connections)}}},
+        bsnn::Steps{{{in_order}}}).serve();
     """
 
 
@@ -180,7 +184,7 @@ def _run(runner):
 def _population(device, graph, part, learn, real):
     """Return the fields of a `bsnn::Population`, in their order."""
     if part.name not in graph.groups:
-        return f"{{{part.size}, nullptr}}"
+        return f"bsnn::Population<{real}>{{{part.size}, nullptr}}"
     neuron, group = part.neuron, graph.groups[part.name]
 
     def at(name):
@@ -229,7 +233,7 @@ def _population(device, graph, part, learn, real):
     ]
     if graph.backward is None:
         fields[2] = braced(at(state) for state in neuron.states)
-    return braced(fields)
+    return f"bsnn::Population<{real}>{braced(fields)}"
 
 
 def _connection(graph, network, index):
@@ -245,7 +249,7 @@ def _connection(graph, network, index):
             for name in network.synapses[index].added
             if name in adjoint
         ]
-    return braced(
+    return "bsnn::Connection" + braced(
         [
             str(names.index(connection.source)),
             str(names.index(connection.target)),

@@ -46,7 +46,7 @@ struct Population {
   const int32_t* fires;              // what the thresholder writes; null of inputs
   std::vector<Real**> state, end, lambda;
   char **free, **open;               // null where nothing is refractory
-  Real** last_spike;
+  double** last_spike;
   std::vector<int> recorded;         // states whose traces are wanted
   std::vector<Array<Real>> parameters, currents;
   std::vector<Array<Real>> learned;  // dL/dp, one a neuron; n = 1 of a shared one
@@ -246,7 +246,7 @@ class Program {
       }
       if (p.free) {
         std::fill(*p.free, *p.free + p.n, 1);
-        std::fill(*p.last_spike, *p.last_spike + p.n, Real(-1e4));
+        std::fill(*p.last_spike, *p.last_spike + p.n, -1e4);
       }
       if (taping_) begin_tape(p);
     }
