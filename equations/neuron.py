@@ -188,6 +188,14 @@ class Neuron:
         if isinstance(self.refractory, Quantity):
             given[PERIOD] = self.refractory
         states = set(self.states)
+        for name, value in given.items():
+            if np.ndim(value) and "shared" in getattr(
+                self.parsed.get(name), "flags", ()
+            ):
+                raise ValueError(
+                    f"'parameters' give {name!r} {np.size(value)} values, but the "
+                    "equations say that it is (shared)."
+                )
         # In an order that no file of settings changes.
         return {
             name: self._in_si(given[name], name, "parameters")
@@ -236,10 +244,14 @@ class Neuron:
         plain.setflags(write=False)
         return plain
 
-    def size_of(self, name) -> int | None:
-        """Return for how many neurons a value is given, or None if for all."""
-        both = {**self.initial_values, **self.values}
-        return len(both[name]) if np.ndim(both[name]) else None
+    def is_shared(self, name) -> bool:
+        """Return whether a parameter has one value for all neurons.
+
+        One that the equations declare has a value for each, unless it is ``(shared)``.
+        """
+        if name in self.parsed:
+            return "shared" in self.parsed[name].flags
+        return np.ndim(self.values[name]) == 0
 
     @functools.cached_property
     def size(self) -> int | None:

@@ -55,6 +55,7 @@ def _each():
         dpotential/dt = (-potential + drive)/beta : 1
         ddrive/dt = -drive/gamma : 1
         bound : 1 (constant)
+        gamma : second (constant)
         """,
         "potential > bound",
         "potential -= factor",
@@ -171,7 +172,7 @@ CASES = {
     "coba_lif_rk2": Case(coba_lif(method="rk2"), "g_e += w*nS", 7, ["g_L"]),
     "hodgkin_huxley": Case(hodgkin_huxley(), "g_e += w*nS", 9, ["g_Na", "V_T"]),
     "condition": Case(_condition(), "I += w", 1.6, ["tau_r", "theta"]),
-    "each": Case(_each(), "drive += w", 1.2, ["beta", "bound", "factor"]),
+    "each": Case(_each(), "drive += w", 1.2, ["beta", "bound", "factor", "gamma"]),
     "volt": Case(_volt(), "U += w*mV", 2.5, ["U_low", "refractory_period"]),
     "current": Case(
         _current(), "g += w*nS", 3, ["E_e", "shift", "step", "I_stim", "I_all"]

@@ -137,6 +137,8 @@ class DerivedNetwork(nn.Module):
                 if parameter in neuron.currents:
                     continue
                 value = np.asarray(neuron.values[parameter])
+                if not neuron.is_shared(parameter):
+                    value = np.broadcast_to(value, network.named[name].size)
                 scale = float(np.abs(value).max()) or 1.0
                 self._scale[name, parameter] = scale
                 found[parameter] = nn.Parameter(torch.tensor(value / scale))

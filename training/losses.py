@@ -94,6 +94,11 @@ def _output(layers):
             f"'layers' must be a list of populations, the output last, got a dict of "
             f"{names}; write loss([activity['hidden'], activity['out']], labels)."
         )
+    if layers[-1].record is None:
+        raise TypeError(
+            "the last of 'layers' has no threshold, hence no spikes; build the loss of "
+            "its trace."
+        )
     return layers[-1]
 
 

@@ -221,7 +221,7 @@ class GraphForm:
             neuron = part.neuron
             for name in self.learn.get(part.name, ()):
                 if kind == "values" and name in neuron.values:
-                    sizes[part.name, name] = neuron.size_of(name) or 1
+                    sizes[part.name, name] = 1 if neuron.is_shared(name) else part.size
                 elif kind == "currents" and name in neuron.currents:
                     shared = name in neuron.shared_currents
                     sizes[part.name, name] = 1 if shared else part.size

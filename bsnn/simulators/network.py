@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bsnn.equations.adjoint import Adjoint
+from bsnn.equations.statements import symbol
 from bsnn.equations.units import as_int, as_positive, one_of
 from bsnn.errors import NumbersError, ProgramError
 from bsnn.gate import spikes_for
@@ -130,7 +131,8 @@ class NetworkSimulator(Turns):
                         f"parameter {name!r} of {part.name!r} must be finite, got "
                         f"{value}; a learning rate that is too high is the usual cause."
                     )
-                numbers.append(np.atleast_1d(np.asarray(value, self._real)))
+                size = 1 if neuron.is_shared(name) else part.size
+                numbers.append(np.full(size, value, self._real))
             for name in neuron.states:
                 value = neuron.initial_values[name]
                 numbers.append(np.full(part.size, value, self._real))
@@ -415,6 +417,13 @@ def _check_learn(network, learn):
         adjoint = Adjoint(part.neuron, tuple(learn.get(part.name, ())))
         if part.neuron.threshold is not None:
             _ = adjoint.dynamics.margin  # refuses what is no comparison
+    for connection, synapse in zip(network.connections, network.synapses, strict=True):
+        for name in learn.get(connection.target, ()):
+            if any(value.has(symbol(name)) for value in synapse.added.values()):
+                raise ValueError(
+                    f"'learn' names {name!r}, which 'on_pre' of {connection.name!r} "
+                    "reads; what a synapse is scaled by is learned as its weight."
+                )
 
 
 def _part(losses, start, stop):

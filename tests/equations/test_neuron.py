@@ -51,6 +51,13 @@ def neuron(equations=LEAK, threshold="v > 1", reset="v = 0", **options):
         ({"initial": {"u": 0}}, "'u', which is no variable"),
         ({"initial": {"v": 2 * mV}}, "'v' as a plain number"),
         ({"parameters": {"tau": np.ones((2, 2)) * ms}}, "one value or one for each"),
+        (
+            {
+                "equations": f"{LEAK}\ntau : second (shared, constant)",
+                "parameters": {"tau": [1, 2] * ms},
+            },
+            r"give 'tau' 2 values, but the equations say that it is \(shared\)",
+        ),
         ({"equations": "dt/dt = 1/tau : 1"}, "."),
         ({"equations": 3}, "'equations' must be text"),
         ({"parameters": [3]}, "'parameters' must be a dict"),

@@ -24,8 +24,8 @@ def leaky(equations=LEAK, **changes):
 
 def test_each_value_says_for_how_many_neurons_it_is_given():
     neuron = leaky(initial={"v": [0.0, 0.1, 0.2]})
-    assert neuron.size == neuron.size_of("drive") == neuron.size_of("v") == 3
-    assert neuron.size_of("tau") is None
+    assert neuron.size == 3
+    assert neuron.is_shared("tau") and not neuron.is_shared("drive")
     assert type(neuron.values["tau"]) is float and neuron.values["tau"] == 0.01
     np.testing.assert_array_equal(neuron.values["drive"], [1, 2, 3])
 

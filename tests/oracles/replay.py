@@ -224,6 +224,8 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min, normal
         parameters = {}
         for name, value in part.neuron.values.items():
             learned = name in learn.get(part.name, ())
+            if not part.neuron.is_shared(name):
+                value = np.broadcast_to(value, part.size).copy()
             parameters[name] = torch.tensor(value, requires_grad=learned, **double)
             if learned:
                 leaves["parameters"][part.name, name] = parameters[name]

@@ -35,13 +35,14 @@ def run_stock(network, weights, inputs, sample):
             continue
         neuron = part.neuron
         given = inputs.get(part.name, {})
-        namespace = {k: v for k, v in neuron.parameters.items() if np.ndim(v) == 0}
+        declared = set(neuron.parsed)
+        each = {k for k, v in neuron.parameters.items() if np.ndim(v) or k in declared}
+        namespace = {k: v for k, v in neuron.parameters.items() if k not in each}
         for name, values in given.items():
             unit = Quantity(1.0, dim=neuron.dimensions[name])
             values = values[sample, :, 0] if values.shape[2] == 1 else values[sample]
             namespace[name] = brian2.TimedArray(values * unit, dt=network.dt)
-        each = {k: v for k, v in neuron.parameters.items() if np.ndim(v)}
-        declared = set(neuron.parsed)
+        each = {k: neuron.parameters[k] for k in each}
         lines = [neuron.equations] + [
             f"{k} : {unit_name(neuron.dimensions[k])} (constant)"
             for k in each

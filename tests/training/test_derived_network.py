@@ -7,8 +7,9 @@ import pytest
 import torch
 from brian2.units import Hz, ms, second
 
-from bsnn import Connection, Inputs, Network, Population
-from bsnn.equations.models import cuba, lif
+from bsnn import Connection, Inputs, Network, Neuron, Population
+from bsnn.equations.models import cuba
+from bsnn.equations.models.lif import EQUATIONS, RESET, THRESHOLD
 from bsnn.errors import NumbersError
 from bsnn.training import (
     DerivedNetwork,
@@ -105,10 +106,22 @@ def test_single_precision_is_close(chain):
 
 @pytest.fixture(scope="module")
 def learner():
-    cell = lif(tau_mem=[15, 20, 30] * ms)
+    cell = Neuron(
+        EQUATIONS + "gain : 1 (shared, constant)",
+        THRESHOLD,
+        RESET,
+        refractory=2 * ms,
+        parameters={
+            "tau_mem": [15, 20, 30] * ms,
+            "tau_syn": 5 * ms,
+            "v_threshold": 1,
+            "v_reset": 0,
+            "gain": 1,
+        },
+    )
     network = Network(
         [Inputs("in", 6), Population("out", 3, cell, record=["v"])],
-        [Connection("in", "out", on_pre="i_syn += w")],
+        [Connection("in", "out", on_pre="i_syn += gain*w")],
         dt=0.5 * ms,
         duration=30 * ms,
     )
@@ -214,6 +227,7 @@ def test_populations_are_given_to_losses_in_order(learner):
         ({"weights": [1]}, "must be a dict by name"),
         ({"learn": {"in": ["tau"]}}, "'learn' names 'in'; the populations are out"),
         ({"learn": {"out": ["tau"]}}, "names 'tau', which is no parameter"),
+        ({"learn": {"out": ["gain"]}}, "which 'on_pre' of 'in->out' reads"),
         ({"bounds": {"out": {"v_reset": (0, 1)}}}, "which is not learned"),
     ],
 )

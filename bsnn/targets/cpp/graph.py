@@ -202,7 +202,7 @@ def _population(device, graph, part, learn, real):
         )
 
     shared = {
-        name for name in neuron.values if neuron.size_of(name) is None
+        name for name in neuron.values if neuron.is_shared(name)
     } | neuron.shared_currents
     refractory = neuron.refractory is not None
     taped = refractory and graph.backward is not None
