@@ -49,11 +49,11 @@ def _condition():
 
 
 def _each():
-    """Parameters and initial values one for each neuron, declared and not."""
+    """Values one for each neuron, declared and not; names that mean something here."""
     return Neuron(
         """
-        dpotential/dt = (-potential + drive)/beta : 1
-        ddrive/dt = -drive/gamma : 1
+        dpotential/dt = (-potential + reset)/beta : 1
+        dreset/dt = -reset/gamma : 1
         bound : 1 (constant)
         gamma : second (constant)
         """,
@@ -172,7 +172,7 @@ CASES = {
     "coba_lif_rk2": Case(coba_lif(method="rk2"), "g_e += w*nS", 7, ["g_L"]),
     "hodgkin_huxley": Case(hodgkin_huxley(), "g_e += w*nS", 9, ["g_Na", "V_T"]),
     "condition": Case(_condition(), "I += w", 1.6, ["tau_r", "theta"]),
-    "each": Case(_each(), "drive += w", 1.2, ["beta", "bound", "factor", "gamma"]),
+    "each": Case(_each(), "reset += w", 1.2, ["beta", "bound", "factor", "gamma"]),
     "volt": Case(_volt(), "U += w*mV", 2.5, ["U_low", "refractory_period"]),
     "current": Case(
         _current(), "g += w*nS", 3, ["E_e", "shift", "step", "I_stim", "I_all"]

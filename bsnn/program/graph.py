@@ -24,7 +24,7 @@ class Graph:
     backward: BrianNetwork | None
     groups: dict
     projections: tuple
-    adjoints: dict  # population: {"reset", "update", "crossing", "release", variable}
+    adjoints: dict  # population: {"reset", "update", "crossing", "release", "_slope_v"}
     adjoint_projections: tuple
 
 
@@ -136,7 +136,9 @@ def _adjoint_runners(network, population, adjoint, groups, code):
         texts["crossing"] = ("adjoint_crossing", adjoint.crossing())
     if fires and adjoint.dynamics.can_freeze:
         texts["release"] = ("adjoint_visit", adjoint.release())
-    texts |= {v: ("stateupdate", adjoint.arrival(v)) for v in sorted(targeted)}
+    # No user's name begins with an underscore, so none is one of those above.
+    for v in sorted(targeted):
+        texts[SLOPE + v] = ("stateupdate", adjoint.arrival(v))
     real = prefs.core.default_float_dtype
     return {
         name: _Runner(

@@ -109,7 +109,6 @@ class NetworkSimulator(Turns):
 
         self._weights, self._copies = arrays(0), arrays(self._half)
         form = GraphForm(self.network, self._real, self.learn or {})
-        self._form = form
         self._pool = Pool(self.folder, form, segment, self._workers, self._timeout)
         self._end = weakref.finalize(self, self._pool.close)
         tell_of_forks(self)

@@ -87,9 +87,6 @@ def specify(network, *, precision, learn):
                 parameters=_kinds(population["neuron"]["parameters"]),
                 initial={},
             )
-            # Which numbers a program is generated with does not matter.
-            if part.neuron.period == "refractory_period":
-                population["refractory"] = True
     for connection in values["connections"]:
         connection["delay"] = 0.0
     values |= {"dt": 1e-3, "duration": 1.0}
@@ -238,6 +235,8 @@ def _population(device, graph, part, learn, real):
 
 def _connection(graph, network, index):
     """Return the fields of a `bsnn::Connection`."""
+    from bsnn.equations.adjoint import SLOPE
+
     connection = network.connections[index]
     names = list(network.named)
     backward, slopes = "nullptr", []
@@ -245,9 +244,9 @@ def _connection(graph, network, index):
         backward = _run(graph.adjoint_projections[index])
         adjoint = graph.adjoints[connection.target]
         slopes = [
-            _run(adjoint[name])
+            _run(adjoint[SLOPE + name])
             for name in network.synapses[index].added
-            if name in adjoint
+            if SLOPE + name in adjoint
         ]
     return "bsnn::Connection" + braced(
         [

@@ -7,7 +7,6 @@
 #pragma once
 #include <algorithm>
 #include <chrono>
-#include <functional>
 #include <numeric>
 #include <vector>
 
@@ -122,11 +121,10 @@ class Program {
   Segment data_, exchange_;
   // Of the request at hand; as in bsnn/program/graph_messages.py.
   Request request_;
-  int64_t n_steps_, chunk_;
+  int64_t n_steps_;
   uint64_t seed_, first_sample_;
   bool taping_ = false;
   std::vector<const Real*> initial_, weights_;
-  std::vector<std::vector<Real>> weight_gradients_;
   std::vector<const int64_t*> offset_;            // spikes of each sample
   std::vector<const int32_t*> step_, neuron_;     // of inputs
   std::vector<std::vector<const Real*>> current_;  // [population][current]
