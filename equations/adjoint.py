@@ -25,6 +25,7 @@ Bengio et al. 2013, arXiv:1308.3432 (straight-through).
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import sympy as sp
@@ -169,31 +170,45 @@ class Adjoint:
         """Return the code of a crossing, in two blocks.
 
         "evaluate" gives the margin ``_margin`` a time ``_h`` into the step and its
-        slope ``_steepness``; "pull" adds what dL/d(margin) = ``_q`` does to lambda.
+        slope ``_steepness``; "pull" the slope again, and the margin's derivatives
+        ``_by_x`` with respect to each of `gains` at the start of the step.
         """
-        statements, final = self.dynamics.update()
-        states = {symbol(name): final[name] for name in self.states}
-        margin = self.dynamics.margin.xreplace(states)
-        added, (steepness,) = push_forward(statements, [margin], "dt")
-        evaluate = [
-            *prune(statements + added, [margin, steepness]),
-            ("_margin", margin),
-            ("_steepness", steepness),
-        ]
-        wrt = [*self.states, *self.learn]
-        added, bar = pull_back(statements, [(margin, symbol("_q"))], wrt)
-        pull = prune(statements + added, bar.values())
-        pull += [
-            (place + name, symbol(place + name) + bar[name])
-            for place, names in ((LAMBDA, self.states), (GRADIENT, self.learn))
-            for name in names
-            if bar[name] != 0
-        ]
+        code, added, bar = self._crossing
+        margin, slope = symbol("_margin"), symbol("_steepness")
+        pull = prune([*code, *added], [slope, *bar.values()])
+        pull += [(f"_by_{name}", value) for name, value in bar.items()]
         within = {symbol("dt"): symbol("_h")}
         return {
             block: code_of([(n, value.xreplace(within)) for n, value in code])
-            for block, code in {"evaluate": evaluate, "pull": pull}.items()
+            for block, code in (
+                ("evaluate", prune(code, [margin, slope])),
+                ("pull", pull),
+            )
         }
+
+    @property
+    def gains(self) -> tuple[str, ...]:
+        """States and learned names on which the margin at a crossing depends."""
+        return tuple(self._crossing[2])
+
+    @functools.cached_property
+    def _crossing(self):
+        statements, final = self.dynamics.update()
+        statements = [(name, _shorter(value)) for name, value in statements]
+        states = {symbol(name): final[name] for name in self.states}
+        margin = self.dynamics.margin.xreplace(states)
+        added, (steepness,) = push_forward(statements, [margin], "dt")
+        named = [("_margin", margin), ("_steepness", steepness)]
+        code = [*statements, *added, *named]
+        wrt = [*self.states, *self.learn]
+        added, bar = pull_back(statements, [(margin, sp.Integer(1))], wrt)
+        bar = {name: value for name, value in bar.items() if value != 0}
+        return code, added, bar
+
+    def reads(self, name: str) -> bool:
+        """Return whether the margin at a crossing, or its slope, depends on a name."""
+        code, added, _ = self._crossing
+        return any(value.has(symbol(name)) for _, value in [*code, *added])
 
     def release(self) -> str:
         """Return what the end of a refractory period adds to dL/dT of its spike."""
@@ -293,6 +308,14 @@ def _either(free, frozen):
     if free == frozen:
         return free
     return _INT(_FREE) * free + (1 - _INT(_FREE)) * frozen
+
+
+def _shorter(expression):
+    """Multiply out products of exponentials, where that leaves less to compute."""
+    if not expression.has(sp.exp):
+        return expression
+    found = sp.powsimp(sp.expand(expression))
+    return min(expression, found, key=sp.count_ops)
 
 
 def _renamed(statements, final, prefix):

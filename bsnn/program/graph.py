@@ -24,6 +24,7 @@ class Graph:
     backward: BrianNetwork | None
     groups: dict
     projections: tuple
+    derived: dict  # population: Adjoint
     adjoints: dict  # population: {"reset", "update", "crossing", "release", "_slope_v"}
     adjoint_projections: tuple
 
@@ -51,7 +52,7 @@ def build_graph(network, code, learn):
     projections = tuple(
         _Projection(network, c, groups, code) for c in range(len(network.connections))
     )
-    backward, adjoints, adjoint_projections = None, {}, ()
+    backward, derived, adjoints, adjoint_projections = None, {}, {}, ()
     if learn is not None:
         derived = {
             p.name: Adjoint(p.neuron, tuple(learn.get(p.name, ())))
@@ -76,6 +77,7 @@ def build_graph(network, code, learn):
         backward=backward,
         groups=groups,
         projections=projections,
+        derived=derived,
         adjoints=adjoints,
         adjoint_projections=adjoint_projections,
     )
@@ -152,6 +154,7 @@ def _adjoint_runners(network, population, adjoint, groups, code):
             visits="released" if name == "release" else "fired",
             by_spike=name == "release",
             precision="1e-6" if real().itemsize == 4 else "1e-14",
+            gains=adjoint.gains if name == "crossing" else (),
         )
         for name, (template, text) in texts.items()
     }
@@ -167,7 +170,7 @@ class _Runner(CodeRunner):
         from brian2.codegen.generators.cpp_generator import c_data_type
 
         self.variables = Variables(self)
-        for auxiliary in ("_shift", "_margin", "_steepness", "_h", "_q"):
+        for auxiliary in ("_shift", "_margin", "_steepness", "_h"):
             self.variables.add_auxiliary_variable(auxiliary, dtype=real)
         CodeRunner.__init__(
             self,

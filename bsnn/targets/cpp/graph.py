@@ -5,6 +5,8 @@ import shutil
 import sys
 
 from bsnn.builds import sanitize_flags
+from bsnn.equations.adjoint import SLOPE
+from bsnn.equations.dimensions import NORMAL
 from bsnn.processes.brian2_files import import_brian2
 from bsnn.program.build import PACKAGE, PROTOCOL, braced, build
 
@@ -194,7 +196,8 @@ def _population(device, graph, part, learn, real):
 
     def arrays(prefix, names, shared):
         return braced(
-            f"{{{at(prefix + name)}, {1 if name in shared else part.size}}}"
+            f"{{{at(prefix + name)}, {1 if name in shared else part.size}, "
+            f"{str(name in shared).lower()}}}"
             for name in names
         )
 
@@ -209,6 +212,16 @@ def _population(device, graph, part, learn, real):
         _run(adjoint[name]) if name in adjoint else "nullptr"
         for name in ("reset", "update", "crossing", "release")
     ]
+    crossing, at_once = "{}", "true"
+    if part.name in graph.derived and neuron.threshold is not None:
+        derived = graph.derived[part.name]
+        crossing = braced(
+            at(("_lambda_" if name in neuron.states else "_grad_") + name)
+            for name in derived.gains
+        )
+        noise = [f"{NORMAL}{n}" for n in neuron.parsed.stochastic_variables]
+        changing = ["t", *neuron.shared_currents, *noise]
+        at_once = "false" if any(map(derived.reads, changing)) else "true"
     fires = neuron.threshold is not None
     fields = [
         str(part.size),
@@ -226,6 +239,9 @@ def _population(device, graph, part, learn, real):
         arrays("_grad_", [n for n in wanted if n in neuron.currents], shared),
         braced(at(f"_normal_{n}") for n in sorted(neuron.parsed.stochastic_variables)),
         "true" if "release" in adjoint else "false",
+        at("i"),
+        crossing,
+        at_once,
         *codes,
     ]
     if graph.backward is None:
@@ -235,8 +251,6 @@ def _population(device, graph, part, learn, real):
 
 def _connection(graph, network, index):
     """Return the fields of a `bsnn::Connection`."""
-    from bsnn.equations.adjoint import SLOPE
-
     connection = network.connections[index]
     names = list(network.named)
     backward, slopes = "nullptr", []

@@ -23,13 +23,19 @@ struct Visits {
   int64_t n;
   double* total;         // of spike k, or of spike `spike[k]`
   const int64_t* spike;
-  double slope_min;      // of a crossing
   const void* weights;   // of a projection: n_pre x n_post
   void* gradient;        // dL/d(weights)
 };
 inline Visits fired[MAX_PARTS], released[MAX_PARTS], arriving[MAX_PARTS];
+
+// Spikes whose crossings are located together, and where the answer goes.
+struct Crossings {
+  int64_t n;
+  void* slope;  // of the margin
+  void* by;     // the margin's derivatives: gains x n
+};
+inline Crossings crossings[MAX_PARTS];
 inline int64_t generation = 0;  // what does not change within one is kept
-inline int64_t n_clamped = 0;   // slopes below their floor
 
 typedef void (*Code)();
 
@@ -37,6 +43,7 @@ template <class Real>
 struct Array {
   Real** array;  // the program's own pointer
   int64_t n;
+  bool shared;   // by all neurons, also where there is but one
 };
 
 template <class Real>
@@ -52,6 +59,9 @@ struct Population {
   std::vector<Array<Real>> current_gradients;
   std::vector<Real**> normal;
   bool can_freeze;
+  int32_t** index;
+  std::vector<Real**> gains;         // what a crossing adds to: lambda, dL/dp
+  bool at_once;                      // crossings read nothing that a step changes
   Code reset, update, crossing, release;  // backwards; null where there is nothing
 
   // Of the sample at hand.
@@ -61,6 +71,10 @@ struct Population {
   std::vector<Real> tape, jumped;    // states at each step; before a spike's reset
   std::vector<char> tape_free, tape_open;
   std::vector<int64_t> last;         // each neuron's last spike
+  std::vector<Real> slope, by;       // of each crossing; gains x crossings
+  int64_t first;                     // spike that they begin with
+  std::vector<std::vector<Real>> there;  // what the crossings' code reads
+  std::vector<int32_t> index_there;
   std::vector<int32_t> released;
   std::vector<int64_t> released_spike, released_start;
   // Of the batch.
@@ -124,10 +138,13 @@ class Program {
   int64_t n_steps_;
   uint64_t seed_, first_sample_;
   bool taping_ = false;
+  const double* slope_min_;  // of each population's crossings
+  int64_t n_clamped_;        // slopes below it
   std::vector<const Real*> initial_, weights_;
   std::vector<const int64_t*> offset_;            // spikes of each sample
   std::vector<const int32_t*> step_, neuron_;     // of inputs
   std::vector<std::vector<const Real*>> current_;  // [population][current]
+  std::vector<Real*> own_;  // arrays of the code objects, while others stand for them
   struct { int64_t population, variable, step, sample, neuron; } broken_;
 
  public:
@@ -177,8 +194,7 @@ class Program {
       }
       for (size_t s = 0; s < p.state.size(); s++) initial_.push_back(data_.block<Real>(at, p.n));
     }
-    const double* floors = data_.block<double>(at, pops_.size());
-    for (size_t k = 0; k < pops_.size(); k++) fired[k].slope_min = floors[k];
+    slope_min_ = data_.block<double>(at, pops_.size());
   }
 
   void read_inputs(size_t& at) {
@@ -198,11 +214,15 @@ class Program {
     }
   }
 
+  Real* current(size_t k, size_t c, int64_t sample, int64_t n) {
+    return const_cast<Real*>(current_[k][c]) + (sample * n_steps_ + n) * pops_[k].currents[c].n;
+  }
+
   void bind_currents(int64_t sample, int64_t n) {
     for (size_t k = 0; k < pops_.size(); k++) {
       auto& p = pops_[k];
       for (size_t c = 0; c < p.currents.size(); c++)
-        *p.currents[c].array = const_cast<Real*>(current_[k][c]) + (sample * n_steps_ + n) * p.currents[c].n;
+        *p.currents[c].array = current(k, c, sample, n);
       for (size_t x = 0; x < p.normal.size(); x++)
         draw_normal(*p.normal[x], p.n, seed_, first_sample_ + sample, n, (k << 8) + x);
     }
@@ -487,7 +507,7 @@ class Program {
       if (offset_[k]) by_input[k] = exchange_.block<double>(to, offset_[k][m]);
     }
 
-    n_clamped = 0;
+    n_clamped_ = 0;
     int64_t differ = -1;
     taping_ = true;
     for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
@@ -521,7 +541,7 @@ class Program {
     size_t back = answer_at;
     store_broken(back);
     status[4] = differ;
-    status[5] = n_clamped;
+    status[5] = n_clamped_;
     return answer_at;
   }
 
@@ -536,6 +556,8 @@ class Program {
       for (auto* x : p.lambda) std::fill(*x, *x + p.n, Real(0));
       for (auto& q : p.learned) std::fill(*q.array, *q.array + p.n, Real(0));
     }
+    for (size_t k = 0; k < pops_.size(); k++)
+      if (pops_[k].crossing && pops_[k].at_once) locate(k, sample, 0, n_steps_);
     for (int64_t n = n_steps_ - 1; n >= 0; n--) {
       clock_.timestep[0] = n;
       clock_.t[0] = n * request_.dt;
@@ -553,7 +575,7 @@ class Program {
         for (size_t q = 0; q < p.current_gradients.size(); q++)
           bind_current_gradient(p, q, by_current[k][q] + (sample * n_steps_ + n) * p.current_gradients[q].n);
         if (p.update) p.update();
-        if (p.crossing && fired[k].n) p.crossing();
+        if (fired[k].n) cross(k, sample, n);
         for (size_t q = 0; q < p.current_gradients.size(); q++)
           gather_current_gradient(p, q, by_current[k][q] + (sample * n_steps_ + n) * p.current_gradients[q].n);
         for (size_t r = 0; r < p.recorded.size(); r++) {
@@ -568,6 +590,64 @@ class Program {
       auto& p = pops_[k];
       for (size_t s = 0; s < p.state.size(); s++) *p.state[s] = own[k][s];
       if (p.free) *p.free = free[k], *p.open = open[k];
+    }
+  }
+
+  // Find where the spikes of some steps crossed threshold. What the code reads of each
+  // neuron is copied to a place of each spike's own, which it takes for the neuron's.
+  void locate(size_t k, int64_t sample, int64_t from, int64_t until) {
+    auto& p = pops_[k];
+    const int64_t first = p.first = p.start[from], n = p.start[until] - first;
+    p.slope.resize(n);
+    p.by.resize(p.gains.size() * n);
+    if (!n) return;
+    std::vector<Real**> moved;
+    p.there.resize(p.state.size() + p.parameters.size() + p.currents.size() + p.normal.size());
+    // `row` gives the values that neurons have in a step.
+    const auto gather = [&](Real** array, auto row) {
+      auto& there = p.there[moved.size()];
+      moved.push_back(array);
+      there.resize(n);
+      for (int64_t step = from; step < until; step++) {
+        const Real* values = row(step);
+        for (int64_t z = p.start[step]; z < p.start[step + 1]; z++)
+          there[z - first] = values[p.neuron[z]];
+      }
+    };
+    for (size_t s = 0; s < p.state.size(); s++)
+      gather(p.state[s], [&](int64_t step) { return slot(p, step, s); });
+    for (auto& q : p.parameters)
+      if (!q.shared) gather(q.array, [&](int64_t) { return *q.array; });
+    for (size_t c = 0; c < p.currents.size(); c++)
+      if (!p.currents[c].shared)
+        gather(p.currents[c].array, [&](int64_t step) { return current(k, c, sample, step); });
+    if (!p.at_once)
+      for (auto* x : p.normal) gather(x, [&](int64_t) { return *x; });
+    p.index_there.assign(p.neuron.begin() + first, p.neuron.begin() + first + n);
+    int32_t* index = *p.index;
+    *p.index = p.index_there.data();
+    for (size_t a = 0; a < moved.size(); a++) {
+      own_.push_back(*moved[a]);
+      *moved[a] = p.there[a].data();
+    }
+    crossings[k] = {n, p.slope.data(), p.by.data()};
+    p.crossing();
+    *p.index = index;
+    for (size_t a = 0; a < moved.size(); a++) *moved[a] = own_[a];
+    own_.clear();
+  }
+
+  // Give dL/dT of the spikes of a step to what made them cross.
+  void cross(size_t k, int64_t sample, int64_t n) {
+    auto& p = pops_[k];
+    if (!p.at_once) locate(k, sample, n, n + 1);
+    const int64_t n_located = p.slope.size();
+    for (int64_t z = p.start[n]; z < p.start[n + 1]; z++) {
+      const int64_t at = z - p.first;
+      if (p.slope[at] < slope_min_[k]) n_clamped_++;
+      const Real q = -p.total[z] / std::max<double>(p.slope[at], slope_min_[k]);
+      for (size_t g = 0; g < p.gains.size(); g++)
+        (*p.gains[g])[p.neuron[z]] += q * p.by[g * n_located + at];
     }
   }
 

@@ -1,49 +1,84 @@
-{# Where in its step a neuron crossed threshold, and what that crossing's dL/dT does to
-   the start of the step. #}
+{# Where in its step each of some spikes crossed threshold, and the derivatives of the
+   margin there. A spike has a place of its own in every array; a block of them is
+   solved together, without branches, so that the compiler has vectors to work with. #}
 {# USES_VARIABLES { N, dt } #}
 {% extends 'common_group.cpp' %}
 {% block maincode %}
-    const bsnn::Visits& _fired = bsnn::fired[{{population}}];
+    const bsnn::Crossings& _crossings = bsnn::crossings[{{population}}];
+    {{real}}* const _slopes = static_cast<{{real}}*>(_crossings.slope);
+    {{real}}* const _by = static_cast<{{real}}*>(_crossings.by);
     const size_t _vectorisation_idx = -1;
     const {{real}} _length = {{dt}};
+    const int _block = 64;
     {{kept(scalar_code['evaluate'])|autoindent}}
-    for (int64_t _k = 0; _k < _fired.n; _k++) {
-        const size_t _idx = _fired.neuron[_k];
-        const size_t _vectorisation_idx = _idx;
-        const auto _look = [&](const {{real}} _h, {{real}}& _height, {{real}}& _slope) {
-            {{vector_code['evaluate']|autoindent}}
-            _height = _margin;
-            _slope = _steepness;
+    for (int64_t _start = 0; _start < _crossings.n; _start += _block) {
+        const int _count = std::min<int64_t>(_block, _crossings.n - _start);
+        {{real}} _time[_block], _height[_block], _slope[_block];
+        const auto _look = [&]() {
+            {{independent}}
+            for (int _k = 0; _k < _count; _k++) {
+                const size_t _idx = _start + _k;
+                const size_t _vectorisation_idx = _idx;
+                const {{real}} _h = _time[_k];
+                {{vector_code['evaluate']|autoindent}}
+                _height[_k] = _margin;
+                _slope[_k] = _steepness;
+            }
         };
-        {{real}} _h = 0, _height, _slope;
-        _look(_h, _height, _slope);
-        if (_height >= 0) {  // above threshold already: it crossed nowhere in this step
-            {{real}} _later;
-            _look(_length, _height, _later);
-            _slope = std::max(_slope, _later);
-        } else {
-            // Newton's method inside a bracket; bisection where it leaves the bracket or
-            // does not halve its steps, as from far beyond an exponential upstroke.
-            {{real}} _low = 0, _high = _length, _stride = _length;
-            _h = _length / 2;
-            for (int _turn = 0; _turn < 100; _turn++) {
-                _look(_h, _height, _slope);
-                if (_height >= 0) _high = _h; else _low = _h;
-                {{real}} _next = _h - _height / _slope;
-                const bool _slow = 2 * std::abs(_height) > _stride * std::abs(_slope);
-                if (_slow || !(_next >= _low && _next <= _high))
-                    _next = _low + (_high - _low) / 2;
-                _stride = std::abs(_next - _h);
-                _h = _next;
-                if (_stride <= _length * {{precision}}) break;
+        {{real}} _low[_block], _high[_block], _stride[_block], _first[_block], _steepest[_block];
+        int32_t _open[_block], _left = 0;
+        std::fill_n(_time, _count, {{real}}(0));
+        _look();
+        for (int _k = 0; _k < _count; _k++) {
+            _first[_k] = _height[_k];
+            _steepest[_k] = _slope[_k];
+            _time[_k] = _length;
+        }
+        _look();
+        for (int _k = 0; _k < _count; _k++) {
+            // Above threshold already: it crossed nowhere in this step.
+            _open[_k] = _first[_k] < 0;
+            _left += _open[_k];
+            _steepest[_k] = std::max(_steepest[_k], _slope[_k]);
+            const {{real}} _rise = _height[_k] - _first[_k];
+            const {{real}} _chord = _rise > 0 ? -_first[_k] / _rise * _length : _length / 2;
+            _time[_k] = _open[_k] ? std::min(std::max(_chord, {{real}}(0)), _length) : {{real}}(0);
+            _low[_k] = 0;
+            _high[_k] = _stride[_k] = _length;
+        }
+        // Newton's method inside a bracket; bisection where it leaves the bracket or does
+        // not halve its steps, as from far beyond an exponential upstroke.
+        for (int _turn = 0; _left && _turn < 100; _turn++) {
+            _look();
+            _left = 0;
+            for (int _k = 0; _k < _count; _k++) {
+                const {{real}} _now = _time[_k], _steep = std::max(_slope[_k], {{real}}(1e-30));
+                _high[_k] = _height[_k] >= 0 ? _now : _high[_k];
+                _low[_k] = _height[_k] >= 0 ? _low[_k] : _now;
+                const {{real}} _newton = _now - _height[_k] / _steep;
+                const bool _slow = 2 * std::abs(_height[_k]) > _stride[_k] * _steep;
+                const bool _out = (_newton < _low[_k]) | (_newton > _high[_k]);
+                const {{real}} _next = _slow | _out ? _low[_k] + (_high[_k] - _low[_k]) / 2 : _newton;
+                const {{real}} _moved = std::abs(_next - _now);
+                _time[_k] = _open[_k] ? _next : _now;
+                _stride[_k] = _open[_k] ? _moved : _stride[_k];
+                _open[_k] &= _moved > _length * {{real}}({{precision}});
+                _left += _open[_k];
             }
         }
-        const double _floor = _fired.slope_min;
-        if (_slope < _floor) bsnn::n_clamped++;
-        const {{real}} _q = -_fired.total[_k] / std::max<double>(_slope, _floor);
         {
             {{kept(scalar_code['pull'])|autoindent}}
-            {{vector_code['pull']|autoindent}}
+            {{independent}}
+            for (int _k = 0; _k < _count; _k++) {
+                const size_t _idx = _start + _k;
+                const size_t _vectorisation_idx = _idx;
+                const {{real}} _h = _time[_k];
+                {{vector_code['pull']|autoindent}}
+                _slopes[_idx] = _first[_k] < 0 ? _steepness : _steepest[_k];
+                {% for name in gains %}
+                _by[{{loop.index0}} * _crossings.n + _idx] = _by_{{name}};
+                {% endfor %}
+            }
         }
     }
 {% endblock %}
