@@ -42,7 +42,8 @@ from .statements import (
 )
 
 # Names in the texts below; no user's name begins with an underscore.
-LAMBDA, END, SLOPE, GRADIENT = "_lambda_", "_end_", "_slope_", "_grad_"
+LAMBDA, BEFORE, END = "_lambda_", "_before_", "_end_"
+SLOPE, GRADIENT = "_slope_", "_grad_"
 OPEN = "_open"  # whether synapses reach what is (unless refractory)
 _FREE = symbol("not_refractory")
 _INT = sp.Function("int_")

@@ -182,10 +182,11 @@ CASES = {
 }
 
 
-def all_neurons(duration=DURATION):
+def all_neurons(duration=DURATION, names=tuple(CASES)):
     """A network with a recurrent population of each neuron, all driven alike."""
     populations, connections = [Inputs("inputs", N_INPUTS)], []
-    for name, case in CASES.items():
+    for name in names:
+        case = CASES[name]
         populations.append(
             Population(name, SIZE, case.neuron, record=case.neuron.states[:1])
         )

@@ -227,11 +227,11 @@ class DerivedNetwork(nn.Module):
                     f"current {current!r} of {name!r} requires a gradient, but 'learn' "
                     f"does not name it; pass learn={{{name!r}: [{current!r}]}}."
                 )
-        records = []
+        records, keep = [], torch.is_grad_enabled()
         outputs = _Run.apply(
             self,
             records,
-            (inputs, seed, names, list(times), list(currents)),
+            (inputs, seed, keep, names, list(times), list(currents)),
             *weights,
             *relative,
             *times.values(),
@@ -274,12 +274,14 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, net, records, given, *tensors):
-        inputs, seed, names, timed, _ = given
+        inputs, seed, keep, names, *_ = given
         n_weights = len(net.connections)
         weights = [w.detach().numpy() for w in tensors[:n_weights]]
         relative = tensors[n_weights : n_weights + len(names)]
         parameters = net._in_si(names, relative)
-        record = net._simulator.run(weights, inputs, parameters=parameters, seed=seed)
+        record = net._simulator.run(
+            weights, inputs, parameters=parameters, seed=seed, keep=keep
+        )
         records.append(record)
         ctx.net, ctx.given, ctx.record = net, given, record
         ctx.save_for_backward(*tensors)
@@ -293,7 +295,7 @@ class _Run(torch.autograd.Function):
     def backward(ctx, *grads):
         tensors = ctx.saved_tensors  # raises if one has changed since
         net, record = ctx.net, ctx.record
-        inputs, seed, names, timed, currents = ctx.given
+        inputs, seed, _, names, timed, currents = ctx.given
         n_weights, n_fired = len(net.connections), len(record.spikes)
 
         def given(grad, like):
@@ -321,6 +323,7 @@ class _Run(torch.autograd.Function):
             parameters=net._in_si(names, relative),
             slope_min=net.slope_min,
             seed=seed,
+            records=record,
         )
         net._clamped.add(found.n_clamped)
         by_parameter = [

@@ -11,8 +11,9 @@ from brian2 import Network as BrianNetwork
 from brian2 import NeuronGroup, defaultclock, prefs
 from brian2.core.variables import Variables
 from brian2.groups.group import CodeRunner, Group
+from brian2.utils.stringtools import get_identifiers
 
-from bsnn.equations.adjoint import END, GRADIENT, LAMBDA, OPEN, SLOPE, Adjoint
+from bsnn.equations.adjoint import BEFORE, END, GRADIENT, LAMBDA, OPEN, SLOPE, Adjoint
 from bsnn.equations.dimensions import NORMAL
 
 
@@ -27,6 +28,7 @@ class Graph:
     derived: dict  # population: Adjoint
     adjoints: dict  # population: {"reset", "update", "crossing", "release", "_slope_v"}
     adjoint_projections: tuple
+    repeats: bool  # backwards, states between spikes are needed
 
 
 def build_graph(network, code, learn):
@@ -80,7 +82,29 @@ def build_graph(network, code, learn):
         derived=derived,
         adjoints=adjoints,
         adjoint_projections=adjoint_projections,
+        repeats=any(
+            _reads_states(runner, p.neuron)
+            for p in network.groups
+            for runner in _between_spikes(network, p.name, adjoints, adjoint_projections)
+        ),
     )
+
+
+def _between_spikes(network, name, adjoints, projections):
+    """Return the runners that visit neurons of a population where they do not spike."""
+    named = adjoints.get(name, {})
+    yield from (r for n, r in named.items() if n not in ("reset", "crossing"))
+    for connection, projection in zip(network.connections, projections, strict=False):
+        if connection.target == name:
+            yield projection
+
+
+def _reads_states(runner, neuron):
+    """Return whether code reads more of the forward pass than parameters and currents."""
+    states = {prefix + state for prefix in ("", END) for state in neuron.states}
+    states |= {"not_refractory", OPEN}
+    states |= {NORMAL + name for name in neuron.parsed.stochastic_variables}
+    return bool(states & get_identifiers(runner.abstract_code))
 
 
 def _group(population, code):
@@ -109,9 +133,12 @@ def _add_arrays(group, population, learn):
     """Add to a group what its adjoint reads and writes."""
     neuron = population.neuron
     for state in neuron.states:
-        _add_array(group, LAMBDA + state)
-        _add_array(group, END + state)
-        _add_array(group, SLOPE + state)
+        for prefix in (LAMBDA, BEFORE, END, SLOPE):
+            _add_array(group, prefix + state)
+    variables = group.variables
+    group.state_updater.template_kwds = {
+        "before": [(variables[s], variables[BEFORE + s]) for s in neuron.states]
+    }
     for name in learn.get(population.name, ()):
         _add_array(group, GRADIENT + name)
     if neuron.refractory is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,6 +30,15 @@ class Losses:
     spikes: dict
     traces: dict
 
+    def select(self, start, stop):
+        """Return the derivatives of a range of samples."""
+        spikes = {}
+        for name, (offset, values) in self.spikes.items():
+            first, last = offset[start], offset[stop]
+            spikes[name] = np.asarray(offset[start : stop + 1]) - first, values[first:last]
+        traces = {key: trace[start:stop] for key, trace in self.traces.items()}
+        return Losses(spikes=spikes, traces=traces)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -45,10 +55,17 @@ class Batch:
     n_samples : int
     data_at : int
         Where weights and parameters begin in their segment.
+    keep : bool
+        Whether states at spikes are wanted, if the backward pass needs no others.
     losses : Losses, optional
         If derivatives are asked for.
-    n_chunks : int
-        Groups of samples whose derivatives are summed by themselves.
+    records : Records, optional
+        What the simulation gave, if it need not be repeated for the derivatives.
+    first_chunk : int
+        Which of the whole batch's groups of samples is the first here.
+    bounds : sequence of int
+        Where each of the groups begins, and the last one ends; derivatives are summed
+        over each by itself.
     """
 
     inputs: dict
@@ -57,30 +74,116 @@ class Batch:
     first_sample: int
     n_samples: int
     data_at: int = 0
+    keep: bool = False
     losses: Losses | None = None
-    n_chunks: int = 0
+    records: Records | None = None
+    first_chunk: int = 0
+    bounds: Sequence[int] = (0,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
-    """What a network did: spikes of each population, traces, and where it broke."""
+    """What a network did: spikes of each population, traces, and where it broke.
+
+    `states` has for each spike of a population the states at the start of its step and
+    those before its reset, where they are all that the backward pass needs.
+    """
 
     spikes: dict
     traces: dict
-    broken: tuple | None
+    broken: tuple | None = None
+    states: dict | None = None
+
+    @classmethod
+    def concatenate(cls, parts):
+        """Return the records of all samples of some batches."""
+        return cls(
+            spikes={
+                name: Spikes.concatenate([p.spikes[name] for p in parts])
+                for name in parts[0].spikes
+            },
+            traces={
+                key: np.concatenate([p.traces[key] for p in parts])
+                for key in parts[0].traces
+            },
+            states=None
+            if parts[0].states is None
+            else {
+                name: np.concatenate([p.states[name] for p in parts])
+                for name in parts[0].states
+            },
+        )
+
+    def select(self, start, stop):
+        """Return the spikes and states of a range of samples."""
+        spikes = {name: s.select(start, stop) for name, s in self.spikes.items()}
+        states = {
+            name: self.states[name][slice(*s.offset[[start, stop]])]
+            for name, s in self.spikes.items()
+        }
+        return Records(spikes=spikes, traces={}, states=states)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Derivatives:
-    """Derivatives of a loss, with an axis of chunks first where they are summed."""
+    """Derivatives of a loss."""
 
     weights: list
     parameters: dict
     inputs: dict
     currents: dict
     n_clamped: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartialDerivatives:
+    """The answer of one program.
+
+    `sums` has (level, index, weights, parameters) of groups of samples: node `index` of
+    a level of the binary tree of all groups of the batch, whose leaves have level 0.
+    """
+
+    sums: list
+    inputs: dict
+    currents: dict
+    n_clamped: int
     differs: int | None  # a sample that did not repeat its spikes
-    broken: tuple | None = field(default=None)
+
+
+def summed(parts):
+    """Return the derivatives of a whole batch, added in the order of the tree."""
+    nodes = []
+    for node in (node for part in parts for node in part.sums):
+        nodes.append(node)
+        while len(nodes) > 1 and _are_siblings(*nodes[-2:]):
+            level, index, *_ = nodes[-2]
+            nodes[-2:] = [(level + 1, index // 2, *_added(*nodes[-2:]))]
+    total = nodes[0]
+    for node in nodes[1:]:
+        total = 0, 0, *_added(total, node)
+    _, _, weights, parameters = total
+    return Derivatives(
+        weights=[np.array(w) for w in weights],
+        parameters={key: np.array(p) for key, p in parameters.items()},
+        inputs={
+            name: np.concatenate([p.inputs[name] for p in parts])
+            for name in parts[0].inputs
+        },
+        currents={
+            key: np.concatenate([p.currents[key] for p in parts])
+            for key in parts[0].currents
+        },
+        n_clamped=sum(p.n_clamped for p in parts),
+    )
+
+
+def _are_siblings(one, other):
+    return one[0] == other[0] and one[1] % 2 == 0 and other[1] == one[1] + 1
+
+
+def _added(one, other):
+    weights = [a + b for a, b in zip(one[2], other[2], strict=True)]
+    return weights, {key: one[3][key] + other[3][key] for key in one[3]}
 
 
 @dataclass(frozen=True)
@@ -119,11 +222,20 @@ class GraphForm:
                 if part.neuron.threshold is not None:
                     offset, values = batch.losses.spikes[part.name]
                     blocks += [np.asarray(offset, np.int64), np.asarray(values, float)]
+                    if batch.records is not None:
+                        spikes = batch.records.spikes[part.name]
+                        blocks += [
+                            np.asarray(spikes.step, np.int32),
+                            np.asarray(spikes.neuron, np.int32),
+                            self._real(batch.records.states[part.name]),
+                        ]
                 blocks += [
                     self._real(batch.losses.traces[part.name, name])
                     for name in part.record
                 ]
-            blocks.append(np.array([batch.n_chunks], np.int64))
+            n_chunks = len(batch.bounds) - 1
+            blocks.append(np.array([n_chunks, batch.first_chunk], np.int64))
+            blocks.append(np.array(batch.bounds, np.int64))
         exchange.reserve(sum(aligned(block.nbytes) for block in blocks))
         at = 0
         for block in blocks:
@@ -133,7 +245,9 @@ class GraphForm:
         return m, network.n_steps, n_table, network.dt_seconds, batch.data_at
 
     def _table(self, batch):
-        numbers = [batch.losses is not None, batch.seed, batch.first_sample]
+        backwards = batch.losses is not None
+        kept = batch.records is not None if backwards else batch.keep
+        numbers = [backwards, batch.seed, batch.first_sample, kept]
         return np.array([*numbers, *self.network.delays], np.int64)
 
     def _real(self, values):
@@ -159,8 +273,8 @@ class GraphForm:
             for part in network.groups
             for name in part.record
         }
-        broken = take(np.int64, 5)
-        spikes = {}
+        *broken, kept = take(np.int64, 6)
+        spikes, states = {}, {}
         for part in network.groups:
             if part.neuron.threshold is not None:
                 offset, index, step = take_spikes(take, m, part.size, n_steps)
@@ -171,7 +285,15 @@ class GraphForm:
                     dt=network.dt_seconds,
                     step=step,
                 )
-        return Records(spikes=spikes, traces=traces, broken=self._broken(broken))
+                shape = len(index), 2, len(part.neuron.states)
+                if kept:
+                    states[part.name] = take(self.real, *shape).copy()
+        return Records(
+            spikes=spikes,
+            traces=traces,
+            broken=self._broken(broken),
+            states=states if kept else None,
+        )
 
     def _broken(self, numbers):
         population, variable, step, sample, neuron = map(int, numbers)
@@ -182,16 +304,7 @@ class GraphForm:
 
     def _derivatives(self, take, batch):
         network, m = self.network, batch.n_samples
-        *broken, differs, n_clamped = take(np.int64, 6)
-        weights, parameters = [], []
-        for _ in range(batch.n_chunks):
-            weights.append([take(self.real, *s) for s in network.weight_shapes])
-            parameters.append(
-                {
-                    key: take(np.float64, size)
-                    for key, size in self.learned("values").items()
-                }
-            )
+        *_, differs, n_clamped, n_sums = take(np.int64, 8)
         currents, inputs = {}, {}
         sizes = self.learned("currents")
         for part in network.populations:
@@ -202,16 +315,19 @@ class GraphForm:
             for key in sizes:
                 if key[0] == part.name:
                     currents[key] = take(self.real, m, network.n_steps, sizes[key])
-        return Derivatives(
-            weights=[list(chunks) for chunks in zip(*weights, strict=True)],
-            parameters={
-                key: [chunk[key] for chunk in parameters] for key in parameters[0]
-            },
+        sums = []
+        for level, index in _nodes(batch.first_chunk, len(batch.bounds) - 1):
+            weights = [take(self.real, *shape) for shape in network.weight_shapes]
+            sizes = self.learned("values").items()
+            parameters = {key: take(np.float64, size) for key, size in sizes}
+            sums.append((level, index, weights, parameters))
+        assert len(sums) == n_sums
+        return PartialDerivatives(
+            sums=sums,
             inputs=inputs,
             currents=currents,
             n_clamped=int(n_clamped),
             differs=None if differs < 0 else int(differs),
-            broken=self._broken([*broken, 0]),
         )
 
     def learned(self, kind):
@@ -226,3 +342,14 @@ class GraphForm:
                     shared = name in neuron.shared_currents
                     sizes[part.name, name] = 1 if shared else part.size
         return sizes
+
+
+def _nodes(first, n):
+    """Return the (level, index) of the largest nodes of the tree that n leaves fill."""
+    nodes = []
+    for leaf in range(first, first + n):
+        nodes.append((0, leaf))
+        while len(nodes) > 1 and _are_siblings(*nodes[-2:]):
+            level, index = nodes.pop()
+            nodes[-1] = level + 1, index // 2
+    return nodes

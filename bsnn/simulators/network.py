@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import weakref
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,14 @@ from bsnn.gate import spikes_for
 from bsnn.network import Inputs, Network
 from bsnn.processes.forks import tell_of_forks
 from bsnn.program.build import PRECISIONS
-from bsnn.program.graph_form import Batch, Derivatives, GraphForm, Losses, Records
+from bsnn.program.graph_form import (
+    Batch,
+    Derivatives,
+    GraphForm,
+    Losses,
+    Records,
+    summed,
+)
 from bsnn.program.pool import Pool
 from bsnn.program.resident import Segment, aligned
 from bsnn.spikes import Spikes
@@ -145,6 +153,7 @@ class NetworkSimulator(Turns):
         *,
         parameters: Mapping | None = None,
         seed: int = 0,
+        keep: bool = False,
     ) -> Records:
         """Simulate one batch.
 
@@ -161,6 +170,9 @@ class NetworkSimulator(Turns):
         seed : int
             Of the noise ``xi``: a sample meets the same numbers whenever it is
             simulated with the same seed, in the same place of its batch.
+        keep : bool
+            Whether a `pull_back` of these records follows: where it needs no states but
+            those at spikes, they are recorded, and it simulates nothing again.
 
         Returns
         -------
@@ -178,21 +190,11 @@ class NetworkSimulator(Turns):
         """
         with self._call():
             batch = self._batch(weights, inputs, parameters, {}, seed)
-            shards = self._on_all(batch, losses=None)
+            shards = self._on_all(dataclasses.replace(batch, keep=keep))
             starts = itertools.accumulate((s[1].n_samples for s in shards), initial=0)
             for (records, _), first in zip(shards, starts, strict=False):
                 self._check_sound(records.broken, first)
-            return Records(
-                spikes={
-                    name: Spikes.concatenate([r.spikes[name] for r, _ in shards])
-                    for name in shards[0][0].spikes
-                },
-                traces={
-                    key: np.concatenate([r.traces[key] for r, _ in shards])
-                    for key in shards[0][0].traces
-                },
-                broken=None,
-            )
+            return Records.concatenate([records for records, _ in shards])
 
     def pull_back(
         self,
@@ -203,6 +205,7 @@ class NetworkSimulator(Turns):
         parameters: Mapping | None = None,
         slope_min: Mapping | None = None,
         seed: int = 0,
+        records: Records | None = None,
     ) -> Derivatives:
         """Return the derivatives of a loss, with the arguments of the `run` before.
 
@@ -212,6 +215,8 @@ class NetworkSimulator(Turns):
             Derivatives with respect to what `run` returned.
         slope_min : dict of str to float
             Of each population, the floor of dg/dt at a crossing.
+        records : Records, optional
+            What `run` returned with `keep`.
 
         Returns
         -------
@@ -229,35 +234,17 @@ class NetworkSimulator(Turns):
             raise RuntimeError("this NetworkSimulator was made without 'learn'.")
         with self._call():
             batch = self._batch(weights, inputs, parameters, slope_min or {}, seed)
-            shards = self._on_all(batch, losses=losses)
-            for part, _ in shards:
-                if part.differs is not None:
-                    raise ProgramError(
-                        "a simulation repeated for its derivatives gave other spikes; "
-                        "weights, parameters, inputs and seed must be those of 'run'.",
-                        "",
-                    )
-            parts = [part for part, _ in shards]
-            return Derivatives(
-                weights=[
-                    _in_order([c for p in parts for c in p.weights[k]])
-                    for k in range(len(self.network.connections))
-                ],
-                parameters={
-                    key: _in_order([c for p in parts for c in p.parameters[key]])
-                    for key in parts[0].parameters
-                },
-                inputs={
-                    name: np.concatenate([p.inputs[name] for p in parts])
-                    for name in parts[0].inputs
-                },
-                currents={
-                    key: np.concatenate([p.currents[key] for p in parts])
-                    for key in parts[0].currents
-                },
-                n_clamped=sum(p.n_clamped for p in parts),
-                differs=None,
-            )
+            if records is not None and records.states is None:
+                records = None
+            batch = dataclasses.replace(batch, losses=losses, records=records)
+            parts = [part for part, _ in self._on_all(batch)]
+            if any(part.differs is not None for part in parts):
+                raise ProgramError(
+                    "a simulation repeated for its derivatives gave other spikes; "
+                    "weights, parameters, inputs and seed must be those of 'run'.",
+                    "",
+                )
+            return summed(parts)
 
     def _batch(self, weights, inputs, parameters, slope_min, seed):
         if not len(self._pool):  # in a forked child
@@ -292,8 +279,8 @@ class NetworkSimulator(Turns):
             data_at=half,
         )
 
-    def _on_all(self, batch, losses):
-        """Share a batch among the programs, whole chunks to each."""
+    def _on_all(self, batch):
+        """Share a batch among the programs, whole groups of samples to each."""
         m = batch.n_samples
         n_chunks = max(1, min(N_CHUNKS, m))
         bounds = [k * m // n_chunks for k in range(n_chunks + 1)]
@@ -303,15 +290,16 @@ class NetworkSimulator(Turns):
         for first, last in itertools.pairwise(ends):
             start, stop = bounds[first], bounds[last]
             batches.append(
-                Batch(
+                dataclasses.replace(
+                    batch,
                     inputs={n: s.select(start, stop) for n, s in batch.inputs.items()},
                     currents={k: c[start:stop] for k, c in batch.currents.items()},
-                    seed=batch.seed,
                     first_sample=start,
                     n_samples=stop - start,
-                    data_at=batch.data_at,
-                    losses=None if losses is None else _part(losses, start, stop),
-                    n_chunks=0 if losses is None else last - first,
+                    losses=batch.losses and batch.losses.select(start, stop),
+                    records=batch.records and batch.records.select(start, stop),
+                    first_chunk=first,
+                    bounds=[k - start for k in bounds[first : last + 1]],
                 )
             )
         answers, self.seconds = self._pool.run([(b,) for b in batches])
@@ -423,23 +411,3 @@ def _check_learn(network, learn):
                     f"'learn' names {name!r}, which 'on_pre' of {connection.name!r} "
                     "reads; what a synapse is scaled by is learned as its weight."
                 )
-
-
-def _part(losses, start, stop):
-    spikes = {}
-    for name, (offset, values) in losses.spikes.items():
-        first, last = offset[start], offset[stop]
-        spikes[name] = (
-            np.asarray(offset[start : stop + 1]) - first,
-            values[first:last],
-        )
-    return Losses(
-        spikes=spikes, traces={k: t[start:stop] for k, t in losses.traces.items()}
-    )
-
-
-def _in_order(chunks):
-    total = np.array(chunks[0])
-    for chunk in chunks[1:]:
-        total += chunk
-    return total

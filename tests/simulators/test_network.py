@@ -35,6 +35,10 @@ FLOORS = {
 }
 
 
+# Whose backward pass needs no states between spikes.
+LINEAR = all_neurons(names=["cuba", "alif", "condition", "each"])
+
+
 @pytest.fixture(scope="module")
 def simulator():
     with NetworkSimulator(NETWORK, learn=learned()) as simulator:
@@ -164,6 +168,39 @@ def test_numbers_of_workers_change_no_bit(simulator, records):
     for key in by_one.parameters:
         np.testing.assert_array_equal(by_one.parameters[key], by_two.parameters[key])
     np.testing.assert_array_equal(by_one.inputs["inputs"], by_two.inputs["inputs"])
+
+
+def test_linear_neurons_are_not_simulated_again():
+    weights, inputs = draw(LINEAR, np.random.default_rng(4), n_samples=13)
+    learn = {
+        "cuba": ["v_threshold", "delta_v"],
+        "alif": ["beta"],
+        "condition": ["theta"],
+        "each": ["bound", "factor"],
+    }
+    results = []
+    for workers in (1, 2):
+        with NetworkSimulator(LINEAR, learn=learn, workers=workers) as simulator:
+            ran = simulator.run(weights, inputs, keep=True)
+            assert ran.states is not None
+            losses = _losses(ran, np.random.default_rng(6))
+            results.append(simulator.pull_back(weights, inputs, losses))
+            results.append(simulator.pull_back(weights, inputs, losses, records=ran))
+            moved = [2 * w for w in weights]  # of which nothing is simulated
+            other = simulator.pull_back(moved, inputs, losses, records=ran)
+            assert np.any(other.weights[1] != results[-1].weights[1])
+    first, *others = results
+    assert all(np.any(w) for w in first.weights)
+    for other in others:
+        for a, b in zip(first.weights, other.weights, strict=True):
+            np.testing.assert_array_equal(a, b)
+        for key in first.parameters:
+            np.testing.assert_array_equal(first.parameters[key], other.parameters[key])
+        np.testing.assert_array_equal(first.inputs["inputs"], other.inputs["inputs"])
+
+
+def test_neurons_that_bend_are_simulated_again(simulator):
+    assert simulator.run(WEIGHTS, INPUTS, keep=True).states is None
 
 
 def test_single_precision_is_close(records):

@@ -5,7 +5,7 @@ import shutil
 import sys
 
 from bsnn.builds import sanitize_flags
-from bsnn.equations.adjoint import SLOPE
+from bsnn.equations.adjoint import BEFORE, END, GRADIENT, LAMBDA, OPEN, SLOPE
 from bsnn.equations.dimensions import NORMAL
 from bsnn.processes.brian2_files import import_brian2
 from bsnn.program.build import PACKAGE, PROTOCOL, braced, build
@@ -172,7 +172,7 @@ def _serving_code(device, graph, network, options):
         defaultclock,
         std::vector<bsnn::Population<{real}>>{{{listed(describe)}}},
         std::vector<bsnn::Connection>{{{listed(connections)}}},
-        bsnn::Steps{{{in_order}}}).serve();
+        bsnn::Steps{{{in_order}}}, {str(graph.repeats).lower()}).serve();
     """
 
 
@@ -216,7 +216,7 @@ def _population(device, graph, part, learn, real):
     if part.name in graph.derived and neuron.threshold is not None:
         derived = graph.derived[part.name]
         crossing = braced(
-            at(("_lambda_" if name in neuron.states else "_grad_") + name)
+            at((LAMBDA if name in neuron.states else GRADIENT) + name)
             for name in derived.gains
         )
         noise = [f"{NORMAL}{n}" for n in neuron.parsed.stochastic_variables]
@@ -227,17 +227,18 @@ def _population(device, graph, part, learn, real):
         str(part.size),
         at("_spikespace")[1:] if fires else "nullptr",
         pointers(""),
-        pointers("_end_"),
-        pointers("_lambda_"),
+        pointers(BEFORE),
+        pointers(END),
+        pointers(LAMBDA),
         at("not_refractory") if refractory else "nullptr",
-        at("_open") if taped else "nullptr",
+        at(OPEN) if taped else "nullptr",
         at("lastspike") if refractory else "nullptr",
         braced(str(neuron.states.index(name)) for name in part.record),
         arrays("", neuron.values, shared),
         arrays("", neuron.currents, shared),
-        arrays("_grad_", [n for n in wanted if n in neuron.values], shared),
-        arrays("_grad_", [n for n in wanted if n in neuron.currents], shared),
-        braced(at(f"_normal_{n}") for n in sorted(neuron.parsed.stochastic_variables)),
+        arrays(GRADIENT, [n for n in wanted if n in neuron.values], shared),
+        arrays(GRADIENT, [n for n in wanted if n in neuron.currents], shared),
+        braced(at(NORMAL + n) for n in sorted(neuron.parsed.stochastic_variables)),
         "true" if "release" in adjoint else "false",
         at("i"),
         crossing,

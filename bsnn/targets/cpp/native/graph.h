@@ -50,7 +50,7 @@ template <class Real>
 struct Population {
   int64_t n;
   const int32_t* fires;              // what the thresholder writes; null of inputs
-  std::vector<Real**> state, end, lambda;
+  std::vector<Real**> state, before, end, lambda;
   char **free, **open;               // null where nothing is refractory
   double** last_spike;
   std::vector<int> recorded;         // states whose traces are wanted
@@ -68,7 +68,9 @@ struct Population {
   std::vector<int32_t> neuron;
   std::vector<int64_t> start;        // spikes of step n: start[n]..start[n + 1]
   std::vector<double> total;
-  std::vector<Real> tape, jumped;    // states at each step; before a spike's reset
+  std::vector<Real> tape;            // states at each step
+  // Of each spike, the states at the start of its step and those before its reset.
+  std::vector<Real> at_spikes;
   std::vector<char> tape_free, tape_open;
   std::vector<int64_t> last;         // each neuron's last spike
   std::vector<Real> slope, by;       // of each crossing; gains x crossings
@@ -80,6 +82,7 @@ struct Population {
   // Of the batch.
   std::vector<int32_t> out_neuron, out_step;
   std::vector<int64_t> out_offset;
+  std::vector<Real> out_states;
 };
 
 struct Connection {
@@ -137,7 +140,9 @@ class Program {
   Request request_;
   int64_t n_steps_;
   uint64_t seed_, first_sample_;
-  bool taping_ = false;
+  bool kept_;                // states at spikes are wanted; backwards, given
+  const bool repeats_;       // backwards, states between spikes are needed, too
+  bool taping_ = false, noting_ = false;
   const double* slope_min_;  // of each population's crossings
   int64_t n_clamped_;        // slopes below it
   std::vector<const Real*> initial_, weights_;
@@ -149,9 +154,9 @@ class Program {
 
  public:
   Program(Clock& clock, std::vector<Population<Real>> pops,
-          std::vector<Connection> connections, Steps steps)
+          std::vector<Connection> connections, Steps steps, bool repeats)
       : clock_(clock), pops_(pops), connections_(connections), steps_(steps),
-        data_(descriptor("BSNN_WEIGHTS"), PROT_READ),
+        repeats_(repeats), data_(descriptor("BSNN_WEIGHTS"), PROT_READ),
         exchange_(descriptor("BSNN_EXCHANGE"), PROT_READ | PROT_WRITE) {}
 
   void serve() {
@@ -165,7 +170,8 @@ class Program {
       const bool backwards = table[0];
       seed_ = table[1];
       first_sample_ = table[2];
-      for (size_t c = 0; c < connections_.size(); c++) connections_[c].delay = table[3 + c];
+      kept_ = table[3];
+      for (size_t c = 0; c < connections_.size(); c++) connections_[c].delay = table[4 + c];
       n_steps_ = request_.n_steps;
       clock_.dt[0] = request_.dt;
       broken_ = {-1, 0, 0, 0, 0};
@@ -242,22 +248,32 @@ class Program {
     a.total = p.total.data() + p.start[sent];
   }
 
+  // Take all spikes of a sample as they are given.
+  void set_spikes(Population<Real>& p, const int32_t* step, const int32_t* neuron, int64_t count) {
+    p.neuron.assign(neuron, neuron + count);
+    p.start.assign(1, 0);
+    int64_t z = 0;
+    for (int64_t n = 0; n < n_steps_; n++) {
+      while (z < count && step[z] <= n) z++;
+      p.start.push_back(z);
+    }
+  }
+  void set_inputs(size_t k, int64_t sample) {
+    const int64_t from = offset_[k][sample], to = offset_[k][sample + 1];
+    set_spikes(pops_[k], step_[k] + from, neuron_[k] + from, to - from);
+  }
+
   void simulate(int64_t sample, std::vector<std::vector<Real*>>* traces) {
     size_t which = 0;
     for (size_t k = 0; k < pops_.size(); k++) {
       auto& p = pops_[k];
-      p.neuron.clear();
-      p.start.assign(1, 0);
-      if (offset_[k]) {  // inputs: all at once
-        const int64_t from = offset_[k][sample], to = offset_[k][sample + 1];
-        p.neuron.assign(neuron_[k] + from, neuron_[k] + to);
-        int64_t s = from;
-        for (int64_t n = 0; n < n_steps_; n++) {
-          while (s < to && step_[k][s] <= n) s++;
-          p.start.push_back(s - from);
-        }
+      if (offset_[k]) {
+        set_inputs(k, sample);
         continue;
       }
+      p.neuron.clear();
+      p.start.assign(1, 0);
+      p.at_spikes.clear();
       for (auto* x : p.state) {
         std::copy(initial_[which], initial_[which] + p.n, *x);
         which++;
@@ -274,7 +290,7 @@ class Program {
       bind_currents(sample, n);
       for (size_t k = 0; k < pops_.size(); k++) {
         auto& p = pops_[k];
-        if (taping_) write_states(p, n);
+        if (taping_) tape_states(p, n);
         if (traces)
           for (size_t r = 0; r < p.recorded.size(); r++) {
             const Real* x = *p.state[p.recorded[r]];
@@ -291,6 +307,7 @@ class Program {
           if (taping_)
             for (int32_t z = 0; z < count; z++) p.last[p.fires[z]] = p.neuron.size() + z;
           p.neuron.insert(p.neuron.end(), p.fires, p.fires + count);
+          if (noting_) note_states(p, count, p.before, 0);
         }
         if (!offset_[k]) p.start.push_back(p.neuron.size());
         if (taping_ && p.open) std::copy(*p.free, *p.free + p.n, &p.tape_open[n * p.n]);
@@ -299,7 +316,9 @@ class Program {
         bind_arrivals(c, n);
         if (arriving[c].n) connections_[c].forward();
       }
-      if (taping_) for (auto& p : pops_) note_jumps(p, n);
+      if (noting_)
+        for (auto& p : pops_)
+          if (p.fires) note_states(p, p.fires[p.n], p.state, p.state.size());
       for (auto f : steps_.resets) f();
     }
     if (taping_) for (auto& p : pops_) write_states(p, n_steps_);
@@ -310,6 +329,7 @@ class Program {
 
   size_t run(size_t at) {
     taping_ = false;
+    noting_ = kept_ && !repeats_;
     const int64_t m = request_.n_samples;
     std::vector<std::vector<Real*>> traces(pops_.size());
     // Traces first, whose size is known, then the spikes.
@@ -324,6 +344,7 @@ class Program {
       p.out_neuron.clear();
       p.out_step.clear();
       p.out_offset.assign(1, 0);
+      p.out_states.clear();
     }
     for (int64_t sample = 0; sample < m; sample++) {
       simulate(sample, &traces);
@@ -334,18 +355,24 @@ class Program {
         for (int64_t n = 0; n < n_steps_; n++)
           p.out_step.insert(p.out_step.end(), p.start[n + 1] - p.start[n], int32_t(n));
         p.out_offset.push_back(p.out_neuron.size());
+        if (noting_)
+          p.out_states.insert(p.out_states.end(), p.at_spikes.begin(), p.at_spikes.end());
       }
     }
-    end = at + aligned(5 * 8);
+    end = at + aligned(6 * 8);
     for (auto& p : pops_)
-      if (p.fires) end += aligned(p.out_offset.size() * 8) + 2 * aligned(p.out_neuron.size() * 4);
+      if (p.fires)
+        end += aligned(p.out_offset.size() * 8) + 2 * aligned(p.out_neuron.size() * 4) +
+               (noting_ ? aligned(p.out_states.size() * sizeof(Real)) : 0);
     grow(end);
-    store_broken(at);
+    store_status(at, 6)[5] = noting_;
     for (auto& p : pops_) {
       if (!p.fires) continue;
       std::copy(p.out_offset.begin(), p.out_offset.end(), exchange_.block<int64_t>(at, p.out_offset.size()));
       std::copy(p.out_neuron.begin(), p.out_neuron.end(), exchange_.block<int32_t>(at, p.out_neuron.size()));
       std::copy(p.out_step.begin(), p.out_step.end(), exchange_.block<int32_t>(at, p.out_step.size()));
+      if (noting_)
+        std::copy(p.out_states.begin(), p.out_states.end(), exchange_.block<Real>(at, p.out_states.size()));
     }
     return answer_at;
   }
@@ -359,13 +386,15 @@ class Program {
     read_inputs(at);
   }
 
-  void store_broken(size_t& at) {
-    int64_t* where = exchange_.block<int64_t>(at, 5);
+  // What an answer begins with: where a state broke, and what else `n` numbers say.
+  int64_t* store_status(size_t& at, int64_t n) {
+    int64_t* where = exchange_.block<int64_t>(at, n);
     where[0] = broken_.population;
     where[1] = broken_.variable;
     where[2] = broken_.step;
     where[3] = broken_.sample;
     where[4] = broken_.neuron;
+    return where;
   }
 
   // A state that is no number stays none: looked for at the end, and then step by step.
@@ -401,7 +430,6 @@ class Program {
 
   void begin_tape(Population<Real>& p) {
     p.tape.resize((n_steps_ + 1) * p.state.size() * p.n);
-    p.jumped.clear();
     p.last.assign(p.n, -1);
     p.released.clear();
     p.released_spike.clear();
@@ -414,6 +442,13 @@ class Program {
 
   Real* slot(Population<Real>& p, int64_t n, size_t s) {
     return &p.tape[(n * p.state.size() + s) * p.n];
+  }
+
+  // Where there is a backward pass the state update keeps what it overwrites.
+  void tape_states(Population<Real>& p, int64_t n) {
+    if (p.before.empty()) write_states(p, n);
+    else
+      for (size_t s = 0; s < p.state.size(); s++) *p.before[s] = slot(p, n, s);
   }
 
   void write_states(Population<Real>& p, int64_t n) {
@@ -434,42 +469,63 @@ class Program {
     p.released_start.push_back(p.released.size());
   }
 
-  void note_jumps(Population<Real>& p, int64_t n) {
-    if (!p.fires) return;
-    for (int64_t z = p.start[n]; z < p.start[n + 1]; z++)
-      for (auto* x : p.state) p.jumped.push_back((*x)[p.neuron[z]]);
+  // Note some states of the neurons that fired last.
+  void note_states(Population<Real>& p, int64_t count, const std::vector<Real**>& from, size_t place) {
+    const size_t m = 2 * p.state.size();
+    p.at_spikes.resize(p.neuron.size() * m);
+    for (size_t z = p.neuron.size() - count; z < p.neuron.size(); z++)
+      for (size_t s = 0; s < from.size(); s++)
+        p.at_spikes[z * m + place + s] = (*from[s])[p.neuron[z]];
   }
 
   // ---- backwards ---------------------------------------------------------------------
 
   struct Loss {
-    const double* spikes = nullptr;        // dL/dT of each spike of the batch
-    const int64_t* offset = nullptr;
+    const int64_t* offset = nullptr;       // spikes of each sample
+    const double* spikes = nullptr;        // dL/dT of each of them
+    const int32_t *step = nullptr, *neuron = nullptr;  // themselves, if they are given
+    const Real* at_spikes = nullptr;
     std::vector<const Real*> traces;       // dL/d(trace)
+  };
+
+  std::vector<Loss> read_losses(size_t& at) {
+    const int64_t m = request_.n_samples;
+    std::vector<Loss> losses(pops_.size());
+    for (size_t k = 0; k < pops_.size(); k++) {
+      auto &p = pops_[k];
+      auto &loss = losses[k];
+      if (p.fires) {
+        loss.offset = exchange_.block<int64_t>(at, m + 1);
+        const int64_t n = loss.offset[m];
+        loss.spikes = exchange_.block<double>(at, n);
+        if (kept_) {
+          loss.step = exchange_.block<int32_t>(at, n);
+          loss.neuron = exchange_.block<int32_t>(at, n);
+          loss.at_spikes = exchange_.block<Real>(at, n * 2 * p.state.size());
+        }
+      }
+      for (size_t r = 0; r < p.recorded.size(); r++)
+        loss.traces.push_back(exchange_.block<Real>(at, m * n_steps_ * p.n));
+    }
+    return losses;
+  }
+
+  // Sums of derivatives over whole chunks of samples; two that lie beside each other in
+  // the binary tree of all chunks become one, so that their order is always the same.
+  struct Sum {
+    int64_t level, index;
+    std::vector<Real*> by_weight;
+    std::vector<double*> by_parameter;
   };
 
   size_t pull_back(size_t at) {
     const int64_t m = request_.n_samples;
-    // dL/dT comes with the numbers of spikes; they must be those of this simulation.
-    size_t given_at = at;
-    const auto read_losses = [&](size_t& from) {
-      std::vector<Loss> losses(pops_.size());
-      for (size_t k = 0; k < pops_.size(); k++) {
-        auto& p = pops_[k];
-        if (p.fires) {
-          losses[k].offset = exchange_.block<int64_t>(from, m + 1);
-          losses[k].spikes = exchange_.block<double>(from, losses[k].offset[m]);
-        }
-        for (size_t r = 0; r < p.recorded.size(); r++)
-          losses[k].traces.push_back(exchange_.block<Real>(from, m * n_steps_ * p.n));
-      }
-      return losses;
-    };
-    size_t end = given_at;
-    read_losses(end);
-    const int64_t n_chunks = *exchange_.block<int64_t>(end, 1);
-    const size_t answer_at = end;
-    size_t bytes = aligned(6 * 8);
+    size_t after_losses = at;
+    read_losses(after_losses);
+    size_t answer_at = after_losses;
+    const int64_t n_chunks = *exchange_.block<int64_t>(answer_at, 2);
+    exchange_.block<int64_t>(answer_at, n_chunks + 1);
+    size_t bytes = aligned(8 * 8);
     for (auto& c : connections_) bytes += n_chunks * aligned(c.n_pre * c.n_post * sizeof(Real));
     for (size_t k = 0; k < pops_.size(); k++) {
       auto& p = pops_[k];
@@ -478,24 +534,12 @@ class Program {
       if (offset_[k]) bytes += aligned(offset_[k][m] * 8);
     }
     grow(answer_at + bytes);
-    const std::vector<Loss> losses = read_losses(given_at);
-    exchange_.block<int64_t>(given_at, 1);
+    const std::vector<Loss> losses = read_losses(at);
+    const int64_t first_chunk = exchange_.block<int64_t>(at, 2)[1];
+    const int64_t* bounds = exchange_.block<int64_t>(at, n_chunks + 1);
 
     size_t to = answer_at;
-    int64_t* status = exchange_.block<int64_t>(to, 6);
-    std::vector<std::vector<Real*>> by_weight(n_chunks);
-    std::vector<std::vector<double*>> by_parameter(n_chunks);
-    for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
-      for (auto& c : connections_) {
-        by_weight[chunk].push_back(exchange_.block<Real>(to, c.n_pre * c.n_post));
-        std::fill_n(by_weight[chunk].back(), c.n_pre * c.n_post, Real(0));
-      }
-      for (auto& p : pops_)
-        for (auto& q : p.learned) {
-          by_parameter[chunk].push_back(exchange_.block<double>(to, q.n));
-          std::fill_n(by_parameter[chunk].back(), q.n, 0.0);
-        }
-    }
+    exchange_.block<int64_t>(to, 8);
     std::vector<std::vector<Real*>> by_current(pops_.size());
     std::vector<double*> by_input(pops_.size(), nullptr);
     for (size_t k = 0; k < pops_.size(); k++) {
@@ -506,15 +550,26 @@ class Program {
       }
       if (offset_[k]) by_input[k] = exchange_.block<double>(to, offset_[k][m]);
     }
+    std::vector<Sum> places(n_chunks);
+    for (auto& sum : places) {
+      for (auto& c : connections_)
+        sum.by_weight.push_back(exchange_.block<Real>(to, c.n_pre * c.n_post));
+      for (auto& p : pops_)
+        for (auto& q : p.learned) sum.by_parameter.push_back(exchange_.block<double>(to, q.n));
+    }
 
     n_clamped_ = 0;
-    int64_t differ = -1;
-    taping_ = true;
+    int64_t differ = -1, n_sums = 0;
+    taping_ = noting_ = !kept_;
     for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
-      for (size_t c = 0; c < connections_.size(); c++) arriving[c].gradient = by_weight[chunk][c];
-      const int64_t from = chunk * m / n_chunks, until = (chunk + 1) * m / n_chunks;
-      for (int64_t sample = from; sample < until; sample++) {
-        simulate(sample, nullptr);
+      Sum& sum = places[n_sums++];
+      sum.level = 0;
+      sum.index = first_chunk + chunk;
+      clear(sum);
+      for (size_t c = 0; c < connections_.size(); c++) arriving[c].gradient = sum.by_weight[c];
+      for (int64_t sample = bounds[chunk]; sample < bounds[chunk + 1]; sample++) {
+        if (kept_) recall(sample, losses);
+        else simulate(sample, nullptr);
         for (size_t k = 0; k < pops_.size(); k++) {
           auto& p = pops_[k];
           p.total.assign(p.neuron.size(), 0.0);
@@ -530,19 +585,70 @@ class Program {
         size_t which = 0;
         for (auto& p : pops_)
           for (auto& q : p.learned) {
-            double* sum = by_parameter[chunk][which++];
-            for (int64_t j = 0; j < p.n; j++) sum[q.n == 1 ? 0 : j] += (*q.array)[j];
+            double* total = sum.by_parameter[which++];
+            for (int64_t j = 0; j < p.n; j++) total[q.n == 1 ? 0 : j] += (*q.array)[j];
           }
         for (size_t k = 0; k < pops_.size(); k++)
           if (by_input[k])
             std::copy(pops_[k].total.begin(), pops_[k].total.end(), by_input[k] + offset_[k][sample]);
       }
+      while (n_sums > 1 && siblings(places[n_sums - 2], places[n_sums - 1])) {
+        add(places[n_sums - 2], places[n_sums - 1]);
+        n_sums--;
+      }
     }
     size_t back = answer_at;
-    store_broken(back);
-    status[4] = differ;
-    status[5] = n_clamped_;
+    int64_t* status = store_status(back, 8);
+    status[5] = differ;
+    status[6] = n_clamped_;
+    status[7] = n_sums;
     return answer_at;
+  }
+
+  // As at the end of a simulation: a sample whose spikes are given.
+  void recall(int64_t sample, const std::vector<Loss>& losses) {
+    for (size_t k = 0; k < pops_.size(); k++) {
+      auto& p = pops_[k];
+      if (offset_[k]) {
+        set_inputs(k, sample);
+      } else if (p.fires) {
+        auto& loss = losses[k];
+        const int64_t from = loss.offset[sample], to = loss.offset[sample + 1];
+        const size_t m = 2 * p.state.size();
+        set_spikes(p, loss.step + from, loss.neuron + from, to - from);
+        p.at_spikes.assign(loss.at_spikes + from * m, loss.at_spikes + to * m);
+      } else {
+        set_spikes(p, nullptr, nullptr, 0);
+      }
+    }
+  }
+
+  void clear(Sum& sum) {
+    for (size_t c = 0; c < connections_.size(); c++)
+      std::fill_n(sum.by_weight[c], connections_[c].n_pre * connections_[c].n_post, Real(0));
+    size_t which = 0;
+    for (auto& p : pops_)
+      for (auto& q : p.learned) std::fill_n(sum.by_parameter[which++], q.n, 0.0);
+  }
+
+  static bool siblings(const Sum& one, const Sum& other) {
+    return one.level == other.level && one.index % 2 == 0 && other.index == one.index + 1;
+  }
+
+  void add(Sum& sum, const Sum& other) {
+    for (size_t c = 0; c < connections_.size(); c++) {
+      Real* const __restrict to = sum.by_weight[c];
+      const Real* const __restrict from = other.by_weight[c];
+      for (int64_t k = 0; k < connections_[c].n_pre * connections_[c].n_post; k++) to[k] += from[k];
+    }
+    size_t which = 0;
+    for (auto& p : pops_)
+      for (auto& q : p.learned) {
+        for (int64_t k = 0; k < q.n; k++) sum.by_parameter[which][k] += other.by_parameter[which][k];
+        which++;
+      }
+    sum.level++;
+    sum.index /= 2;
   }
 
   void sweep(int64_t sample, const std::vector<Loss>& losses,
@@ -603,19 +709,26 @@ class Program {
     if (!n) return;
     std::vector<Real**> moved;
     p.there.resize(p.state.size() + p.parameters.size() + p.currents.size() + p.normal.size());
-    // `row` gives the values that neurons have in a step.
-    const auto gather = [&](Real** array, auto row) {
+    const auto place = [&](Real** array) {
       auto& there = p.there[moved.size()];
       moved.push_back(array);
       there.resize(n);
+      return there.data();
+    };
+    // `row` gives the values that neurons have in a step.
+    const auto gather = [&](Real** array, auto row) {
+      Real* there = place(array);
       for (int64_t step = from; step < until; step++) {
         const Real* values = row(step);
         for (int64_t z = p.start[step]; z < p.start[step + 1]; z++)
           there[z - first] = values[p.neuron[z]];
       }
     };
-    for (size_t s = 0; s < p.state.size(); s++)
-      gather(p.state[s], [&](int64_t step) { return slot(p, step, s); });
+    for (size_t s = 0; s < p.state.size(); s++) {
+      Real* there = place(p.state[s]);
+      for (int64_t z = 0; z < n; z++)
+        there[z] = p.at_spikes[(first + z) * 2 * p.state.size() + s];
+    }
     for (auto& q : p.parameters)
       if (!q.shared) gather(q.array, [&](int64_t) { return *q.array; });
     for (size_t c = 0; c < p.currents.size(); c++)
@@ -652,11 +765,11 @@ class Program {
   }
 
   void bind_step(Population<Real>& p, size_t k, int64_t n) {
-    for (size_t s = 0; s < p.state.size(); s++) {
+    for (size_t s = 0; s < p.state.size() && taping_; s++) {
       *p.state[s] = slot(p, n, s);
       *p.end[s] = slot(p, n + 1, s);
     }
-    if (p.free) {
+    if (p.free && taping_) {
       *p.free = &p.tape_free[n * p.n];
       *p.open = &p.tape_open[n * p.n];
       const int64_t from = p.released_start[n];
@@ -673,7 +786,8 @@ class Program {
     // What the tape holds there is what the reset left; step n + 1 is done with it.
     const size_t m = p.state.size();
     for (int64_t z = from; z < p.start[n + 1]; z++)
-      for (size_t s = 0; s < m; s++) (*p.end[s])[p.neuron[z]] = p.jumped[z * m + s];
+      for (size_t s = 0; s < m; s++)
+        (*p.end[s])[p.neuron[z]] = p.at_spikes[(2 * z + 1) * m + s];
   }
 
   // dL/d(current) of a step is gathered in place, or, where neurons share it, summed.

@@ -14,7 +14,7 @@
     for (int64_t _start = 0; _start < _crossings.n; _start += _block) {
         const int _count = std::min<int64_t>(_block, _crossings.n - _start);
         {{real}} _time[_block], _height[_block], _slope[_block];
-        const auto _look = [&]() {
+        const auto _look = [&]() __attribute__((noinline)) {
             {{independent}}
             for (int _k = 0; _k < _count; _k++) {
                 const size_t _idx = _start + _k;
