@@ -13,6 +13,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import sympy as sp
+
+from .dimensions import UNITS
+from .dynamics import Dynamics
+from .statements import derivative, symbol
+
+_FLOWS = ("exact", "linear", "independent")  # methods that follow linear equations
+_NONE = 1e-12  # an amplitude this small beside the others is rounding
 
 
 def is_quadratic(tau_mem, tau_syn):
@@ -55,3 +63,69 @@ class ExponentialModes:
         delay = np.asarray(delay, dtype=float)
         terms = zip(amplitudes, self.tau, strict=True)
         return sum(c * np.exp(-delay / tau) for c, tau in terms)
+
+
+def modes_of(neuron, synapse) -> ExponentialModes | None:
+    """Return the modes of a neuron's margin to threshold, or None if it has none.
+
+    Asked of the algebra: its rates are affine in the states, with real, negative and
+    different eigenvalues, the same for all neurons; so is the margin; synapse and reset
+    add what does not depend on the states; refractory neurons move as others do.
+
+    Parameters
+    ----------
+    neuron : Neuron
+    synapse : Synapse
+        Onto it. A weight of 1, in SI units, is what `synaptic` responds to; nothing
+        limits the units of `synaptic` to seconds then.
+    """
+    dynamics = Dynamics(neuron)
+    if neuron.threshold is None or neuron.method not in _FLOWS or dynamics.can_freeze:
+        return None
+    states = [symbol(name) for name in neuron.states]
+    statements, final = dynamics.reset
+    known = {}
+    for name, value in statements:
+        known[symbol(name)] = value.xreplace(known)
+    jumps = [sp.sympify(final[n]).xreplace(known) - symbol(n) for n in neuron.states]
+    pushes = [synapse.added.get(name, sp.Integer(0)) for name in neuron.states]
+    try:
+        margin = [derivative(dynamics.margin, name) for name in neuron.states]
+        rates = [
+            [derivative(rate, name) for name in neuron.states]
+            for rate in dynamics.rates().values()
+        ]
+        push = [derivative(push, "w") for push in pushes]
+    except ValueError:  # a threshold that is no comparison, an unknown derivative
+        return None
+    numbers = [_number(x, neuron) for x in (margin, jumps, push, *rates)]
+    if any(found is None for found in numbers):
+        return None
+    if any(p.subs(symbol("w"), 0) != 0 for p in pushes) or not states:
+        return None
+    margin, jump, push, *rates = numbers
+    rate, shape = np.linalg.eig(np.array(rates))
+    if np.iscomplexobj(rate) or (rate >= 0).any():
+        return None
+    if np.linalg.cond(shape) > 1 / _NONE:
+        return None
+    seen = margin @ shape
+    synaptic, reset = (seen * np.linalg.solve(shape, x) for x in (push, jump))
+    kept = np.zeros(len(rate), bool)
+    for amplitude in (synaptic, reset):
+        kept |= np.abs(amplitude) > _NONE * np.abs(amplitude).max()
+    return ExponentialModes(
+        tau=tuple((-1 / rate[kept]).tolist()),
+        synaptic=tuple(synaptic[kept].tolist()),
+        reset=tuple(reset[kept].tolist()),
+    )
+
+
+def _number(expressions, neuron):
+    """Return the values of expressions of shared parameters, or None."""
+    shared = {n: v for n, v in neuron.values.items() if neuron.is_shared(n)}
+    values = {symbol(n): float(v) for n, v in (UNITS | shared).items()}
+    found = [sp.sympify(x).xreplace(values) for x in expressions]
+    if any(x.free_symbols or not x.is_number for x in found):
+        return None
+    return np.array([float(x) for x in found])

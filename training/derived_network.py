@@ -14,13 +14,15 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from bsnn.equations.dynamics import Dynamics
+from bsnn.equations.units import one_of
 from bsnn.network import Network
 from bsnn.program.graph_form import Losses
 from bsnn.simulators.network import NetworkSimulator
 from bsnn.spikes import Spikes
 
 from .connection import Connection, Count
-from .spike_times import LayerSpikes
+from .linear.chain import chain_modes, prepared_gradients
+from .spike_times import LayerSpikes, SpikeTimes
 
 # Of the slope of a neuron held at threshold: steady drive that is a tenth stronger than
 # what holds it there passes unchanged.
@@ -73,6 +75,11 @@ class DerivedNetwork(nn.Module):
         at threshold.
     workers : int, optional
         Processes that share each batch; one per core unless given.
+    gradient : {"modes", "adjoint"}, optional
+        How derivatives by the weights are found: "modes" is the kernel of
+        `bsnn.training.linear`, for chains of linear neurons with a soft reset;
+        "adjoint" the derived adjoint, for all. They agree to rounding. Unless given,
+        "modes" where the algebra allows it and nothing but weights is learned.
 
     Attributes
     ----------
@@ -99,8 +106,10 @@ class DerivedNetwork(nn.Module):
         precision: str = "single",
         slope_min: Mapping[str, float] | None = None,
         workers: int | None = None,
+        gradient: str | None = None,
     ):
         super().__init__()
+        self._modes = _chosen_modes(network, learn, gradient)
         _check_names("weights", weights, [c.name for c in network.connections])
         learn = {
             name: [given] if isinstance(given, str) else list(given)
@@ -228,6 +237,8 @@ class DerivedNetwork(nn.Module):
                     f"does not name it; pass learn={{{name!r}: [{current!r}]}}."
                 )
         records, keep = [], torch.is_grad_enabled()
+        if self._modes and not (input_times and keep):
+            return self._by_modes(inputs, spikes, times, weights, seed, keep)
         outputs = _Run.apply(
             self,
             records,
@@ -240,6 +251,24 @@ class DerivedNetwork(nn.Module):
         (record,) = records
         fired = dict(zip(record.spikes, outputs, strict=False))
         traced = dict(zip(record.traces, outputs[len(fired) :], strict=True))
+        return self._activity(spikes, times, record, fired, traced)
+
+    def _by_modes(self, inputs, spikes, times, weights, seed, keep):
+        """Return the activity of a chain of linear neurons, with its fast gradient."""
+        matrices = [w.detach().numpy() for w in weights]
+        record = self._simulator.run(matrices, inputs, seed=seed, keep=keep)
+        fired = list(record.spikes.values())
+        gradients = []
+        if keep and any(w.requires_grad for w in weights):
+            (entering,) = spikes.values()
+            gradients = prepared_gradients(
+                self.network, entering, record, weights, self._modes, self.slope_min
+            )
+        outputs = SpikeTimes.apply(self._clamped, gradients, fired, *weights)
+        named = dict(zip(record.spikes, outputs, strict=True))
+        return self._activity(spikes, times, record, named, {})
+
+    def _activity(self, spikes, times, record, fired, traced):
         activity = {
             name: Activity(record=spikes[name], time=time, trace={})
             for name, time in times.items()
@@ -267,6 +296,24 @@ class DerivedNetwork(nn.Module):
 
     def __exit__(self, *_):
         self.close()
+
+
+def _chosen_modes(network, learn, gradient):
+    """Return the modes of the layers, or None where the derived adjoint is used."""
+    if gradient is not None:
+        one_of(gradient, "gradient", ("modes", "adjoint"))
+    if gradient == "adjoint":
+        return None
+    recorded = [part.name for part in network.groups if part.record]
+    modes = None
+    if not any(learn.values()) and not recorded:
+        modes = chain_modes(network)
+    if gradient == "modes" and modes is None:
+        raise ValueError(
+            "'gradient' is 'modes', which needs a chain of linear neurons with a soft "
+            "reset that learns weights alone and records no traces; leave it out."
+        )
+    return modes
 
 
 class _Run(torch.autograd.Function):

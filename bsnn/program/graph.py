@@ -28,7 +28,13 @@ class Graph:
     derived: dict  # population: Adjoint
     adjoints: dict  # population: {"reset", "update", "crossing", "release", "_slope_v"}
     adjoint_projections: tuple
-    repeats: bool  # backwards, states between spikes are needed
+    at_once: dict  # population: whether a sample's crossings are found together
+    reads_states: bool  # whether the adjoint reads states between spikes
+
+    @property
+    def repeats(self):
+        """Whether the backward pass simulates again, as it needs more than crossings."""
+        return self.reads_states or not all(self.at_once.values())
 
 
 def build_graph(network, code, learn):
@@ -82,12 +88,23 @@ def build_graph(network, code, learn):
         derived=derived,
         adjoints=adjoints,
         adjoint_projections=adjoint_projections,
-        repeats=any(
+        at_once={
+            p.name: not any(map(derived[p.name].reads, _changing(p.neuron)))
+            for p in network.groups
+            if p.name in derived and p.neuron.threshold is not None
+        },
+        reads_states=any(
             _reads_states(runner, p.neuron)
             for p in network.groups
             for runner in _between_spikes(network, p.name, adjoints, adjoint_projections)
         ),
     )
+
+
+def _changing(neuron):
+    """Return the names that are alike for all neurons, or noise, and change."""
+    noise = (NORMAL + name for name in neuron.parsed.stochastic_variables)
+    return "t", *neuron.shared_currents, *noise
 
 
 def _between_spikes(network, name, adjoints, projections):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from bsnn.equations.adjoint import Adjoint
 from bsnn.network import Network
 from bsnn.spikes import Spikes
 
@@ -56,7 +58,7 @@ class Batch:
     data_at : int
         Where weights and parameters begin in their segment.
     keep : bool
-        Whether states at spikes are wanted, if the backward pass needs no others.
+        Whether crossings are wanted, if the backward pass needs nothing else.
     losses : Losses, optional
         If derivatives are asked for.
     records : Records, optional
@@ -85,14 +87,15 @@ class Batch:
 class Records:
     """What a network did: spikes of each population, traces, and where it broke.
 
-    `states` has for each spike of a population the states at the start of its step and
-    those before its reset, where they are all that the backward pass needs.
+    `crossings` has a row for each spike of a population, where they are all that the
+    backward pass needs: when in its step it crossed, the slope of the margin there, the
+    margin's derivatives, and the states before the reset.
     """
 
     spikes: dict
     traces: dict
     broken: tuple | None = None
-    states: dict | None = None
+    crossings: dict | None = None
 
     @classmethod
     def concatenate(cls, parts):
@@ -106,22 +109,22 @@ class Records:
                 key: np.concatenate([p.traces[key] for p in parts])
                 for key in parts[0].traces
             },
-            states=None
-            if parts[0].states is None
+            crossings=None
+            if parts[0].crossings is None
             else {
-                name: np.concatenate([p.states[name] for p in parts])
-                for name in parts[0].states
+                name: np.concatenate([p.crossings[name] for p in parts])
+                for name in parts[0].crossings
             },
         )
 
     def select(self, start, stop):
-        """Return the spikes and states of a range of samples."""
+        """Return the spikes and crossings of a range of samples."""
         spikes = {name: s.select(start, stop) for name, s in self.spikes.items()}
-        states = {
-            name: self.states[name][slice(*s.offset[[start, stop]])]
+        crossings = {
+            name: self.crossings[name][slice(*s.offset[[start, stop]])]
             for name, s in self.spikes.items()
         }
-        return Records(spikes=spikes, traces={}, states=states)
+        return Records(spikes=spikes, traces={}, crossings=crossings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,7 +230,7 @@ class GraphForm:
                         blocks += [
                             np.asarray(spikes.step, np.int32),
                             np.asarray(spikes.neuron, np.int32),
-                            self._real(batch.records.states[part.name]),
+                            self._real(batch.records.crossings[part.name]),
                         ]
                 blocks += [
                     self._real(batch.losses.traces[part.name, name])
@@ -274,7 +277,7 @@ class GraphForm:
             for name in part.record
         }
         *broken, kept = take(np.int64, 6)
-        spikes, states = {}, {}
+        spikes, crossings = {}, {}
         for part in network.groups:
             if part.neuron.threshold is not None:
                 offset, index, step = take_spikes(take, m, part.size, n_steps)
@@ -285,15 +288,25 @@ class GraphForm:
                     dt=network.dt_seconds,
                     step=step,
                 )
-                shape = len(index), 2, len(part.neuron.states)
                 if kept:
-                    states[part.name] = take(self.real, *shape).copy()
+                    rows = take(self.real, len(index), self._widths[part.name])
+                    crossings[part.name] = rows.copy()
         return Records(
             spikes=spikes,
             traces=traces,
             broken=self._broken(broken),
-            states=states if kept else None,
+            crossings=crossings if kept else None,
         )
+
+    @functools.cached_property
+    def _widths(self):
+        """How many numbers the program keeps of each spike of a population."""
+        adjoints = {
+            p.name: Adjoint(p.neuron, tuple(self.learn.get(p.name, ())))
+            for p in self.network.groups
+            if p.neuron.threshold is not None
+        }
+        return {n: 2 + len(a.gains) + len(a.states) for n, a in adjoints.items()}
 
     def _broken(self, numbers):
         population, variable, step, sample, neuron = map(int, numbers)

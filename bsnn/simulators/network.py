@@ -171,8 +171,8 @@ class NetworkSimulator(Turns):
             Of the noise ``xi``: a sample meets the same numbers whenever it is
             simulated with the same seed, in the same place of its batch.
         keep : bool
-            Whether a `pull_back` of these records follows: where it needs no states but
-            those at spikes, they are recorded, and it simulates nothing again.
+            Whether a `pull_back` of these records follows: where it needs nothing but
+            the crossings, they are recorded, and it simulates nothing again.
 
         Returns
         -------
@@ -234,7 +234,7 @@ class NetworkSimulator(Turns):
             raise RuntimeError("this NetworkSimulator was made without 'learn'.")
         with self._call():
             batch = self._batch(weights, inputs, parameters, slope_min or {}, seed)
-            if records is not None and records.states is None:
+            if records is not None and records.crossings is None:
                 records = None
             batch = dataclasses.replace(batch, losses=losses, records=records)
             parts = [part for part, _ in self._on_all(batch)]

@@ -182,7 +182,7 @@ def test_linear_neurons_are_not_simulated_again():
     for workers in (1, 2):
         with NetworkSimulator(LINEAR, learn=learn, workers=workers) as simulator:
             ran = simulator.run(weights, inputs, keep=True)
-            assert ran.states is not None
+            assert ran.crossings is not None
             losses = _losses(ran, np.random.default_rng(6))
             results.append(simulator.pull_back(weights, inputs, losses))
             results.append(simulator.pull_back(weights, inputs, losses, records=ran))
@@ -200,7 +200,7 @@ def test_linear_neurons_are_not_simulated_again():
 
 
 def test_neurons_that_bend_are_simulated_again(simulator):
-    assert simulator.run(WEIGHTS, INPUTS, keep=True).states is None
+    assert simulator.run(WEIGHTS, INPUTS, keep=True).crossings is None
 
 
 def test_single_precision_is_close(records):

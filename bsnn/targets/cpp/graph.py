@@ -219,9 +219,7 @@ def _population(device, graph, part, learn, real):
             at((LAMBDA if name in neuron.states else GRADIENT) + name)
             for name in derived.gains
         )
-        noise = [f"{NORMAL}{n}" for n in neuron.parsed.stochastic_variables]
-        changing = ["t", *neuron.shared_currents, *noise]
-        at_once = "false" if any(map(derived.reads, changing)) else "true"
+        at_once = str(graph.at_once[part.name]).lower()
     fires = neuron.threshold is not None
     fields = [
         str(part.size),

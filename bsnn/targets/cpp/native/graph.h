@@ -31,6 +31,7 @@ inline Visits fired[MAX_PARTS], released[MAX_PARTS], arriving[MAX_PARTS];
 // Spikes whose crossings are located together, and where the answer goes.
 struct Crossings {
   int64_t n;
+  void* time;   // from the start of the step
   void* slope;  // of the margin
   void* by;     // the margin's derivatives: gains x n
 };
@@ -73,7 +74,7 @@ struct Population {
   std::vector<Real> at_spikes;
   std::vector<char> tape_free, tape_open;
   std::vector<int64_t> last;         // each neuron's last spike
-  std::vector<Real> slope, by;       // of each crossing; gains x crossings
+  std::vector<Real> time, slope, by;  // of each crossing; gains x crossings
   int64_t first;                     // spike that they begin with
   std::vector<std::vector<Real>> there;  // what the crossings' code reads
   std::vector<int32_t> index_there;
@@ -82,7 +83,7 @@ struct Population {
   // Of the batch.
   std::vector<int32_t> out_neuron, out_step;
   std::vector<int64_t> out_offset;
-  std::vector<Real> out_states;
+  std::vector<Real> out_crossings;
 };
 
 struct Connection {
@@ -140,7 +141,7 @@ class Program {
   Request request_;
   int64_t n_steps_;
   uint64_t seed_, first_sample_;
-  bool kept_;                // states at spikes are wanted; backwards, given
+  bool kept_;                // crossings are wanted; backwards, given
   const bool repeats_;       // backwards, states between spikes are needed, too
   bool taping_ = false, noting_ = false;
   const double* slope_min_;  // of each population's crossings
@@ -344,7 +345,7 @@ class Program {
       p.out_neuron.clear();
       p.out_step.clear();
       p.out_offset.assign(1, 0);
-      p.out_states.clear();
+      p.out_crossings.clear();
     }
     for (int64_t sample = 0; sample < m; sample++) {
       simulate(sample, &traces);
@@ -355,15 +356,14 @@ class Program {
         for (int64_t n = 0; n < n_steps_; n++)
           p.out_step.insert(p.out_step.end(), p.start[n + 1] - p.start[n], int32_t(n));
         p.out_offset.push_back(p.out_neuron.size());
-        if (noting_)
-          p.out_states.insert(p.out_states.end(), p.at_spikes.begin(), p.at_spikes.end());
+        if (noting_) store_crossings(k, sample);
       }
     }
     end = at + aligned(6 * 8);
     for (auto& p : pops_)
       if (p.fires)
         end += aligned(p.out_offset.size() * 8) + 2 * aligned(p.out_neuron.size() * 4) +
-               (noting_ ? aligned(p.out_states.size() * sizeof(Real)) : 0);
+               (noting_ ? aligned(p.out_crossings.size() * sizeof(Real)) : 0);
     grow(end);
     store_status(at, 6)[5] = noting_;
     for (auto& p : pops_) {
@@ -372,9 +372,41 @@ class Program {
       std::copy(p.out_neuron.begin(), p.out_neuron.end(), exchange_.block<int32_t>(at, p.out_neuron.size()));
       std::copy(p.out_step.begin(), p.out_step.end(), exchange_.block<int32_t>(at, p.out_step.size()));
       if (noting_)
-        std::copy(p.out_states.begin(), p.out_states.end(), exchange_.block<Real>(at, p.out_states.size()));
+        std::copy(p.out_crossings.begin(), p.out_crossings.end(), exchange_.block<Real>(at, p.out_crossings.size()));
     }
     return answer_at;
+  }
+
+  // All that the backward pass reads of a spike, unless it reads more than of spikes.
+  size_t crossing_size(const Population<Real>& p) const {
+    return 2 + p.gains.size() + p.state.size();
+  }
+
+  void store_crossings(size_t k, int64_t sample) {
+    auto& p = pops_[k];
+    locate(k, sample, 0, n_steps_);
+    const size_t n = p.neuron.size(), m = p.state.size(), before = p.out_crossings.size();
+    p.out_crossings.resize(before + n * crossing_size(p));
+    Real* to = p.out_crossings.data() + before;
+    for (size_t z = 0; z < n; z++) {
+      *to++ = p.time[z];
+      *to++ = p.slope[z];
+      for (size_t g = 0; g < p.gains.size(); g++) *to++ = p.by[g * n + z];
+      to = std::copy_n(p.at_spikes.data() + (2 * z + 1) * m, m, to);
+    }
+  }
+
+  void take_crossings(Population<Real>& p, const Real* from, size_t n) {
+    const size_t m = p.state.size();
+    p.first = 0;
+    p.slope.resize(n);
+    p.by.resize(p.gains.size() * n);
+    p.at_spikes.resize(2 * m * n);
+    for (size_t z = 0; z < n; z++, from += crossing_size(p)) {
+      p.slope[z] = from[1];
+      for (size_t g = 0; g < p.gains.size(); g++) p.by[g * n + z] = from[2 + g];
+      std::copy(from + 2 + p.gains.size(), from + crossing_size(p), &p.at_spikes[(2 * z + 1) * m]);
+    }
   }
 
   // A larger segment lies elsewhere: what points into it is read again.
@@ -484,7 +516,7 @@ class Program {
     const int64_t* offset = nullptr;       // spikes of each sample
     const double* spikes = nullptr;        // dL/dT of each of them
     const int32_t *step = nullptr, *neuron = nullptr;  // themselves, if they are given
-    const Real* at_spikes = nullptr;
+    const Real* crossings = nullptr;
     std::vector<const Real*> traces;       // dL/d(trace)
   };
 
@@ -501,7 +533,7 @@ class Program {
         if (kept_) {
           loss.step = exchange_.block<int32_t>(at, n);
           loss.neuron = exchange_.block<int32_t>(at, n);
-          loss.at_spikes = exchange_.block<Real>(at, n * 2 * p.state.size());
+          loss.crossings = exchange_.block<Real>(at, n * crossing_size(p));
         }
       }
       for (size_t r = 0; r < p.recorded.size(); r++)
@@ -614,9 +646,8 @@ class Program {
       } else if (p.fires) {
         auto& loss = losses[k];
         const int64_t from = loss.offset[sample], to = loss.offset[sample + 1];
-        const size_t m = 2 * p.state.size();
         set_spikes(p, loss.step + from, loss.neuron + from, to - from);
-        p.at_spikes.assign(loss.at_spikes + from * m, loss.at_spikes + to * m);
+        take_crossings(p, loss.crossings + from * crossing_size(p), to - from);
       } else {
         set_spikes(p, nullptr, nullptr, 0);
       }
@@ -663,7 +694,7 @@ class Program {
       for (auto& q : p.learned) std::fill(*q.array, *q.array + p.n, Real(0));
     }
     for (size_t k = 0; k < pops_.size(); k++)
-      if (pops_[k].crossing && pops_[k].at_once) locate(k, sample, 0, n_steps_);
+      if (!kept_ && pops_[k].crossing && pops_[k].at_once) locate(k, sample, 0, n_steps_);
     for (int64_t n = n_steps_ - 1; n >= 0; n--) {
       clock_.timestep[0] = n;
       clock_.t[0] = n * request_.dt;
@@ -704,6 +735,7 @@ class Program {
   void locate(size_t k, int64_t sample, int64_t from, int64_t until) {
     auto& p = pops_[k];
     const int64_t first = p.first = p.start[from], n = p.start[until] - first;
+    p.time.resize(n);
     p.slope.resize(n);
     p.by.resize(p.gains.size() * n);
     if (!n) return;
@@ -743,7 +775,7 @@ class Program {
       own_.push_back(*moved[a]);
       *moved[a] = p.there[a].data();
     }
-    crossings[k] = {n, p.slope.data(), p.by.data()};
+    crossings[k] = {n, p.time.data(), p.slope.data(), p.by.data()};
     p.crossing();
     *p.index = index;
     for (size_t a = 0; a < moved.size(); a++) *moved[a] = own_[a];

@@ -5,6 +5,7 @@
 {% extends 'common_group.cpp' %}
 {% block maincode %}
     const bsnn::Crossings& _crossings = bsnn::crossings[{{population}}];
+    {{real}}* const _times = static_cast<{{real}}*>(_crossings.time);
     {{real}}* const _slopes = static_cast<{{real}}*>(_crossings.slope);
     {{real}}* const _by = static_cast<{{real}}*>(_crossings.by);
     const size_t _vectorisation_idx = -1;
@@ -74,6 +75,7 @@
                 const size_t _vectorisation_idx = _idx;
                 const {{real}} _h = _time[_k];
                 {{vector_code['pull']|autoindent}}
+                _times[_idx] = _h;
                 _slopes[_idx] = _first[_k] < 0 ? _steepness : _steepest[_k];
                 {% for name in gains %}
                 _by[{{loop.index0}} * _crossings.n + _idx] = _by_{{name}};
