@@ -125,7 +125,7 @@ def _number(expressions, neuron):
     """Return the values of expressions of shared parameters, or None."""
     shared = {n: v for n, v in neuron.values.items() if neuron.is_shared(n)}
     values = {symbol(n): float(v) for n, v in (UNITS | shared).items()}
-    found = [sp.sympify(x).xreplace(values) for x in expressions]
+    found = [sp.sympify(sp.sympify(x).xreplace(values)) for x in expressions]
     if any(x.free_symbols or not x.is_number for x in found):
         return None
     return np.array([float(x) for x in found])

@@ -33,7 +33,7 @@ class Graph:
 
     @property
     def repeats(self):
-        """Whether the backward pass simulates again, as it needs more than crossings."""
+        """Whether the backward pass simulates again, needing more than crossings."""
         return self.reads_states or not all(self.at_once.values())
 
 
@@ -96,7 +96,9 @@ def build_graph(network, code, learn):
         reads_states=any(
             _reads_states(runner, p.neuron)
             for p in network.groups
-            for runner in _between_spikes(network, p.name, adjoints, adjoint_projections)
+            for runner in _between_spikes(
+                network, p.name, adjoints, adjoint_projections
+            )
         ),
     )
 
@@ -117,7 +119,7 @@ def _between_spikes(network, name, adjoints, projections):
 
 
 def _reads_states(runner, neuron):
-    """Return whether code reads more of the forward pass than parameters and currents."""
+    """Return whether code reads what the forward pass made of a neuron."""
     states = {prefix + state for prefix in ("", END) for state in neuron.states}
     states |= {"not_refractory", OPEN}
     states |= {NORMAL + name for name in neuron.parsed.stochastic_variables}

@@ -37,7 +37,10 @@ class Losses:
         spikes = {}
         for name, (offset, values) in self.spikes.items():
             first, last = offset[start], offset[stop]
-            spikes[name] = np.asarray(offset[start : stop + 1]) - first, values[first:last]
+            spikes[name] = (
+                np.asarray(offset[start : stop + 1]) - first,
+                values[first:last],
+            )
         traces = {key: trace[start:stop] for key, trace in self.traces.items()}
         return Losses(spikes=spikes, traces=traces)
 

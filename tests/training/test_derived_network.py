@@ -8,7 +8,7 @@ import torch
 from brian2.units import Hz, ms, second
 
 from bsnn import Connection, Inputs, Network, Neuron, Population
-from bsnn.equations.models import cuba
+from bsnn.equations.models import alif, cuba
 from bsnn.equations.models.lif import EQUATIONS, RESET, THRESHOLD
 from bsnn.errors import NumbersError
 from bsnn.training import (
@@ -73,9 +73,10 @@ def chain():
         yield layers, [c.weight.grad.numpy().copy() for c in network.connections]
 
 
-def test_the_derived_adjoint_equals_the_kernel_for_chains(chain):
+@pytest.mark.parametrize("gradient", ["adjoint", "modes"])
+def test_the_derived_adjoint_equals_the_kernel_for_chains(chain, gradient):
     layers, expected = chain
-    with derived() as network:
+    with derived(gradient=gradient) as network:
         activity = network(INPUTS)
         for k, layer in enumerate(layers, start=1):
             record = activity[f"layer{k}"].record
@@ -240,3 +241,41 @@ def test_what_does_not_fit_is_named(learner, change, message):
     }
     with pytest.raises((TypeError, ValueError), match=message):
         DerivedNetwork(learner.network, **options)
+
+
+def test_the_modes_of_adaptive_neurons_give_the_gradient_of_their_adjoint():
+    network = Network(
+        [Inputs("in", 12), Population("a", 15, alif()), Population("b", 6, alif())],
+        [
+            Connection("in", "a", on_pre="i_syn += 0.5*w"),
+            Connection("a", "b", on_pre="i_syn += w; v += 0.1*w", delay=2 * ms),
+        ],
+        dt=0.5 * ms,
+        duration=60 * ms,
+    )
+    rng = np.random.default_rng(3)
+    lit = rng.random((4, 120, 12)) < 0.08
+    weights = {"in->a": rng.uniform(0, 2, (12, 15)), "a->b": rng.uniform(0, 1, (15, 6))}
+    found = []
+    for gradient in ("adjoint", "modes", None):
+        with DerivedNetwork(
+            network, weights=weights, precision="double", gradient=gradient
+        ) as net:
+            activity = net(lit)
+            assert activity["b"].record.n_spikes > 10
+            loss = SpikeCountLoss(true=8, false=1, spike_penalty=0.1)
+            loss([activity["a"], activity["b"]], [0, 2, 4, 5]).backward()
+            found.append([c.weight.grad.numpy() for c in net.connections.values()])
+            n_clamped = net.n_clamped
+    adjoint, modes, chosen = found
+    for one, other, third in zip(adjoint, modes, chosen, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-10 * abs(one).max())
+        np.testing.assert_array_equal(other, third)
+    assert n_clamped >= 0
+
+
+def test_modes_that_do_not_exist_are_refused():
+    with pytest.raises(ValueError, match="'gradient' is 'modes', which needs a chain"):
+        derived(gradient="modes", learn={"layer1": ["tau_mem"]})
+    with pytest.raises(ValueError, match="'gradient' must be one of modes, adjoint"):
+        derived(gradient="fast")
