@@ -172,6 +172,11 @@ class DerivedNetwork(nn.Module):
         """Slopes below `slope_min` that the backward passes have met so far."""
         return self._clamped.value
 
+    @property
+    def simulator(self) -> NetworkSimulator:
+        """The `NetworkSimulator` that runs the network."""
+        return self._simulator
+
     def values(self) -> dict[tuple[str, str], Quantity]:
         """Return each learned parameter with its unit, by population and name."""
         found = {}
@@ -343,6 +348,7 @@ class _Run(torch.autograd.Function):
         tensors = ctx.saved_tensors  # raises if one has changed since
         net, record = ctx.net, ctx.record
         inputs, seed, _, names, timed, currents = ctx.given
+        wanted = ctx.needs_input_grad
         n_weights, n_fired = len(net.connections), len(record.spikes)
 
         def given(grad, like):
@@ -371,6 +377,7 @@ class _Run(torch.autograd.Function):
             slope_min=net.slope_min,
             seed=seed,
             records=record,
+            by_inputs=any(wanted[3 + n_weights + len(names) :][: len(timed)]),
         )
         net._clamped.add(found.n_clamped)
         by_parameter = [

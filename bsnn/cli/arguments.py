@@ -181,6 +181,12 @@ def _add_bench(commands):
         action="store_true",
         help="vary hidden size, batch, time step and layers instead; draw figures",
     )
+    bench.add_argument(
+        "--neurons",
+        action="store_true",
+        help="measure networks of any neurons instead: the derived adjoint beside the "
+        "fast path, and AdEx neurons beside stock Brian2",
+    )
     _add_data_dir(bench)
     bench.add_argument(
         "--out", type=_path, help="JSON file; with --scale a folder (default: scaling)"

@@ -257,6 +257,8 @@ def _bench(arguments):
     )
     if arguments.scale:
         return _scale(settings, workload, arguments)
+    if arguments.neurons:
+        return _shown(_neurons(settings, workload, arguments), arguments)
     options = {"repeats": arguments.repeats, "peers": arguments.against}
     if settings.device == "cuda":
         from bsnn.training.bench.gpu import REPLICAS, run_gpu_bench
@@ -270,6 +272,25 @@ def _bench(arguments):
         )
     else:
         report = run_bench(settings, workload, stock=not arguments.no_stock, **options)
+    return _shown(report, arguments)
+
+
+def _neurons(settings, workload, arguments):
+    from bsnn.training.bench.neurons import run_neurons_bench
+
+    if settings.device == "cuda" or arguments.against or arguments.scale:
+        raise ValueError("'neurons' goes without 'device' cuda, 'against' and 'scale'.")
+    return run_neurons_bench(
+        workload,
+        precision=settings.precision,
+        seed=settings.seed,
+        workers=settings.workers,
+        repeats=arguments.repeats,
+    )
+
+
+def _shown(report, arguments):
+    """Print a report, keep it if asked to; return the exit code."""
     print(report.table())
     if arguments.out:
         _write(arguments.out, report.to_json())

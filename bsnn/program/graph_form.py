@@ -66,6 +66,8 @@ class Batch:
         If derivatives are asked for.
     records : Records, optional
         What the simulation gave, if it need not be repeated for the derivatives.
+    by_inputs : bool
+        Whether derivatives by the times of input spikes are wanted.
     first_chunk : int
         Which of the whole batch's groups of samples is the first here.
     bounds : sequence of int
@@ -82,6 +84,7 @@ class Batch:
     keep: bool = False
     losses: Losses | None = None
     records: Records | None = None
+    by_inputs: bool = False
     first_chunk: int = 0
     bounds: Sequence[int] = (0,)
 
@@ -169,8 +172,8 @@ def summed(parts):
         total = 0, 0, *_added(total, node)
     _, _, weights, parameters = total
     return Derivatives(
-        weights=[np.array(w) for w in weights],
-        parameters={key: np.array(p) for key, p in parameters.items()},
+        weights=[_own(w) for w in weights],
+        parameters={key: _own(p) for key, p in parameters.items()},
         inputs={
             name: np.concatenate([p.inputs[name] for p in parts])
             for name in parts[0].inputs
@@ -181,6 +184,11 @@ def summed(parts):
         },
         n_clamped=sum(p.n_clamped for p in parts),
     )
+
+
+def _own(array):
+    """Return an array that is no view of what the next answer overwrites."""
+    return array if array.base is None else array.copy()
 
 
 def _are_siblings(one, other):
@@ -253,7 +261,7 @@ class GraphForm:
     def _table(self, batch):
         backwards = batch.losses is not None
         kept = batch.records is not None if backwards else batch.keep
-        numbers = [backwards, batch.seed, batch.first_sample, kept]
+        numbers = [backwards, batch.seed, batch.first_sample, kept, batch.by_inputs]
         return np.array([*numbers, *self.network.delays], np.int64)
 
     def _real(self, values):
@@ -292,8 +300,8 @@ class GraphForm:
                     step=step,
                 )
                 if kept:
-                    rows = take(self.real, len(index), self._widths[part.name])
-                    crossings[part.name] = rows.copy()
+                    width = self._widths[part.name]
+                    crossings[part.name] = take(self.real, len(index), width)
         return Records(
             spikes=spikes,
             traces=traces,

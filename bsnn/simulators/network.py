@@ -206,6 +206,7 @@ class NetworkSimulator(Turns):
         slope_min: Mapping | None = None,
         seed: int = 0,
         records: Records | None = None,
+        by_inputs: bool = True,
     ) -> Derivatives:
         """Return the derivatives of a loss, with the arguments of the `run` before.
 
@@ -217,6 +218,8 @@ class NetworkSimulator(Turns):
             Of each population, the floor of dg/dt at a crossing.
         records : Records, optional
             What `run` returned with `keep`.
+        by_inputs : bool
+            Whether derivatives by the times of input spikes are wanted; 0 unless so.
 
         Returns
         -------
@@ -227,6 +230,8 @@ class NetworkSimulator(Turns):
         ------
         RuntimeError
             If the simulator has no backward pass.
+        NumbersError
+            If a derivative is not finite.
         ProgramError
             If a sample did not repeat its spikes.
         """
@@ -236,7 +241,9 @@ class NetworkSimulator(Turns):
             batch = self._batch(weights, inputs, parameters, slope_min or {}, seed)
             if records is not None and records.crossings is None:
                 records = None
-            batch = dataclasses.replace(batch, losses=losses, records=records)
+            batch = dataclasses.replace(
+                batch, losses=losses, records=records, by_inputs=by_inputs
+            )
             parts = [part for part, _ in self._on_all(batch)]
             if any(part.differs is not None for part in parts):
                 raise ProgramError(
@@ -244,7 +251,9 @@ class NetworkSimulator(Turns):
                     "weights, parameters, inputs and seed must be those of 'run'.",
                     "",
                 )
-            return summed(parts)
+            found = summed(parts)
+            self._check_derivatives(found)
+            return found
 
     def _batch(self, weights, inputs, parameters, slope_min, seed):
         if not len(self._pool):  # in a forked child
@@ -377,6 +386,19 @@ class NetworkSimulator(Turns):
                 f"the end of step {step} of sample {first + sample} (neuron {neuron}); "
                 "a smaller dt, another method or smaller weights may help."
             )
+
+    def _check_derivatives(self, found):
+        named = [
+            (f"the weights of {c.name!r}", w)
+            for c, w in zip(self.network.connections, found.weights, strict=True)
+        ] + [(f"{n!r} of {p!r}", g) for (p, n), g in found.parameters.items()]
+        for what, values in named:
+            if not np.isfinite(values.sum(dtype=float)):
+                raise NumbersError(
+                    f"the derivatives by {what} are not finite: along many spikes, one "
+                    "almost every step, they have grown without bound; weaker drive, "
+                    "a refractory period or a smaller dt help."
+                )
 
     def weight_arrays(self) -> list[np.ndarray]:
         """Return arrays for the weights in the memory that the programs read."""

@@ -88,27 +88,54 @@ def _run(model, weights, inputs, precision, repeats):
         network.run(inputs.n_samples * period * second, namespace={})
         device.build(directory=folder, run=False)
         build_seconds = time.perf_counter() - start
-        calls, programs = [], []
-        for _ in range(1 + repeats):
-            start = time.perf_counter()
-            pairs = zip(synapses, weights, strict=True)
-            device.run(run_args={s.w: np.ravel(w) * hertz for s, w in pairs})
-            recorded = [
-                _read(m, n.state) for m, n in zip(monitors, model.neurons, strict=True)
-            ]
-            calls.append(time.perf_counter() - start)
-            programs.append(device.timers["run_binary"])
-            # Else the next call would find its weights written already.
-            device.delete(code=False, data=False, directory=False)
+        weighted = {
+            s.w: np.ravel(w) * hertz for s, w in zip(synapses, weights, strict=True)
+        }
+        calls, programs, recorded = timed_calls(
+            device,
+            weighted,
+            [(m, n.state) for m, n in zip(monitors, model.neurons, strict=True)],
+            repeats,
+        )
     return StockRun(
         build_seconds=build_seconds,
-        call_seconds=np.array(calls[1:]),
-        program_seconds=np.array(programs[1:]),
+        call_seconds=calls,
+        program_seconds=programs,
         records=[
-            _spikes(model, size, inputs.n_samples, *arrays)
+            spikes_of(model, size, inputs.n_samples, *arrays)
             for size, arrays in zip(model.layer_sizes, recorded, strict=True)
         ],
     )
+
+
+def timed_calls(device, weights, monitors, repeats):
+    """Run a built program with new weights again and again.
+
+    Parameters
+    ----------
+    device : CPPStandaloneDevice
+    weights : dict of variable to Quantity
+    monitors : list of (SpikeMonitor, states that are read)
+    repeats : int
+        Calls that count, after one that does not.
+
+    Returns
+    -------
+    calls, programs : ndarray, shape (repeats,)
+        Seconds of whole calls, and of the program within each.
+    recorded : list of (neuron, seconds)
+        Of each monitor, in the last call.
+    """
+    calls, programs = [], []
+    for _ in range(1 + repeats):
+        start = time.perf_counter()
+        device.run(run_args=weights)
+        recorded = [_read(*monitor) for monitor in monitors]
+        calls.append(time.perf_counter() - start)
+        programs.append(device.timers["run_binary"])
+        # Else the next call would find its weights written already.
+        device.delete(code=False, data=False, directory=False)
+    return np.array(calls[1:]), np.array(programs[1:]), recorded
 
 
 def _network(model, inputs):
@@ -155,7 +182,8 @@ def _read(monitor, state):
     return np.array(monitor.i), np.array(monitor.t_)
 
 
-def _spikes(model, size, n_samples, neuron, seconds):
+def spikes_of(model, size, n_samples, neuron, seconds):
+    """Return recorded events of samples one after another as `Spikes`."""
     sample, step = np.divmod(
         np.rint(seconds / model.dt_seconds).astype(np.int64), model.n_steps
     )

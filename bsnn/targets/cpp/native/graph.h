@@ -142,6 +142,7 @@ class Program {
   int64_t n_steps_;
   uint64_t seed_, first_sample_;
   bool kept_;                // crossings are wanted; backwards, given
+  bool by_inputs_;           // derivatives by the times of inputs are wanted
   const bool repeats_;       // backwards, states between spikes are needed, too
   bool taping_ = false, noting_ = false;
   const double* slope_min_;  // of each population's crossings
@@ -172,7 +173,8 @@ class Program {
       seed_ = table[1];
       first_sample_ = table[2];
       kept_ = table[3];
-      for (size_t c = 0; c < connections_.size(); c++) connections_[c].delay = table[4 + c];
+      by_inputs_ = table[4];
+      for (size_t c = 0; c < connections_.size(); c++) connections_[c].delay = table[5 + c];
       n_steps_ = request_.n_steps;
       clock_.dt[0] = request_.dt;
       broken_ = {-1, 0, 0, 0, 0};
@@ -246,7 +248,7 @@ class Program {
     if (sent < 0) return;
     a.neuron = p.neuron.data() + p.start[sent];
     a.n = p.start[sent + 1] - p.start[sent];
-    a.total = p.total.data() + p.start[sent];
+    a.total = p.fires || by_inputs_ ? p.total.data() + p.start[sent] : nullptr;
   }
 
   // Take all spikes of a sample as they are given.
@@ -704,7 +706,8 @@ class Program {
       for (size_t c = connections_.size(); c-- > 0;) {
         bind_arrivals(c, n);
         if (!arriving[c].n) continue;
-        for (auto f : connections_[c].slopes) f();
+        if (arriving[c].total)
+          for (auto f : connections_[c].slopes) f();
         connections_[c].backward();
       }
       for (size_t k = 0; k < pops_.size(); k++) {

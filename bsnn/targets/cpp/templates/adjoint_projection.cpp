@@ -12,14 +12,24 @@
         const size_t _at = (size_t)_arriving.neuron[_k] * {{n_post}};
         const {{real}}* const __restrict _row = _weights + _at;
         {{real}}* const __restrict _by_row = _gradient + _at;
-        {{real}} _sum = 0;
-        for (int _idx = 0; _idx < {{n_post}}; _idx++) {
-            const size_t _vectorisation_idx = _idx;
-            const {{real}} w = _row[_idx];
-            {{vector_code|autoindent}}
-            _by_row[_idx] += _dw;
-            _sum += _shift;
+        {% for wanted in (true, false) %}
+        {{"if (_arriving.total) {" if wanted else "} else {  // the compiler leaves out what only dL/dT needs"}}
+            {% if wanted %}
+            {{real}} _sum = 0;
+            {% endif %}
+            for (int _idx = 0; _idx < {{n_post}}; _idx++) {
+                const size_t _vectorisation_idx = _idx;
+                const {{real}} w = _row[_idx];
+                {{vector_code|autoindent}}
+                _by_row[_idx] += _dw;
+                {% if wanted %}
+                _sum += _shift;
+                {% endif %}
+            }
+            {% if wanted %}
+            _arriving.total[_k] += _sum;
+            {% endif %}
+        {% endfor %}
         }
-        _arriving.total[_k] += _sum;
     }
 {% endblock %}

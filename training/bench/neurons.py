@@ -1,0 +1,253 @@
+"""Measure networks of any neurons: the derived adjoint; AdEx beside stock Brian2."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from brian2.units import ms
+
+from bsnn.equations.models import adex, cuba
+from bsnn.inputs.encoding import encode_ttfs
+from bsnn.machine import versions
+from bsnn.model import Model
+from bsnn.network import Connection, Inputs, Network, Population
+from bsnn.simulators.stock_network import run_stock_network
+from bsnn.training.derived_network import DerivedNetwork
+from bsnn.training.losses import SpikeCountLoss
+from bsnn.training.spiking_network import SpikingNetwork
+
+from .compare import same_spikes
+from .describe import MIN_REPEATS, describe_machine
+from .measure import measure_memory
+from .report import BenchReport, Spread
+from .rows import MIB, aligned, layers
+
+log = logging.getLogger(__name__)
+TAU = {"tau_mem": 260 * ms, "tau_syn": 130 * ms}
+HIDDEN = {"chain": 800, "adex": 400}
+N_OUT, BATCH_SIZE, DURATION = 10, 50, 200 * ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuronsReport(BenchReport):
+    """What `run_neurons_bench` found.
+
+    Parameters
+    ----------
+    setting, machine, versions : dict
+        What was measured, on what, with what.
+    chain : dict
+        CUBA LIF 784-800-10 at 1 ms: samples per second in `training` of the fast path
+        (`fast`) and of the same network as text, by `gradient`; `spikes` per sample.
+    adex : dict
+        AdEx 784-400-10 at 0.5 ms: seconds of a `call`, of a `training` step and of a
+        call of `stock` Brian2, with the spikes of both.
+    """
+
+    setting: dict
+    machine: dict
+    versions: dict
+    chain: dict
+    adex: dict
+
+    @property
+    def comparisons(self):
+        return [self.chain, self.adex]
+
+    def table(self):
+        s, chain, adex = self.setting, self.chain, self.adex
+        fast = chain["fast"].median
+        rows = [
+            ("batch", f"{BATCH_SIZE} of {s['dataset']}, seed {s['seed']}"),
+            ("precision", f"{s['precision']}, {s['workers'] or 'all'} workers"),
+            (
+                "machine",
+                f"{self.machine['processor']}, {self.machine['n_cores']} cores",
+            ),
+            ("", ""),
+            ("CUBA LIF 784-800-10, 1 ms", layers(chain["spikes"], "hidden")),
+            ("  SpikingNetwork, training", chain["fast"].text(1, "samples/s", 0)),
+        ]
+        for name in ("modes", "adjoint"):
+            speed = chain[name].text(1, "samples/s", 0)
+            share = chain[name].median / fast
+            rows.append((f"  as text, by {name}", f"{speed}  {share:.2f} of it"))
+        ratio = adex["stock"].median / adex["call"].median
+        rows += [
+            ("", ""),
+            ("AdEx 784-400-10, 0.5 ms", layers(adex["spikes"], "hidden")),
+            ("  forward", adex["call"].text(1e3, "ms", 1)),
+            ("  training step", adex["training"].text(1e3, "ms", 1)),
+            ("  stock Brian2, forward", adex["stock"].text(1e3, "ms", 1)),
+            ("  ratio", f"{ratio:9.1f}"),
+            ("  spikes, stock", layers(adex["stock_spikes"], "hidden")),
+            ("  equal", "spike by spike" if adex["equal"] else "NOT EQUAL"),
+            ("  peak memory", f"{adex['memory']['total'] / MIB:9.0f} MiB"),
+        ]
+        return aligned(rows)
+
+
+def run_neurons_bench(workload, *, precision, seed, workers, repeats):
+    """Measure the derived adjoint beside the fast path, and AdEx beside stock Brian2.
+
+    Parameters
+    ----------
+    workload : Workload
+        Of 784 inputs.
+    precision : {"single", "double"}
+    seed : int
+        Of the initial weights.
+    workers : int or None
+    repeats : int
+        Measurements of each kind, after one that does not count.
+
+    Returns
+    -------
+    report : NeuronsReport
+
+    Raises
+    ------
+    ValueError
+        If there are too few repeats.
+    """
+    if repeats < MIN_REPEATS:
+        raise ValueError(f"'repeats' must be {MIN_REPEATS} or more, got {repeats}.")
+    machine = describe_machine()  # its load, before ours
+    options = {"precision": precision, "seed": seed, "workers": workers}
+    return NeuronsReport(
+        setting={"dataset": workload.name, "repeats": repeats, **options},
+        machine=machine,
+        versions=versions(),
+        chain=_measure_chain(workload, repeats, options),
+        adex=_measure_adex(workload, repeats, options),
+    )
+
+
+def _measure_chain(workload, repeats, options):
+    log.info("measuring the chain")
+    size = HIDDEN["chain"]
+    model = Model.dense(
+        [784, size, N_OUT], v_threshold=[0.2, 1.3], dt=1 * ms, duration=DURATION, **TAU
+    )
+    network = _network(
+        (size, cuba(v_threshold=0.2, **TAU)),
+        cuba(v_threshold=1.3, **TAU),
+        on_pre="i_syn += w",
+        dt=1 * ms,
+    )
+    inputs, labels = _batch(workload, model)
+    found, records = {}, {}
+    with SpikingNetwork(model, **options) as fast:
+        weights = [w.detach().numpy().copy() for w in fast.weights]
+        named = dict(zip([c.name for c in network.connections], weights, strict=True))
+        alike = {
+            gradient: DerivedNetwork(
+                network, weights=named, gradient=gradient, **options
+            )
+            for gradient in ("modes", "adjoint")
+        }
+        modules = {"fast": fast, **alike}
+        seconds = _alternate(modules, inputs, labels, repeats)
+        with torch.no_grad():
+            for name, module in modules.items():
+                records[name] = [a.record for a in _layers(module(inputs))]
+        for module in alike.values():
+            module.close()
+    for name, taken in seconds.items():
+        found[name] = Spread.of(BATCH_SIZE / taken)
+    return {
+        **found,
+        "spikes": [r.n_spikes / BATCH_SIZE for r in records["fast"]],
+        "equal": all(
+            map(same_spikes, records["fast"] * 2, records["modes"] + records["adjoint"])
+        ),
+    }
+
+
+def _measure_adex(workload, repeats, options):
+    network = _network(
+        (HIDDEN["adex"], adex()), adex(), on_pre="g_e += w*nS", dt=0.5 * ms
+    )
+    inputs, labels = _batch(workload, network)
+    log.info("building and measuring AdEx neurons")
+    weights = {"in->hidden": (0.0, 4.0), "hidden->out": (0.0, 0.5)}
+    with DerivedNetwork(network, weights=weights, **options) as net:
+        matrices = [c.weight.detach().numpy().copy() for c in net.connections.values()]
+        seconds = _alternate({"training": net}, inputs, labels, repeats, lr=0.0)
+        calls = []
+        with torch.no_grad():
+            for _ in range(1 + repeats):
+                start = time.perf_counter()
+                ours = [a.record for a in _layers(net(inputs))]
+                calls.append(time.perf_counter() - start)
+        memory = measure_memory(net.simulator)
+    log.info("building and measuring stock Brian2")
+    stock = run_stock_network(
+        network,
+        matrices,
+        {"in": inputs},
+        precision=options["precision"],
+        repeats=repeats,
+    )
+    theirs = list(stock.records.values())
+    return {
+        "call": Spread.of(calls[1:]),
+        "training": Spread.of(seconds["training"]),
+        "stock": Spread.of(stock.call_seconds),
+        "stock_build_seconds": stock.build_seconds,
+        "spikes": [r.n_spikes / BATCH_SIZE for r in ours],
+        "stock_spikes": [r.n_spikes / BATCH_SIZE for r in theirs],
+        "equal": all(map(same_spikes, ours, theirs)),
+        "memory": memory,
+    }
+
+
+def _network(hidden, output, *, on_pre, dt):
+    size, neuron = hidden
+    return Network(
+        [
+            Inputs("in", 784),
+            Population("hidden", size, neuron),
+            Population("out", N_OUT, output),
+        ],
+        [
+            Connection("in", "hidden", on_pre=on_pre),
+            Connection("hidden", "out", on_pre=on_pre),
+        ],
+        dt=dt,
+        duration=DURATION,
+    )
+
+
+def _batch(workload, network):
+    chosen = workload.batch(0, BATCH_SIZE)
+    return encode_ttfs(workload.images[chosen], network), workload.labels[chosen]
+
+
+def _layers(result):
+    return [result["hidden"], result["out"]] if isinstance(result, dict) else result
+
+
+def _alternate(modules, inputs, labels, repeats, lr=0.0):
+    """Return the seconds of training steps, the modules taking turns.
+
+    The learning rate is 0, so that all repeat the same spikes.
+    """
+    loss, n_steps = SpikeCountLoss(), 10
+    optimizers = {
+        name: torch.optim.Adam(module.parameters(), lr=lr, fused=True)
+        for name, module in modules.items()
+    }
+    seconds = {name: [] for name in modules}
+    for _ in range(1 + repeats):
+        for name, module in modules.items():
+            start = time.perf_counter()
+            for _ in range(n_steps):
+                layers = _layers(module(inputs))
+                optimizers[name].zero_grad()
+                loss(layers, labels).backward()
+                optimizers[name].step()
+            seconds[name].append((time.perf_counter() - start) / n_steps)
+    return {name: np.array(taken[1:]) for name, taken in seconds.items()}
