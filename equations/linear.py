@@ -69,8 +69,9 @@ def modes_of(neuron, synapse) -> ExponentialModes | None:
     """Return the modes of a neuron's margin to threshold, or None if it has none.
 
     Asked of the algebra: its rates are affine in the states, with real, negative and
-    different eigenvalues, the same for all neurons; so is the margin; synapse and reset
-    add what does not depend on the states; refractory neurons move as others do.
+    different eigenvalues, the same for all neurons; so is the margin, which no arrival
+    makes jump; synapse and reset add what does not depend on the states; refractory
+    neurons move as others do.
 
     Parameters
     ----------
@@ -111,6 +112,8 @@ def modes_of(neuron, synapse) -> ExponentialModes | None:
         return None
     seen = margin @ shape
     synaptic, reset = (seen * np.linalg.solve(shape, x) for x in (push, jump))
+    if abs(synaptic.sum()) > _NONE * np.abs(synaptic).max():
+        return None  # an arrival can cross by itself, which the kernel leaves out
     kept = np.zeros(len(rate), bool)
     for amplitude in (synaptic, reset):
         kept |= np.abs(amplitude) > _NONE * np.abs(amplitude).max()

@@ -43,7 +43,11 @@ def test_the_margin_of_an_adaptive_neuron_falls_with_its_adaptation():
 
 def leaky(threshold="v > theta", reset="v -= 1", rate="tau", method="exact", **options):
     values = {"tau": 10 * ms, "theta": 1.0, **options}
-    equations = f"dv/dt = (E - v)/{rate} : 1\nE : 1 (shared, constant)"
+    equations = f"""
+    dv/dt = (E + I - v)/{rate} : 1
+    dI/dt = -I/(3*ms) : 1
+    E : 1 (shared, constant)
+    """
     return Neuron(
         equations, threshold, reset, method=method, parameters={**values, "E": 0.2}
     )
@@ -51,9 +55,9 @@ def leaky(threshold="v > theta", reset="v -= 1", rate="tau", method="exact", **o
 
 @pytest.mark.parametrize("theta", [1.0, np.array([1.0, 1.1])])
 def test_drive_and_thresholds_leave_a_neuron_linear(theta):
-    modes = found(leaky(theta=theta), "v += w")
-    assert modes.tau == pytest.approx((0.01,))
-    assert (modes.synaptic, modes.reset) == ((1.0,), (-1.0,))
+    modes = found(leaky(theta=theta), "I += w")
+    assert sorted(modes.tau) == pytest.approx([0.003, 0.01])
+    np.testing.assert_allclose(modes.reset_response(DELAY), -np.exp(-DELAY / 0.01))
 
 
 @pytest.mark.parametrize(
@@ -63,14 +67,15 @@ def test_drive_and_thresholds_leave_a_neuron_linear(theta):
         (qif(), "i_syn += w"),
         (coba_lif(), "g_e += w*nS"),
         (lif(), "i_syn += w"),  # a hard reset, and frozen while refractory
-        (leaky(reset="v = 0"), "v += w"),
-        (leaky(reset="v -= 0.1*v"), "v += w"),
-        (leaky(threshold="v**2 > theta"), "v += w"),
-        (leaky(method="euler"), "v += w"),
-        (leaky(tau=np.array([8, 9]) * ms), "v += w"),
-        (leaky(), "v += w**2"),
-        (leaky(), "v += w + 1"),
-        (leaky(rate="(-tau)"), "v += w"),  # grows without bound
+        (leaky(), "v += w"),  # an arrival alone may cross
+        (leaky(reset="v = 0"), "I += w"),
+        (leaky(reset="v -= 0.1*v"), "I += w"),
+        (leaky(threshold="v**2 > theta"), "I += w"),
+        (leaky(method="euler"), "I += w"),
+        (leaky(tau=np.array([8, 9]) * ms), "I += w"),
+        (leaky(), "I += w**2"),
+        (leaky(), "I += w + 1"),
+        (leaky(rate="(-tau)"), "I += w"),  # grows without bound
     ],
 )
 def test_others_have_none(neuron, on_pre):

@@ -59,6 +59,7 @@ HEAVY = {
         "bsnn/program",
         "bsnn/targets",
         "bsnn/simulators/stock.py",
+        "bsnn/simulators/stock_network.py",
     ],
     "brian2cuda": ["bsnn/targets/cuda/target.py"],
     "torch": ["training"],

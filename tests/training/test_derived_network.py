@@ -248,7 +248,7 @@ def test_the_modes_of_adaptive_neurons_give_the_gradient_of_their_adjoint():
         [Inputs("in", 12), Population("a", 15, alif()), Population("b", 6, alif())],
         [
             Connection("in", "a", on_pre="i_syn += 0.5*w"),
-            Connection("a", "b", on_pre="i_syn += w; v += 0.1*w", delay=2 * ms),
+            Connection("a", "b", on_pre="i_syn += w", delay=2 * ms),
         ],
         dt=0.5 * ms,
         duration=60 * ms,
