@@ -109,6 +109,11 @@ class DerivedNetwork(nn.Module):
         gradient: str | None = None,
     ):
         super().__init__()
+        if not isinstance(network, Network):
+            raise TypeError(
+                f"'network' must be a Network, got {network!r}; a Model is trained by "
+                "SpikingNetwork."
+            )
         self._modes = _chosen_modes(network, learn, gradient)
         _check_names("weights", weights, [c.name for c in network.connections])
         learn = {

@@ -15,6 +15,7 @@ from bsnn.errors import BackendUnavailable
 from bsnn.gate import spikes_for
 from bsnn.machine import n_cores
 from bsnn.model import Model
+from bsnn.network import Network
 from bsnn.processes.forks import tell_of_forks
 from bsnn.simulators.base import Simulator
 from bsnn.simulators.choose import make_simulator
@@ -22,6 +23,7 @@ from bsnn.simulators.turns import closed_error
 from bsnn.spikes import Spikes
 
 from .connection import Connection, Count, mean_weights
+from .derived_network import DerivedNetwork
 from .linear import gradient, kernel
 from .spike_times import LayerSpikes, SpikeTimes, arrivals, crossings, relative_slopes
 
@@ -41,6 +43,9 @@ def _refused(name):
 
 class SpikingNetwork(nn.Module):
     r"""Fully connected spiking layers with exact spike-time gradients.
+
+    ``SpikingNetwork(network, ...)`` with a `Network` of any neurons returns its
+    `DerivedNetwork`, which takes other arguments; what follows is of a `Model`.
 
     The forward pass runs the model's simulator. The backward pass is that of
     `bsnn.training.linear.gradient`: straight-through across the time grid, exact
@@ -88,6 +93,11 @@ class SpikingNetwork(nn.Module):
     reference to the network; its weights stay.
     """
 
+    def __new__(cls, model=None, **options):  # without arguments where it is copied
+        if isinstance(model, Network):
+            return DerivedNetwork(model, **options)
+        return super().__new__(cls)
+
     def __init__(
         self,
         model: Model,
@@ -102,6 +112,8 @@ class SpikingNetwork(nn.Module):
         **simulator,
     ):
         super().__init__()
+        if not isinstance(model, Model):
+            raise TypeError(f"'model' must be a Model or a Network, got {model!r}.")
         one_of(precision, "precision", PRECISION)
         if slope_min is None:
             slope_min = relative_slopes(model)

@@ -279,3 +279,18 @@ def test_modes_that_do_not_exist_are_refused():
         derived(gradient="modes", learn={"layer1": ["tau_mem"]})
     with pytest.raises(ValueError, match="'gradient' must be one of modes, adjoint"):
         derived(gradient="fast")
+
+
+def test_a_network_of_any_neurons_comes_through_the_same_door():
+    slopes = {"layer1": 5.0, "layer2": 5.0}
+    options = {"weights": NAMED, "precision": "double", "slope_min": slopes}
+    with SpikingNetwork(NETWORK, **options) as network:
+        assert isinstance(network, DerivedNetwork)
+        assert network(INPUTS)["layer2"].record.n_spikes > 20
+
+
+def test_other_things_are_refused_at_the_door():
+    with pytest.raises(TypeError, match="'model' must be a Model or a Network"):
+        SpikingNetwork([3, 2])
+    with pytest.raises(TypeError, match="a Model is trained by SpikingNetwork"):
+        DerivedNetwork(MODEL, weights={})

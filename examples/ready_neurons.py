@@ -1,0 +1,171 @@
+"""The ready neurons on digits: AdEx, conductances, Izhikevich.
+
+    python examples/ready_neurons.py adex
+    python examples/ready_neurons.py coba
+    python examples/ready_neurons.py izhikevich
+
+The hidden neurons are those of `bsnn.equations.models`, in their own units. Where
+synapses are conductances, excitatory and inhibitory ones have weights of their own,
+none of which becomes negative; Izhikevich's neuron takes a current of either sign.
+Nothing is written for any of them: forward program and adjoint come from their texts.
+
+What was chosen, on 242 training digits that were left out: the range of the initial
+weights, time constants of synapses that bridge the 75 ms in which the pixels spike, the
+learning rate, and a bound on the length of the gradient, which is now and then very
+long where a neuron hesitates below its upstroke.
+"""
+
+import bsnn  # isort: skip  before torch, whose idle threads would spin
+
+import argparse
+import time
+from dataclasses import dataclass
+
+import torch
+from brian2 import ms, pA
+
+from bsnn.equations.models import adex, coba_lif, izhikevich
+from bsnn.training import DerivedNetwork, SpikeCountLoss
+
+EPOCHS, N_TRAIN, BATCH = 30, 1200, 20
+
+
+@dataclass
+class Case:
+    """A hidden neuron, what a pixel's spike does to it, and how it is trained.
+
+    `synapses` has (on_pre, lowest, highest initial weight); `floor` is the least slope
+    of the margin at a crossing, per second.
+    """
+
+    neuron: bsnn.Neuron
+    synapses: list
+    rate: float
+    longest: float
+    floor: float
+
+
+CASES = {
+    "adex": Case(
+        adex(b=20 * pA, tau_u=50 * ms, tau_e=20 * ms),
+        [("g_e += w*nS", 0, 6), ("u += w*pA", 0, 20)],
+        rate=0.01,
+        longest=1.0,
+        floor=18.0,
+    ),
+    "coba": Case(
+        coba_lif(tau_e=20 * ms, tau_i=20 * ms),
+        [("g_e += w*nS", 0, 1), ("g_i += w*nS", 0, 0.5)],
+        rate=0.01,
+        longest=0.1,
+        floor=0.05,
+    ),
+    "izhikevich": Case(
+        izhikevich(tau_syn=20 * ms),
+        [("i_syn += w*mV", -2, 4)],
+        rate=0.01,
+        longest=100.0,
+        floor=1.0,
+    ),
+}
+OUTPUT = bsnn.Neuron(
+    """
+    dv/dt     = (-v + i_syn)/tau_mem : 1
+    di_syn/dt = -i_syn/tau_syn       : 1
+    """,
+    threshold="v > 1",
+    reset="v -= 1",
+    parameters={"tau_mem": 40 * ms, "tau_syn": 20 * ms},
+)
+
+
+def make_network(case):
+    """Return 64 pixels, 100 hidden neurons and 10 outputs."""
+    return bsnn.Network(
+        [
+            bsnn.Inputs("pixels", 64),
+            bsnn.Population("hidden", 100, case.neuron),
+            bsnn.Population("digit", 10, OUTPUT),
+        ],
+        [
+            bsnn.Connection("pixels", "hidden", on_pre=on_pre, name=f"pixels_{k}")
+            for k, (on_pre, _, _) in enumerate(case.synapses)
+        ]
+        + [bsnn.Connection("hidden", "digit", on_pre="i_syn += w", name="out")],
+        dt=0.5 * ms,
+        duration=150 * ms,
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("neuron", choices=CASES, nargs="?", default="adex")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    arguments = parser.parse_args()
+    case = CASES[arguments.neuron]
+    ranges = {
+        f"pixels_{k}": (low, high) for k, (_, low, high) in enumerate(case.synapses)
+    }
+    with DerivedNetwork(
+        make_network(case),
+        weights={**ranges, "out": (-0.1, 0.4)},
+        slope_min={"hidden": case.floor, "digit": 2.5},
+    ) as net:
+        train(net, case, ranges, bsnn.load_dataset("digits"), arguments.epochs)
+
+
+def train(net, case, ranges, digits, epochs):
+    """Train on the first 1,200 digits, watch the next 242, and test once at the end."""
+    images, labels = digits.train_images, digits.train_labels
+    groups = [
+        {"params": list(connection.parameters()), "lr": case.rate}
+        for connection in net.connections.values()
+    ]
+    for group, (low, high) in zip(groups, ranges.values(), strict=False):
+        group["lr"] *= high - low
+    optimizer = torch.optim.Adam(groups)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.93)
+    loss = SpikeCountLoss(true=15, false=3)
+    shuffle = torch.Generator().manual_seed(0)
+    for epoch in range(1, epochs + 1):
+        start = time.perf_counter()
+        order = torch.randperm(N_TRAIN, generator=shuffle).numpy()
+        for at in range(0, N_TRAIN, BATCH):
+            batch = order[at : at + BATCH]
+            activity = net(bsnn.encode_ttfs(images[batch], net.network))
+            optimizer.zero_grad()
+            loss([activity["hidden"], activity["digit"]], labels[batch]).backward()
+            for group in groups:
+                torch.nn.utils.clip_grad_norm_(group["params"], case.longest)
+            optimizer.step()
+            keep_signs(net, ranges)
+        schedule.step()
+        seconds = time.perf_counter() - start
+        right, spikes = score(net, images[N_TRAIN:], labels[N_TRAIN:])
+        print(
+            f"epoch {epoch}: {right:.1f} % of the watched digits, {spikes:.0f} hidden "
+            f"spikes a sample, {seconds:.1f} s"
+        )
+    right, spikes = score(net, digits.test_images, digits.test_labels)
+    print(f"test: {right:.1f} % right, {spikes:.0f} hidden spikes a sample")
+
+
+def keep_signs(net, ranges):
+    """Let no conductance become negative."""
+    with torch.no_grad():
+        for name, (low, _) in ranges.items():
+            if low == 0:
+                net.connections[name].weight.clamp_(min=0)
+
+
+def score(net, images, labels):
+    """Return the percentage of digits that are told, and hidden spikes a sample."""
+    with torch.no_grad():
+        activity = net(bsnn.encode_ttfs(images, net.network))
+    told = activity["digit"].counts().argmax(1).numpy()
+    spikes = activity["hidden"].record.n_spikes / len(labels)
+    return 100 * (told == labels).mean(), spikes
+
+
+if __name__ == "__main__":
+    main()
