@@ -15,12 +15,16 @@ from .target import COMPILE_FLAGS, compile_in
 # Without NaN and infinity the compiler has vector exponentials: 8 ns become 1.7.
 FLAGS = [flag for flag in COMPILE_FLAGS if flag != "-fno-finite-math-only"]
 # A double constant would make the compiler compute single states in double.
-SINGLE = "-fsingle-precision-constant"
+SINGLE = ("-fsingle-precision-constant", "-DBSNN_SINGLE")
 PRELUDE = "graph_prelude.h"
 HEADERS = (
     PROTOCOL,
     f"targets/cpp/native/{PRELUDE}",
     "targets/cpp/native/graph.h",
+    "targets/cpp/native/graph_adjoint.h",
+    "targets/cpp/native/graph_noise.h",
+    "targets/cpp/native/graph_parts.h",
+    "targets/cpp/native/graph_simulation.h",
 )
 _SOURCES = (
     *HEADERS,
@@ -69,7 +73,7 @@ def build_network(network, *, precision, learn=None):
 
 
 def _flags(precision):
-    return [*FLAGS, SINGLE] if precision == "single" else FLAGS
+    return [*FLAGS, *SINGLE] if precision == "single" else FLAGS
 
 
 def specify(network, *, precision, learn):
@@ -150,11 +154,8 @@ def read_specification(specification):
 
 
 def _serving_code(device, graph, network, options):
-    real = "float" if options["precision"] == "single" else "double"
     learn = options["learn"] or {}
-    describe = [
-        _population(device, graph, part, learn, real) for part in network.populations
-    ]
+    describe = [_population(device, graph, part, learn) for part in network.populations]
     connections = [
         _connection(graph, network, index) for index in range(len(network.connections))
     ]
@@ -168,9 +169,9 @@ def _serving_code(device, graph, network, options):
     in_order = ", ".join(braced(filter(None, step)) for step in steps)
     # Named types: braces alone may mean something else.
     return f"""
-    bsnn::Program<{real}>(
+    bsnn::Program(
         defaultclock,
-        std::vector<bsnn::Population<{real}>>{{{listed(describe)}}},
+        std::vector<bsnn::Population>{{{listed(describe)}}},
         std::vector<bsnn::Connection>{{{listed(connections)}}},
         bsnn::Steps{{{in_order}}}, {str(graph.repeats).lower()}).serve();
     """
@@ -180,10 +181,10 @@ def _run(runner):
     return "" if runner.codeobj is None else f"_run_{runner.codeobj.name}"
 
 
-def _population(device, graph, part, learn, real):
+def _population(device, graph, part, learn):
     """Return the fields of a `bsnn::Population`, in their order."""
     if part.name not in graph.groups:
-        return f"bsnn::Population<{real}>{{{part.size}, nullptr}}"
+        return f"bsnn::Population{{{part.size}, nullptr}}"
     neuron, group = part.neuron, graph.groups[part.name]
 
     def at(name):
@@ -245,7 +246,7 @@ def _population(device, graph, part, learn, real):
     ]
     if graph.backward is None:
         fields[2] = braced(at(state) for state in neuron.states)
-    return f"bsnn::Population<{real}>{braced(fields)}"
+    return "bsnn::Population" + braced(fields)
 
 
 def _connection(graph, network, index):

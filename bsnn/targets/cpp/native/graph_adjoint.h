@@ -1,0 +1,229 @@
+// A sample backwards in time: the same steps in reverse, with the adjoint's code objects.
+#pragma once
+#include <numeric>
+
+#include "graph_simulation.h"
+
+namespace bsnn {
+
+class Adjoint : public Simulation {
+ protected:
+  bool recalled_ = false;   // crossings are given, and nothing is simulated again
+  int64_t n_clamped_;       // slopes below `slope_min_`
+  std::vector<Real*> own_;  // arrays of the code objects, while others stand for them
+
+  using Simulation::Simulation;
+
+  struct Loss {
+    const int64_t* offset = nullptr;       // spikes of each sample
+    const double* spikes = nullptr;        // dL/dT of each of them
+    const int32_t *step = nullptr, *neuron = nullptr;  // themselves, if they are given
+    const Real* crossings = nullptr;
+    std::vector<const Real*> traces;       // dL/d(trace)
+  };
+
+  void sweep(int64_t sample, const std::vector<Loss>& losses,
+             const std::vector<std::vector<Real*>>& by_current) {
+    std::vector<std::vector<Real*>> own(pops_.size()), own_free(pops_.size());
+    std::vector<char*> free(pops_.size()), open(pops_.size());
+    for (size_t k = 0; k < pops_.size(); k++) {
+      auto& p = pops_[k];
+      for (auto* x : p.state) own[k].push_back(*x);
+      if (p.free) free[k] = *p.free, open[k] = *p.open;
+      for (auto* x : p.lambda) std::fill(*x, *x + p.n, Real(0));
+      for (auto& q : p.learned) std::fill(*q.array, *q.array + p.n, Real(0));
+    }
+    for (size_t k = 0; k < pops_.size(); k++)
+      if (!recalled_ && pops_[k].crossing && pops_[k].at_once) locate(k, sample, 0, n_steps_);
+    for (int64_t n = n_steps_ - 1; n >= 0; n--) {
+      clock_.timestep[0] = n;
+      clock_.t[0] = n * request_.dt;
+      bind_currents(sample, n);
+      for (size_t k = 0; k < pops_.size(); k++) bind_step(pops_[k], k, n);
+      for (auto& p : pops_) if (p.reset && fired[&p - &pops_[0]].n) p.reset();
+      for (size_t c = connections_.size(); c-- > 0;) {
+        bind_arrivals(c, n);
+        if (!arriving[c].n) continue;
+        if (arriving[c].total)
+          for (auto f : connections_[c].slopes) f();
+        connections_[c].backward();
+      }
+      for (size_t k = 0; k < pops_.size(); k++) {
+        auto& p = pops_[k];
+        for (size_t q = 0; q < p.current_gradients.size(); q++)
+          bind_current_gradient(p, q, by_current[k][q] + (sample * n_steps_ + n) * p.current_gradients[q].n);
+        if (p.update) p.update();
+        if (fired[k].n) cross(k, sample, n);
+        for (size_t q = 0; q < p.current_gradients.size(); q++)
+          gather_current_gradient(p, q, by_current[k][q] + (sample * n_steps_ + n) * p.current_gradients[q].n);
+        for (size_t r = 0; r < p.recorded.size(); r++) {
+          const Real* by_trace = losses[k].traces[r] + (sample * n_steps_ + n) * p.n;
+          Real* lambda = *p.lambda[p.recorded[r]];
+          for (int64_t j = 0; j < p.n; j++) lambda[j] += by_trace[j];
+        }
+        if (p.release && released[k].n) p.release();
+      }
+    }
+    for (size_t k = 0; k < pops_.size(); k++) {
+      auto& p = pops_[k];
+      for (size_t s = 0; s < p.state.size(); s++) *p.state[s] = own[k][s];
+      if (p.free) *p.free = free[k], *p.open = open[k];
+    }
+  }
+
+  // Find where the spikes of some steps crossed threshold. What the code reads of each
+  // neuron is copied to a place of each spike's own, which it takes for the neuron's.
+  void locate(size_t k, int64_t sample, int64_t from, int64_t until) {
+    auto& p = pops_[k];
+    const int64_t first = p.first = p.start[from], n = p.start[until] - first;
+    p.time.resize(n);
+    p.slope.resize(n);
+    p.by.resize(p.gains.size() * n);
+    if (!n) return;
+    std::vector<Real**> moved;
+    p.there.resize(p.state.size() + p.parameters.size() + p.currents.size() + p.normal.size());
+    const auto place = [&](Real** array) {
+      auto& there = p.there[moved.size()];
+      moved.push_back(array);
+      there.resize(n);
+      return there.data();
+    };
+    // `row` gives the values that neurons have in a step.
+    const auto gather = [&](Real** array, auto row) {
+      Real* there = place(array);
+      for (int64_t step = from; step < until; step++) {
+        const Real* values = row(step);
+        for (int64_t z = p.start[step]; z < p.start[step + 1]; z++)
+          there[z - first] = values[p.neuron[z]];
+      }
+    };
+    for (size_t s = 0; s < p.state.size(); s++) {
+      Real* there = place(p.state[s]);
+      for (int64_t z = 0; z < n; z++)
+        there[z] = p.at_spikes[(first + z) * 2 * p.state.size() + s];
+    }
+    for (auto& q : p.parameters)
+      if (!q.shared) gather(q.array, [&](int64_t) { return *q.array; });
+    for (size_t c = 0; c < p.currents.size(); c++)
+      if (!p.currents[c].shared)
+        gather(p.currents[c].array, [&](int64_t step) { return current(k, c, sample, step); });
+    if (!p.at_once)
+      for (auto* x : p.normal) gather(x, [&](int64_t) { return *x; });
+    p.index_there.assign(p.neuron.begin() + first, p.neuron.begin() + first + n);
+    int32_t* index = *p.index;
+    *p.index = p.index_there.data();
+    for (size_t a = 0; a < moved.size(); a++) {
+      own_.push_back(*moved[a]);
+      *moved[a] = p.there[a].data();
+    }
+    crossings[k] = {n, p.time.data(), p.slope.data(), p.by.data()};
+    p.crossing();
+    *p.index = index;
+    for (size_t a = 0; a < moved.size(); a++) *moved[a] = own_[a];
+    own_.clear();
+  }
+
+  // Give dL/dT of the spikes of a step to what made them cross.
+  void cross(size_t k, int64_t sample, int64_t n) {
+    auto& p = pops_[k];
+    if (!p.at_once) locate(k, sample, n, n + 1);
+    const int64_t n_located = p.slope.size();
+    for (int64_t z = p.start[n]; z < p.start[n + 1]; z++) {
+      const int64_t at = z - p.first;
+      if (p.slope[at] < slope_min_[k]) n_clamped_++;
+      const Real q = -p.total[z] / std::max<double>(p.slope[at], slope_min_[k]);
+      for (size_t g = 0; g < p.gains.size(); g++)
+        (*p.gains[g])[p.neuron[z]] += q * p.by[g * n_located + at];
+    }
+  }
+
+  void bind_step(Population& p, size_t k, int64_t n) {
+    for (size_t s = 0; s < p.state.size() && taping_; s++) {
+      *p.state[s] = slot(p, n, s);
+      *p.end[s] = slot(p, n + 1, s);
+    }
+    if (p.free && taping_) {
+      *p.free = &p.tape_free[n * p.n];
+      *p.open = &p.tape_open[n * p.n];
+      const int64_t from = p.released_start[n];
+      released[k].neuron = p.released.data() + from;
+      released[k].spike = p.released_spike.data() + from;
+      released[k].n = p.released_start[n + 1] - from;
+      released[k].total = p.total.data();
+    }
+    if (!p.fires) return;
+    const int64_t from = p.start[n];
+    fired[k].neuron = p.neuron.data() + from;
+    fired[k].n = p.start[n + 1] - from;
+    fired[k].total = p.total.data() + from;
+    // What the tape holds there is what the reset left; step n + 1 is done with it.
+    const size_t m = p.state.size();
+    for (int64_t z = from; z < p.start[n + 1]; z++)
+      for (size_t s = 0; s < m; s++)
+        (*p.end[s])[p.neuron[z]] = p.at_spikes[(2 * z + 1) * m + s];
+  }
+
+  // dL/d(current) of a step is gathered in place, or, where neurons share it, summed.
+  void bind_current_gradient(Population& p, size_t q, Real* to) {
+    auto& g = p.current_gradients[q];
+    if (g.n == p.n) *g.array = to;
+    else std::fill(*g.array, *g.array + p.n, Real(0));
+  }
+
+  void gather_current_gradient(Population& p, size_t q, Real* to) {
+    auto& g = p.current_gradients[q];
+    if (g.n == p.n) return;
+    *to = std::accumulate(*g.array, *g.array + p.n, Real(0));
+  }
+
+  // As at the end of a simulation: a sample whose spikes are given.
+  void recall(int64_t sample, const std::vector<Loss>& losses) {
+    for (size_t k = 0; k < pops_.size(); k++) {
+      auto& p = pops_[k];
+      if (offset_[k]) {
+        set_inputs(k, sample);
+      } else if (p.fires) {
+        auto& loss = losses[k];
+        const int64_t from = loss.offset[sample], to = loss.offset[sample + 1];
+        set_spikes(p, loss.step + from, loss.neuron + from, to - from);
+        take_crossings(p, loss.crossings + from * crossing_size(p), to - from);
+      } else {
+        set_spikes(p, nullptr, nullptr, 0);
+      }
+    }
+  }
+
+  // All that the backward pass reads of a spike, unless it reads more than of spikes.
+  size_t crossing_size(const Population& p) const {
+    return 2 + p.gains.size() + p.state.size();
+  }
+
+  void store_crossings(size_t k, int64_t sample) {
+    auto& p = pops_[k];
+    locate(k, sample, 0, n_steps_);
+    const size_t n = p.neuron.size(), m = p.state.size(), before = p.out_crossings.size();
+    p.out_crossings.resize(before + n * crossing_size(p));
+    Real* to = p.out_crossings.data() + before;
+    for (size_t z = 0; z < n; z++) {
+      *to++ = p.time[z];
+      *to++ = p.slope[z];
+      for (size_t g = 0; g < p.gains.size(); g++) *to++ = p.by[g * n + z];
+      to = std::copy_n(p.at_spikes.data() + (2 * z + 1) * m, m, to);
+    }
+  }
+
+  void take_crossings(Population& p, const Real* from, size_t n) {
+    const size_t m = p.state.size();
+    p.first = 0;
+    p.slope.resize(n);
+    p.by.resize(p.gains.size() * n);
+    p.at_spikes.resize(2 * m * n);
+    for (size_t z = 0; z < n; z++, from += crossing_size(p)) {
+      p.slope[z] = from[1];
+      for (size_t g = 0; g < p.gains.size(); g++) p.by[g * n + z] = from[2 + g];
+      std::copy(from + 2 + p.gains.size(), from + crossing_size(p), &p.at_spikes[(2 * z + 1) * m]);
+    }
+  }
+};
+
+}  // namespace bsnn

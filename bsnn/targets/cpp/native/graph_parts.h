@@ -1,0 +1,96 @@
+// What a program of a network of any neurons is made of: populations, connections, the
+// code objects of their steps, and what of the forward and backward pass they visit.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+namespace bsnn {
+
+#ifdef BSNN_SINGLE
+typedef float Real;
+#else
+typedef double Real;
+#endif
+
+const int MAX_PARTS = 256;  // populations, and connections
+
+// What code objects visit in a step: some neurons, and dL/dT of the spikes they mean.
+struct Visits {
+  const int32_t* neuron;
+  int64_t n;
+  double* total;         // of spike k, or of spike `spike[k]`
+  const int64_t* spike;
+  const void* weights;   // of a projection: n_pre x n_post
+  void* gradient;        // dL/d(weights)
+};
+inline Visits fired[MAX_PARTS], released[MAX_PARTS], arriving[MAX_PARTS];
+
+// Spikes whose crossings are located together, and where the answer goes.
+struct Crossings {
+  int64_t n;
+  void* time;   // from the start of the step
+  void* slope;  // of the margin
+  void* by;     // the margin's derivatives: gains x n
+};
+inline Crossings crossings[MAX_PARTS];
+inline int64_t generation = 0;  // what does not change within one is kept
+
+typedef void (*Code)();
+
+struct Array {
+  Real** array;  // the program's own pointer
+  int64_t n;
+  bool shared;   // by all neurons, also where there is but one
+};
+
+struct Population {
+  int64_t n;
+  const int32_t* fires;              // what the thresholder writes; null of inputs
+  std::vector<Real**> state, before, end, lambda;
+  char **free, **open;               // null where nothing is refractory
+  double** last_spike;
+  std::vector<int> recorded;         // states whose traces are wanted
+  std::vector<Array> parameters, currents;
+  std::vector<Array> learned;  // dL/dp, one a neuron; n = 1 of a shared one
+  std::vector<Array> current_gradients;
+  std::vector<Real**> normal;
+  bool can_freeze;
+  int32_t** index;
+  std::vector<Real**> gains;         // what a crossing adds to: lambda, dL/dp
+  bool at_once;                      // crossings read nothing that a step changes
+  Code reset, update, crossing, release;  // backwards; null where there is nothing
+
+  // Of the sample at hand.
+  std::vector<int32_t> neuron;
+  std::vector<int64_t> start;        // spikes of step n: start[n]..start[n + 1]
+  std::vector<double> total;
+  std::vector<Real> tape;            // states at each step
+  // Of each spike, the states at the start of its step and those before its reset.
+  std::vector<Real> at_spikes;
+  std::vector<char> tape_free, tape_open;
+  std::vector<int64_t> last;         // each neuron's last spike
+  std::vector<Real> time, slope, by;  // of each crossing; gains x crossings
+  int64_t first;                     // spike that they begin with
+  std::vector<std::vector<Real>> there;  // what the crossings' code reads
+  std::vector<int32_t> index_there;
+  std::vector<int32_t> released;
+  std::vector<int64_t> released_spike, released_start;
+  // Of the batch.
+  std::vector<int32_t> out_neuron, out_step;
+  std::vector<int64_t> out_offset;
+  std::vector<Real> out_crossings;
+};
+
+struct Connection {
+  int source, target;
+  int64_t n_pre, n_post;
+  int64_t delay;
+  Code forward, backward;
+  std::vector<Code> slopes;  // of the target, needed before `backward`
+};
+
+struct Steps {
+  std::vector<Code> groups, thresholds, resets;
+};
+
+}  // namespace bsnn

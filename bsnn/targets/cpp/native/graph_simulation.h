@@ -1,0 +1,276 @@
+// A sample forwards in time, with the tape of what the backward pass reads of it.
+//
+// Brian2's code objects do the arithmetic. This loop owns the steps: it binds their
+// arrays to where a step's values are, and calls them in Brian2's order.
+#pragma once
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "brianlib/clocks.h"
+#include "graph_noise.h"
+#include "graph_parts.h"
+#include "protocol.h"
+
+namespace bsnn {
+
+// A number that is neither infinite nor NaN, whatever the compiler takes for granted.
+inline bool sound(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return (bits & 0x7f800000u) != 0x7f800000u;
+}
+inline bool sound(double x) {
+  uint64_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return (bits & 0x7ff0000000000000u) != 0x7ff0000000000000u;
+}
+
+class Simulation {
+ protected:
+  const int socket_ = descriptor("BSNN_SOCKET");
+  Clock& clock_;
+  std::vector<Population> pops_;
+  std::vector<Connection> connections_;
+  Steps steps_;
+  Segment data_, exchange_;
+  // Of the request at hand; as in bsnn/program/graph_form.py.
+  Request request_;
+  int64_t n_steps_;
+  uint64_t seed_, first_sample_;
+  bool by_inputs_;           // derivatives by the times of inputs are wanted
+  bool taping_ = false;      // states of all steps are kept
+  bool noting_ = false;      // states at spikes are kept
+  const double* slope_min_;  // of each population's crossings
+  std::vector<const Real*> initial_, weights_;
+  std::vector<const int64_t*> offset_;             // spikes of each sample
+  std::vector<const int32_t*> step_, neuron_;      // of inputs
+  std::vector<std::vector<const Real*>> current_;  // [population][current]
+  struct { int64_t population, variable, step, sample, neuron; } broken_;
+
+  Simulation(Clock& clock, std::vector<Population> pops,
+             std::vector<Connection> connections, Steps steps)
+      : clock_(clock), pops_(pops), connections_(connections), steps_(steps),
+        data_(descriptor("BSNN_WEIGHTS"), PROT_READ),
+        exchange_(descriptor("BSNN_EXCHANGE"), PROT_READ | PROT_WRITE) {}
+
+  // Weights are read in place; parameters go where the code objects read them.
+  void read_data() {
+    size_t at = request_.weights_at;
+    weights_.clear();
+    initial_.clear();
+    for (auto& c : connections_) weights_.push_back(data_.block<Real>(at, c.n_pre * c.n_post));
+    for (auto& p : pops_) {
+      for (auto& q : p.parameters) {
+        const Real* values = data_.block<Real>(at, q.n);
+        std::copy(values, values + q.n, *q.array);
+      }
+      for (size_t s = 0; s < p.state.size(); s++) initial_.push_back(data_.block<Real>(at, p.n));
+    }
+    slope_min_ = data_.block<double>(at, pops_.size());
+  }
+
+  void read_inputs(size_t& at) {
+    const int64_t m = request_.n_samples;
+    offset_.assign(pops_.size(), nullptr);
+    step_ = neuron_ = std::vector<const int32_t*>(pops_.size(), nullptr);
+    current_.assign(pops_.size(), {});
+    for (size_t k = 0; k < pops_.size(); k++) {
+      auto& p = pops_[k];
+      if (!p.fires && p.state.empty()) {
+        offset_[k] = exchange_.block<int64_t>(at, m + 1);
+        step_[k] = exchange_.block<int32_t>(at, offset_[k][m]);
+        neuron_[k] = exchange_.block<int32_t>(at, offset_[k][m]);
+      }
+      for (auto& c : p.currents)
+        current_[k].push_back(exchange_.block<Real>(at, m * n_steps_ * c.n));
+    }
+  }
+
+  Real* current(size_t k, size_t c, int64_t sample, int64_t n) {
+    return const_cast<Real*>(current_[k][c]) + (sample * n_steps_ + n) * pops_[k].currents[c].n;
+  }
+
+  void bind_currents(int64_t sample, int64_t n) {
+    for (size_t k = 0; k < pops_.size(); k++) {
+      auto& p = pops_[k];
+      for (size_t c = 0; c < p.currents.size(); c++)
+        *p.currents[c].array = current(k, c, sample, n);
+      for (size_t x = 0; x < p.normal.size(); x++)
+        draw_normal(*p.normal[x], p.n, seed_, first_sample_ + sample, n, (k << 8) + x);
+    }
+  }
+
+  // Point a connection at what arrives in step n: a stretch of its source's spikes.
+  void bind_arrivals(size_t c, int64_t n) {
+    const auto& connection = connections_[c];
+    auto& p = pops_[connection.source];
+    const int64_t sent = n - connection.delay;
+    auto& a = arriving[c];
+    a.n = 0;
+    a.weights = weights_[c];
+    if (sent < 0) return;
+    a.neuron = p.neuron.data() + p.start[sent];
+    a.n = p.start[sent + 1] - p.start[sent];
+    a.total = p.fires || by_inputs_ ? p.total.data() + p.start[sent] : nullptr;
+  }
+
+  // Take all spikes of a sample as they are given.
+  void set_spikes(Population& p, const int32_t* step, const int32_t* neuron, int64_t count) {
+    p.neuron.assign(neuron, neuron + count);
+    p.start.assign(1, 0);
+    int64_t z = 0;
+    for (int64_t n = 0; n < n_steps_; n++) {
+      while (z < count && step[z] <= n) z++;
+      p.start.push_back(z);
+    }
+  }
+
+  void set_inputs(size_t k, int64_t sample) {
+    const int64_t from = offset_[k][sample], to = offset_[k][sample + 1];
+    set_spikes(pops_[k], step_[k] + from, neuron_[k] + from, to - from);
+  }
+
+  void simulate(int64_t sample, std::vector<std::vector<Real*>>* traces) {
+    size_t which = 0;
+    for (size_t k = 0; k < pops_.size(); k++) {
+      auto& p = pops_[k];
+      if (offset_[k]) {
+        set_inputs(k, sample);
+        continue;
+      }
+      p.neuron.clear();
+      p.start.assign(1, 0);
+      p.at_spikes.clear();
+      for (auto* x : p.state) {
+        std::copy(initial_[which], initial_[which] + p.n, *x);
+        which++;
+      }
+      if (p.free) {
+        std::fill(*p.free, *p.free + p.n, 1);
+        std::fill(*p.last_spike, *p.last_spike + p.n, -1e4);
+      }
+      if (taping_) begin_tape(p);
+    }
+    for (int64_t n = 0; n < n_steps_; n++) {
+      clock_.timestep[0] = n;
+      clock_.t[0] = n * request_.dt;
+      bind_currents(sample, n);
+      for (size_t k = 0; k < pops_.size(); k++) {
+        auto& p = pops_[k];
+        if (taping_) tape_states(p, n);
+        if (traces)
+          for (size_t r = 0; r < p.recorded.size(); r++) {
+            const Real* x = *p.state[p.recorded[r]];
+            std::copy(x, x + p.n, (*traces)[k][r] + (sample * n_steps_ + n) * p.n);
+          }
+      }
+      for (auto f : steps_.groups) f();
+      if (taping_) for (auto& p : pops_) note_free(p, n);
+      for (auto f : steps_.thresholds) f();
+      for (size_t k = 0; k < pops_.size(); k++) {
+        auto& p = pops_[k];
+        if (p.fires) {
+          const int32_t count = p.fires[p.n];
+          if (taping_)
+            for (int32_t z = 0; z < count; z++) p.last[p.fires[z]] = p.neuron.size() + z;
+          p.neuron.insert(p.neuron.end(), p.fires, p.fires + count);
+          if (noting_) note_states(p, count, p.before, 0);
+        }
+        if (!offset_[k]) p.start.push_back(p.neuron.size());
+        if (taping_ && p.open) std::copy(*p.free, *p.free + p.n, &p.tape_open[n * p.n]);
+      }
+      for (size_t c = 0; c < connections_.size(); c++) {
+        bind_arrivals(c, n);
+        if (arriving[c].n) connections_[c].forward();
+      }
+      if (noting_)
+        for (auto& p : pops_)
+          if (p.fires) note_states(p, p.fires[p.n], p.state, p.state.size());
+      for (auto f : steps_.resets) f();
+    }
+    if (taping_) for (auto& p : pops_) write_states(p, n_steps_);
+    check_states(sample);
+  }
+
+  // A state that is no number stays none: looked for at the end, and then step by step.
+  void check_states(int64_t sample) {
+    if (broken_.population >= 0) return;
+    for (size_t k = 0; k < pops_.size(); k++)
+      for (size_t s = 0; s < pops_[k].state.size(); s++)
+        for (int64_t j = 0; j < pops_[k].n; j++)
+          if (!sound((*pops_[k].state[s])[j])) {
+            broken_ = {int64_t(k), int64_t(s), n_steps_ - 1, sample, j};
+            if (!taping_) find_step(sample);
+            return;
+          }
+  }
+
+  void find_step(int64_t sample) {
+    taping_ = true;
+    simulate(sample, nullptr);
+    taping_ = false;
+    for (int64_t n = 1; n <= n_steps_; n++)
+      for (size_t k = 0; k < pops_.size(); k++) {
+        auto& p = pops_[k];
+        for (size_t s = 0; s < p.state.size(); s++)
+          for (int64_t j = 0; j < p.n; j++)
+            if (!sound(p.tape[(n * p.state.size() + s) * p.n + j])) {
+              broken_ = {int64_t(k), int64_t(s), n - 1, sample, j};
+              return;
+            }
+      }
+  }
+
+  void begin_tape(Population& p) {
+    p.tape.resize((n_steps_ + 1) * p.state.size() * p.n);
+    p.last.assign(p.n, -1);
+    p.released.clear();
+    p.released_spike.clear();
+    p.released_start.assign(1, 0);
+    if (p.free) {
+      p.tape_free.resize(n_steps_ * p.n);
+      p.tape_open.resize(n_steps_ * p.n);
+    }
+  }
+
+  Real* slot(Population& p, int64_t n, size_t s) {
+    return &p.tape[(n * p.state.size() + s) * p.n];
+  }
+
+  // Where there is a backward pass the state update keeps what it overwrites.
+  void tape_states(Population& p, int64_t n) {
+    if (p.before.empty()) write_states(p, n);
+    else
+      for (size_t s = 0; s < p.state.size(); s++) *p.before[s] = slot(p, n, s);
+  }
+
+  void write_states(Population& p, int64_t n) {
+    for (size_t s = 0; s < p.state.size(); s++)
+      std::copy(*p.state[s], *p.state[s] + p.n, slot(p, n, s));
+  }
+
+  void note_free(Population& p, int64_t n) {
+    if (!p.free) return;
+    char* free = &p.tape_free[n * p.n];
+    std::copy(*p.free, *p.free + p.n, free);
+    if (p.can_freeze && n)
+      for (int64_t j = 0; j < p.n; j++)
+        if (free[j] && !p.tape_open[(n - 1) * p.n + j] && p.last[j] >= 0) {
+          p.released.push_back(j);
+          p.released_spike.push_back(p.last[j]);
+        }
+    p.released_start.push_back(p.released.size());
+  }
+
+  // Note some states of the neurons that fired last.
+  void note_states(Population& p, int64_t count, const std::vector<Real**>& from, size_t place) {
+    const size_t m = 2 * p.state.size();
+    p.at_spikes.resize(p.neuron.size() * m);
+    for (size_t z = p.neuron.size() - count; z < p.neuron.size(); z++)
+      for (size_t s = 0; s < from.size(); s++)
+        p.at_spikes[z * m + place + s] = (*from[s])[p.neuron[z]];
+  }
+};
+
+}  // namespace bsnn
