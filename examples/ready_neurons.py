@@ -4,15 +4,16 @@
     python examples/ready_neurons.py coba
     python examples/ready_neurons.py izhikevich
 
-The hidden neurons are those of `bsnn.equations.models`, in their own units. Where
-synapses are conductances, excitatory and inhibitory ones have weights of their own,
-none of which becomes negative; Izhikevich's neuron takes a current of either sign.
-Nothing is written for any of them: forward program and adjoint come from their texts.
+The hidden neurons are those of `bsnn.equations.models`, in their own units; nothing is
+written for any of them: forward program and adjoint come from their texts. COBA neurons
+have excitatory and inhibitory conductances, with weights that never become negative. In
+the other two a weight may: of AdEx, whose E_e - v hardly changes below threshold, a
+negative conductance stands for an inhibitory current.
 
 What was chosen, on 242 training digits that were left out: the range of the initial
 weights, time constants of synapses that bridge the 75 ms in which the pixels spike, the
-learning rate, and a bound on the length of the gradient, which is now and then very
-long where a neuron hesitates below its upstroke.
+learning rate, the floor of the slope at a crossing, and a bound on the length of the
+gradient, which is now and then very long where a neuron hesitates below its upstroke.
 """
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin
@@ -27,7 +28,7 @@ from brian2 import ms, pA
 from bsnn.equations.models import adex, coba_lif, izhikevich
 from bsnn.training import DerivedNetwork, SpikeCountLoss
 
-EPOCHS, N_TRAIN, BATCH = 30, 1200, 20
+EPOCHS, N_TRAIN, BATCH = 20, 1200, 20
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Case:
 CASES = {
     "adex": Case(
         adex(b=20 * pA, tau_u=50 * ms, tau_e=20 * ms),
-        [("g_e += w*nS", 0, 6), ("u += w*pA", 0, 20)],
+        [("g_e += w*nS", -3, 6)],
         rate=0.01,
         longest=1.0,
         floor=18.0,
@@ -58,14 +59,14 @@ CASES = {
         [("g_e += w*nS", 0, 1), ("g_i += w*nS", 0, 0.5)],
         rate=0.01,
         longest=0.1,
-        floor=0.05,
+        floor=0.25,
     ),
     "izhikevich": Case(
         izhikevich(tau_syn=20 * ms),
-        [("i_syn += w*mV", -2, 4)],
+        [("i_syn += w*mV", -1.4, 2)],
         rate=0.01,
-        longest=100.0,
-        floor=1.0,
+        longest=0.1,
+        floor=10.0,
     ),
 }
 OUTPUT = bsnn.Neuron(
@@ -80,11 +81,11 @@ OUTPUT = bsnn.Neuron(
 
 
 def make_network(case):
-    """Return 64 pixels, 100 hidden neurons and 10 outputs."""
+    """Return 64 pixels, 200 hidden neurons and 10 outputs."""
     return bsnn.Network(
         [
             bsnn.Inputs("pixels", 64),
-            bsnn.Population("hidden", 100, case.neuron),
+            bsnn.Population("hidden", 200, case.neuron),
             bsnn.Population("digit", 10, OUTPUT),
         ],
         [
@@ -108,7 +109,7 @@ def main():
     }
     with DerivedNetwork(
         make_network(case),
-        weights={**ranges, "out": (-0.1, 0.4)},
+        weights={**ranges, "out": (-0.3, 0.5)},
         slope_min={"hidden": case.floor, "digit": 2.5},
     ) as net:
         train(net, case, ranges, bsnn.load_dataset("digits"), arguments.epochs)
