@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what editors complete
     from .network import Inputs as Inputs
     from .network import Network as Network
     from .network import Population as Population
+    from .patterns import Pattern as Pattern
     from .simulators.choose import make_simulator as make_simulator
     from .spikes import Spikes as Spikes
 
@@ -31,6 +32,7 @@ _HOME = {
     "Model": ".model",
     "Network": ".network",
     "Neuron": ".equations.neuron",
+    "Pattern": ".patterns",
     "Population": ".network",
     "Spikes": ".spikes",
     "encode_ttfs": ".inputs.encoding",

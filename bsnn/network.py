@@ -14,6 +14,7 @@ from bsnn.equations import time_rules
 from bsnn.equations.neuron import Neuron
 from bsnn.equations.synapse import Synapse
 from bsnn.equations.units import as_int, as_number, in_seconds, positive_seconds
+from bsnn.patterns import Pattern
 
 MAX_PARTS = 256  # populations, and connections, of a program: see native/graph.h
 _NAME = r"[A-Za-z][A-Za-z0-9_]*"
@@ -88,7 +89,7 @@ class Population:
 
 @dataclass(frozen=True, eq=False)
 class Connection:
-    """Synapses from each neuron of one population to each of another.
+    """Synapses from one population to another.
 
     Parameters
     ----------
@@ -99,6 +100,9 @@ class Connection:
         expression of the weight `w`, constants and parameters of the target.
     delay : Quantity
         From the end of the step in which a neuron fires, in whole steps on the grid.
+    pattern : Pattern, optional
+        Which pairs it joins, and which of them share a weight, see `bsnn.patterns`;
+        unless given, each neuron of the source with each of the target.
     name : str, optional
         Needed where two connections join the same pair; "source->target" unless given.
     """
@@ -108,11 +112,14 @@ class Connection:
     _: KW_ONLY
     on_pre: str
     delay: Quantity = field(default_factory=lambda: 0 * second)
+    pattern: Pattern | None = None
     name: str | None = None
 
     def __post_init__(self):
         if not isinstance(self.on_pre, str):
             raise TypeError(f"'on_pre' must be text, got {self.on_pre!r}.")
+        if not isinstance(self.pattern, Pattern | None):
+            raise TypeError(f"'pattern' must be a Pattern, got {self.pattern!r}.")
         delay = in_seconds(self.delay, "delay")
         if delay < 0:
             raise ValueError(f"'delay' must not be negative, got {self.delay!s}.")
@@ -203,6 +210,8 @@ class Network:
                     f"connection {connection.name!r} begins at {source.name!r}, whose "
                     "neurons have no threshold and never fire."
                 )
+            if connection.pattern is not None:
+                connection.pattern.check(source.size, target.size, connection.name)
         _ = self.synapses
 
     @functools.cached_property
@@ -269,10 +278,12 @@ class Network:
         )
 
     @functools.cached_property
-    def weight_shapes(self) -> tuple[tuple[int, int], ...]:
-        """(n_pre, n_post) of each connection's weights."""
+    def weight_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """(n_pre, n_post) of each connection's weights; (n_weights,) of a pattern's."""
         return tuple(
             (self.named[c.source].size, self.named[c.target].size)
+            if c.pattern is None
+            else (c.pattern.n_weights,)
             for c in self.connections
         )
 
@@ -296,6 +307,7 @@ class Network:
                     "target": c.target,
                     "on_pre": c.on_pre,
                     "delay": in_seconds(c.delay, "delay"),
+                    "pattern": c.pattern and c.pattern.to_dict(),
                     "name": c.name,
                 }
                 for c in self.connections
@@ -331,6 +343,7 @@ class Network:
                     c["target"],
                     on_pre=c["on_pre"],
                     delay=as_number(c["delay"], "delay") * second,
+                    pattern=c["pattern"] and Pattern.from_dict(c["pattern"]),
                     name=c["name"],
                 )
                 for c in values["connections"]

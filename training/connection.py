@@ -16,8 +16,8 @@ class Connection(nn.Module):
 
     Parameters
     ----------
-    weight : Tensor, shape (n_pre, n_post)
-        In Hz.
+    weight : Tensor, shape (n_pre, n_post), or (n_weights,) of a pattern
+        In Hz; in SI units in a network of any neurons.
 
     Attributes
     ----------

@@ -58,8 +58,9 @@ class DerivedNetwork(nn.Module):
     ----------
     network : Network
     weights : dict of str to array_like, Quantity or (low, high)
-        Of each connection by its name, shape (n_pre, n_post); or two numbers, between
-        which they are drawn uniformly. Bare numbers are in SI units.
+        Of each connection by its name, shape (n_pre, n_post), or (n_weights,) where it
+        has a pattern; or two numbers, between which they are drawn uniformly. Bare
+        numbers are in SI units.
     learn : dict of str to sequence of str
         Parameters of each population that are learned beside the weights, and currents
         whose derivatives are wanted.

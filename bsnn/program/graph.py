@@ -233,7 +233,7 @@ class _Runner(CodeRunner):
 
 
 class _Projection(CodeRunner, Group):
-    """What the spikes of one population do to another, dense: see `projection.cpp`."""
+    """What the spikes of one population do to another: see `projection.cpp`."""
 
     add_to_magic_network = False
     invalidates_magic_network = False
@@ -267,6 +267,7 @@ class _Projection(CodeRunner, Group):
                 "connection": index,
                 "n_post": len(target),
                 "plain": synapse.is_plain,
+                "dense": connection.pattern is None,
                 **options,
             },
             codeobj_class=code,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -262,7 +263,16 @@ class GraphForm:
         backwards = batch.losses is not None
         kept = batch.records is not None if backwards else batch.keep
         numbers = [backwards, batch.seed, batch.first_sample, kept, batch.by_inputs]
-        return np.array([*numbers, *self.network.delays], np.int64)
+        for connection, delay, shape in zip(
+            self.network.connections,
+            self.network.delays,
+            self.network.weight_shapes,
+            strict=True,
+        ):
+            pattern = connection.pattern
+            n_pairs = 0 if pattern is None else len(pattern.i)
+            numbers += [delay, math.prod(shape), n_pairs]
+        return np.array(numbers, np.int64)
 
     def _real(self, values):
         return np.ascontiguousarray(values, self.real)

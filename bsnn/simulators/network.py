@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import weakref
 from collections.abc import Mapping, Sequence
 
@@ -104,11 +105,14 @@ class NetworkSimulator(Turns):
 
     def _start_programs(self):
         sizes = [
-            aligned(self._real.itemsize * m * n) for m, n in self.network.weight_shapes
+            aligned(self._real.itemsize * math.prod(shape))
+            for shape in self.network.weight_shapes
         ]
         *starts, self._weight_bytes = itertools.accumulate(sizes, initial=0)
         numbers = self.network_numbers({}, {})
-        self._half = self._weight_bytes + sum(aligned(a.nbytes) for a in numbers)
+        patterns = list(self._patterns())
+        sizes = [aligned(a.nbytes) for a in numbers + patterns]
+        self._half = self._weight_bytes + sum(sizes)
         segment = self._segment = Segment(2 * self._half, n_kept=self._half)
 
         def arrays(half):
@@ -116,6 +120,9 @@ class NetworkSimulator(Turns):
             return [segment.view(half + at, self._real, shape) for at, shape in where]
 
         self._weights, self._copies = arrays(0), arrays(self._half)
+        patterns_at = self._weight_bytes + sum(sizes[: len(numbers)])
+        for half in (0, self._half):
+            _write(segment, half + patterns_at, patterns)
         form = GraphForm(self.network, self._real, self.learn or {})
         self._pool = Pool(self.folder, form, segment, self._workers, self._timeout)
         self._end = weakref.finalize(self, self._pool.close)
@@ -145,6 +152,15 @@ class NetworkSimulator(Turns):
                 numbers.append(np.full(part.size, value, self._real))
         floors = [slope_min.get(part.name, 1e-9) for part in self.network.populations]
         return [*numbers, np.array(floors, float)]
+
+    def _patterns(self):
+        """Yield where the pairs of each neuron begin, their targets and weights."""
+        for connection in self.network.connections:
+            if connection.pattern is not None:
+                start, target, weight = connection.pattern.rows
+                n_pre = self.network.named[connection.source].size
+                yield np.pad(start, (0, n_pre + 1 - len(start)), mode="edge")
+                yield from (target, weight)
 
     def run(
         self,
@@ -262,7 +278,7 @@ class NetworkSimulator(Turns):
         shapes = self.network.weight_shapes
         if len(weights) != len(shapes):
             raise ValueError(
-                f"'weights' must have {len(shapes)} matrices, one for each connection, "
+                f"'weights' must have {len(shapes)} arrays, one for each connection, "
                 f"got {len(weights)}."
             )
         half = 0
@@ -275,10 +291,8 @@ class NetworkSimulator(Turns):
             check_weights(np.asarray(given), shape, f"connection {connection.name!r}")
             if half:
                 copy[:] = given
-        at = half + self._weight_bytes
-        for numbers in self.network_numbers(parameters or {}, slope_min):
-            self._segment.view(at, numbers.dtype, numbers.shape)[:] = numbers
-            at += aligned(numbers.nbytes)
+        numbers = self.network_numbers(parameters or {}, slope_min)
+        _write(self._segment, half + self._weight_bytes, numbers)
         return Batch(
             inputs=spikes,
             currents=currents,
@@ -412,6 +426,12 @@ class NetworkSimulator(Turns):
         super().after_fork()
         self._end.detach()
         self._pool.abandon()
+
+
+def _write(segment, at, arrays):
+    for array in arrays:
+        segment.view(at, array.dtype, array.shape)[:] = array
+        at += aligned(array.nbytes)
 
 
 def _check_learn(network, learn):

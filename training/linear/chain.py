@@ -13,11 +13,14 @@ from .kernel import MAX_MODES, PreparedGradient, as_tensor
 def chain_modes(network):
     """Return the `ExponentialModes` of each layer, or None if the network is no chain.
 
-    In a chain the only inputs drive the first population and each population the next.
+    In a chain the only inputs drive the first population and each population the next,
+    each neuron all others there.
     """
     names = list(network.named)
     steps = [(c.source, c.target) for c in network.connections]
     first_is_input = [p.name for p in network.inputs] == names[:1]
+    if any(c.pattern is not None for c in network.connections):
+        return None
     if not first_is_input or steps != list(zip(names, names[1:], strict=False)):
         return None
     modes = [

@@ -95,6 +95,8 @@ def specify(network, *, precision, learn):
             )
     for connection in values["connections"]:
         connection["delay"] = 0.0
+        if connection["pattern"]:  # data of the program, too
+            connection["pattern"] = {"i": [0], "j": [0], "weight": [0]}
     values |= {"dt": 1e-3, "duration": 1.0}
     options = {"precision": precision, "learn": learn}
     return json.dumps({"network": values, "options": options}, sort_keys=True)
@@ -266,8 +268,9 @@ def _connection(graph, network, index):
         [
             str(names.index(connection.source)),
             str(names.index(connection.target)),
-            *map(str, network.weight_shapes[index]),
-            "0",
+            str(network.named[connection.source].size),
+            "0, 0, 0",
+            str(connection.pattern is None).lower(),
             _run(graph.projections[index]),
             backward,
             braced(slopes),

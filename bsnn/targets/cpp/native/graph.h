@@ -30,7 +30,11 @@ class Program : public Adjoint {
       first_sample_ = table[2];
       kept_ = table[3];
       by_inputs_ = table[4];
-      for (size_t c = 0; c < connections_.size(); c++) connections_[c].delay = table[5 + c];
+      for (size_t c = 0; c < connections_.size(); c++) {
+        connections_[c].delay = table[5 + 3 * c];
+        connections_[c].n_weights = table[6 + 3 * c];
+        connections_[c].n_pairs = table[7 + 3 * c];
+      }
       n_steps_ = request_.n_steps;
       clock_.dt[0] = request_.dt;
       broken_ = {-1, 0, 0, 0, 0};
@@ -153,7 +157,7 @@ class Program : public Adjoint {
     const int64_t n_chunks = *exchange_.block<int64_t>(answer_at, 2);
     exchange_.block<int64_t>(answer_at, n_chunks + 1);
     size_t bytes = aligned(8 * 8);
-    for (auto& c : connections_) bytes += n_chunks * aligned(c.n_pre * c.n_post * sizeof(Real));
+    for (auto& c : connections_) bytes += n_chunks * aligned(c.n_weights * sizeof(Real));
     for (size_t k = 0; k < pops_.size(); k++) {
       auto& p = pops_[k];
       for (auto& q : p.learned) bytes += n_chunks * aligned(q.n * 8);
@@ -180,7 +184,7 @@ class Program : public Adjoint {
     std::vector<Sum> places(n_chunks);
     for (auto& sum : places) {
       for (auto& c : connections_)
-        sum.by_weight.push_back(exchange_.block<Real>(to, c.n_pre * c.n_post));
+        sum.by_weight.push_back(exchange_.block<Real>(to, c.n_weights));
       for (auto& p : pops_)
         for (auto& q : p.learned) sum.by_parameter.push_back(exchange_.block<double>(to, q.n));
     }
@@ -235,7 +239,7 @@ class Program : public Adjoint {
 
   void clear(Sum& sum) {
     for (size_t c = 0; c < connections_.size(); c++)
-      std::fill_n(sum.by_weight[c], connections_[c].n_pre * connections_[c].n_post, Real(0));
+      std::fill_n(sum.by_weight[c], connections_[c].n_weights, Real(0));
     size_t which = 0;
     for (auto& p : pops_)
       for (auto& q : p.learned) std::fill_n(sum.by_parameter[which++], q.n, 0.0);
@@ -249,7 +253,7 @@ class Program : public Adjoint {
     for (size_t c = 0; c < connections_.size(); c++) {
       Real* const __restrict to = sum.by_weight[c];
       const Real* const __restrict from = other.by_weight[c];
-      for (int64_t k = 0; k < connections_[c].n_pre * connections_[c].n_post; k++) to[k] += from[k];
+      for (int64_t k = 0; k < connections_[c].n_weights; k++) to[k] += from[k];
     }
     size_t which = 0;
     for (auto& p : pops_)

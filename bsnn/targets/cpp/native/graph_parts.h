@@ -20,8 +20,12 @@ struct Visits {
   int64_t n;
   double* total;         // of spike k, or of spike `spike[k]`
   const int64_t* spike;
-  const void* weights;   // of a projection: n_pre x n_post
+  const void* weights;   // of a projection: n_pre x n_post, or those of its pattern
   void* gradient;        // dL/d(weights)
+  // Of a pattern: pairs row[i]..row[i + 1] lead from neuron i to `target`, each with
+  // weight number `shared`.
+  const int64_t* row;
+  const int32_t *target, *shared;
 };
 inline Visits fired[MAX_PARTS], released[MAX_PARTS], arriving[MAX_PARTS];
 
@@ -83,8 +87,9 @@ struct Population {
 
 struct Connection {
   int source, target;
-  int64_t n_pre, n_post;
-  int64_t delay;
+  int64_t n_pre;
+  int64_t delay, n_weights, n_pairs;  // of the request
+  bool dense;
   Code forward, backward;
   std::vector<Code> slopes;  // of the target, needed before `backward`
 };

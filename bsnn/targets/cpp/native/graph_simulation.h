@@ -59,7 +59,7 @@ class Simulation {
     size_t at = request_.weights_at;
     weights_.clear();
     initial_.clear();
-    for (auto& c : connections_) weights_.push_back(data_.block<Real>(at, c.n_pre * c.n_post));
+    for (auto& c : connections_) weights_.push_back(data_.block<Real>(at, c.n_weights));
     for (auto& p : pops_) {
       for (auto& q : p.parameters) {
         const Real* values = data_.block<Real>(at, q.n);
@@ -68,6 +68,12 @@ class Simulation {
       for (size_t s = 0; s < p.state.size(); s++) initial_.push_back(data_.block<Real>(at, p.n));
     }
     slope_min_ = data_.block<double>(at, pops_.size());
+    for (size_t c = 0; c < connections_.size(); c++) {
+      if (connections_[c].dense) continue;
+      arriving[c].row = data_.block<int64_t>(at, connections_[c].n_pre + 1);
+      arriving[c].target = data_.block<int32_t>(at, connections_[c].n_pairs);
+      arriving[c].shared = data_.block<int32_t>(at, connections_[c].n_pairs);
+    }
   }
 
   void read_inputs(size_t& at) {

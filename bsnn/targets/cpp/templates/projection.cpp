@@ -1,5 +1,6 @@
-{# A spike of source neuron i adds what `on_pre` says of row i of the weights (n_pre x
-   n_post) to each neuron of the target: a full `Synapses` in Brian2. #}
+{# A spike of source neuron i adds what `on_pre` says to the neurons that it is joined
+   with: to all of the target, of row i of the weights (n_pre x n_post), or to those of a
+   pattern. `Synapses` in Brian2. #}
 {# USES_VARIABLES { N } #}
 {% extends 'common_group.cpp' %}
 {% block maincode %}
@@ -9,7 +10,7 @@
     {{kept(scalar_code)|autoindent}}
 
     int64_t _k = 0;
-    {% if plain %}
+    {% if dense and plain %}
     {{real}}* const __restrict _sum = {{get_array_name(target)}};
     // Two rows at a time: the target is read and written half as often.
     for (; _k + 1 < _arriving.n; _k += 2) {
@@ -20,10 +21,17 @@
     }
     {% endif %}
     for (; _k < _arriving.n; _k++) {
+        {% if dense %}
         const {{real}}* const __restrict _row = _weights + (size_t)_arriving.neuron[_k] * {{n_post}};
         for (int _idx = 0; _idx < {{n_post}}; _idx++) {
             const size_t _vectorisation_idx = _idx;
             const {{real}} w = _row[_idx];
+        {% else %}
+        const int64_t _end = _arriving.row[_arriving.neuron[_k] + 1];
+        for (int64_t _pair = _arriving.row[_arriving.neuron[_k]]; _pair < _end; _pair++) {
+            const size_t _idx = _arriving.target[_pair], _vectorisation_idx = _idx;
+            const {{real}} w = _weights[_arriving.shared[_pair]];
+        {% endif %}
             {{vector_code|autoindent}}
         }
     }
