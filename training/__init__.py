@@ -8,13 +8,23 @@ if TYPE_CHECKING:  # what editors complete
     from .derived_network import DerivedNetwork as DerivedNetwork
     from .losses import FirstSpikeLoss as FirstSpikeLoss
     from .losses import SpikeCountLoss as SpikeCountLoss
+    from .rate_loss import RateLoss as RateLoss
     from .spiking_network import SpikingNetwork as SpikingNetwork
+    from .trace_losses import ReadoutLoss as ReadoutLoss
+    from .trace_losses import TraceLoss as TraceLoss
+    from .trace_losses import away_from_spikes as away_from_spikes
+    from .van_rossum import VanRossumLoss as VanRossumLoss
 
 _HOME = {
     "DerivedNetwork": ".derived_network",
     "FirstSpikeLoss": ".losses",
+    "RateLoss": ".rate_loss",
+    "ReadoutLoss": ".trace_losses",
     "SpikeCountLoss": ".losses",
     "SpikingNetwork": ".spiking_network",
+    "TraceLoss": ".trace_losses",
+    "VanRossumLoss": ".van_rossum",
+    "away_from_spikes": ".trace_losses",
 }
 __all__ = [*_HOME]
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

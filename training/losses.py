@@ -76,12 +76,12 @@ class SpikeCountLoss(nn.Module):
         error = (target - counts) / n_samples
         value = 0.5 * n_samples * np.vdot(error, error)
         per_spike = error.ravel()[record.sample_and_neuron]
-        loss = _CountError.apply(output.time, value, torch.from_numpy(per_spike))
+        loss = KnownGradient.apply(output.time, value, torch.from_numpy(per_spike))
         if self.spike_penalty:
             price = self.spike_penalty / n_samples
             for layer in layers[:-1]:
                 value = price * layer.record.n_spikes
-                loss = loss + _CountError.apply(
+                loss = loss + KnownGradient.apply(
                     layer.time, value, torch.full_like(layer.time, -price)
                 )
         return loss
@@ -102,7 +102,9 @@ def _output(layers):
     return layers[-1]
 
 
-class _CountError(torch.autograd.Function):
+class KnownGradient(torch.autograd.Function):
+    """A value whose derivative with respect to each spike's time is given."""
+
     @staticmethod
     def forward(ctx, time, value, per_spike):
         ctx.per_spike = per_spike.to(time.device)

@@ -333,9 +333,12 @@ class NetworkSimulator(Turns):
         network = self.network
         if not isinstance(inputs, Mapping):
             if len(network.inputs) != 1:
+                names = ", ".join(i.name for i in network.inputs)
                 raise ValueError(
-                    "'inputs' must be a dict of the spikes of each of "
-                    f"{', '.join(i.name for i in network.inputs)}."
+                    f"'inputs' must be a dict of the spikes of each of {names}."
+                    if names
+                    else "the network has no Inputs; 'inputs' must be a dict of the "
+                    "currents of each population."
                 )
             inputs = {network.inputs[0].name: inputs}
         spikes, currents = {}, {}
@@ -361,6 +364,11 @@ class NetworkSimulator(Turns):
             raise ValueError(f"'inputs' lack {', '.join(missing)}.")
         sizes = {s.n_samples for s in spikes.values()}
         sizes |= {len(c) for c in currents.values()}
+        if not sizes:
+            raise ValueError(
+                "nothing says how many samples there are: the network has neither "
+                "Inputs nor currents; give it one of them."
+            )
         if len(sizes) != 1:
             raise ValueError(f"'inputs' have different numbers of samples: {sizes}.")
         return spikes, currents, sizes.pop()

@@ -216,6 +216,34 @@ def test_populations_are_given_to_losses_in_order(learner):
             loss(activity, [0, 1])
 
 
+CURRENT = "dv/dt = (-v + I_stim(t, i))/tau : 1"
+ALONE = {"threshold": "v > 1", "reset": "v = 0", "parameters": {"tau": 10 * ms}}
+
+
+def test_a_population_may_be_driven_by_currents_alone():
+    cell = Neuron(CURRENT, **ALONE, currents={"I_stim": 1})
+    network = Network(
+        [Population("cell", 2, cell, record=["v"])], [], dt=1 * ms, duration=50 * ms
+    )
+    drive = np.full((3, 50, 2), [1.5, 0.5])
+    with DerivedNetwork(network, weights={}, learn={"cell": ["tau"]}) as module:
+        activity = module({"cell": {"I_stim": drive}})
+        counts = activity["cell"].record.counts()
+        assert (counts[:, 0] > 2).all() and (counts[:, 1] == 0).all()
+        activity["cell"].time.sum().backward()
+        assert module.learned["cell"]["tau"].grad > 0  # slower neurons fire later
+        with pytest.raises(ValueError, match="must be a dict of the currents"):
+            module(drive)
+
+
+def test_without_inputs_and_currents_there_is_no_number_of_samples():
+    cell = Neuron("dv/dt = (2 - v)/tau : 1", **ALONE)
+    network = Network([Population("cell", 1, cell)], [], dt=1 * ms, duration=5 * ms)
+    with DerivedNetwork(network, weights={}, learn={}) as module:
+        with pytest.raises(ValueError, match="neither Inputs nor currents"):
+            module({})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
