@@ -58,7 +58,7 @@ CASES = {
         coba_lif(tau_e=20 * ms, tau_i=20 * ms),
         [("g_e += w*nS", 0, 1), ("g_i += w*nS", 0, 0.5)],
         rate=0.01,
-        longest=0.1,
+        longest=0.03,
         floor=0.25,
     ),
     "izhikevich": Case(

@@ -12,8 +12,8 @@ from bsnn.equations.units import as_positive, one_of
 from bsnn.model import Model
 from bsnn.processes.forks import tell_of_forks
 from bsnn.program.chain_form import ChainForm
+from bsnn.program.memory import SharedWeights
 from bsnn.program.pool import Pool
-from bsnn.program.resident import Segment, aligned
 from bsnn.spikes import Spikes
 from bsnn.targets.cpp.target import CppTarget
 
@@ -99,22 +99,9 @@ class GridSimulator(Simulator):
         self._start_programs()
 
     def _start_programs(self):
-        """Start the programs, and share memory with them.
-
-        The memory of the weights has two halves. Arrays in the first are handed out,
-        and never written here; weights from elsewhere are copied to the second.
-        """
         real, shapes = self._real, self.model.weight_shapes
-        sizes = [aligned(real.itemsize * m * n) for m, n in shapes]
-        *starts, self._half = itertools.accumulate(sizes, initial=0)
-        segment = self._segment = Segment(2 * self._half, n_kept=self._half)
-
-        def arrays(half):
-            where = zip(starts, shapes, strict=True)
-            return [segment.view(half + at, real, shape) for at, shape in where]
-
-        self._weights, self._copies = arrays(0), arrays(self._half)
-        form = ChainForm(self.model, real)
+        self._memory = SharedWeights(real, shapes)
+        form, segment = ChainForm(self.model, real), self._memory.segment
         self._pool = Pool(self.folder, form, segment, self._workers, self._timeout)
         self._end = weakref.finalize(self, self._pool.close)
         tell_of_forks(self)
@@ -132,21 +119,13 @@ class GridSimulator(Simulator):
         """
         if self.closed:
             raise closed_error(type(self).__name__)
-        return list(self._weights)
-
-    def _place(self, weights):
-        """Return where in the segment the weights are, copied there if need be."""
-        if all(map(_are_one, self._weights, weights)):
-            return 0
-        for copy, given in zip(self._copies, weights, strict=True):
-            copy[:] = given
-        return self._half
+        return list(self._memory.arrays)
 
     def _run(self, weights, inputs):
         n_samples = inputs.n_samples
         if not len(self._pool):  # in a forked child
             self._start_programs()
-        weights_at = self._place(weights)
+        weights_at = self._memory.place(weights)
         shares = shares_of(n_samples, len(self._pool))
         batches = [(inputs.select(*share), weights_at) for share in shares]
         shards, self.seconds = self._pool.run(batches)
@@ -154,16 +133,12 @@ class GridSimulator(Simulator):
 
     def _release(self):
         self._end()
-        self._weights = self._copies = None
+        self._memory = None
 
     def after_fork(self) -> None:
         super().after_fork()
         self._end.detach()
         self._pool.abandon()
-
-
-def _are_one(array, other):
-    return array.__array_interface__ == other.__array_interface__
 
 
 def shares_of(n_samples, n_programs):

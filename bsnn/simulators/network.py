@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 import weakref
 from collections.abc import Mapping, Sequence
 
@@ -15,24 +14,19 @@ from bsnn.equations.adjoint import Adjoint
 from bsnn.equations.statements import symbol
 from bsnn.equations.units import as_int, as_positive, one_of
 from bsnn.errors import NumbersError, ProgramError
-from bsnn.gate import spikes_for
-from bsnn.network import Inputs, Network
+from bsnn.network import Network
 from bsnn.processes.forks import tell_of_forks
 from bsnn.program.build import PRECISIONS
-from bsnn.program.graph_form import (
-    Batch,
-    Derivatives,
-    GraphForm,
-    Losses,
-    Records,
-    summed,
-)
+from bsnn.program.derivatives import Derivatives, summed
+from bsnn.program.graph_data import numbers_of, pairs_of
+from bsnn.program.graph_form import Batch, GraphForm, Losses, Records
+from bsnn.program.memory import SharedWeights
 from bsnn.program.pool import Pool
-from bsnn.program.resident import Segment, aligned
 from bsnn.spikes import Spikes
 from bsnn.targets.cpp.graph import build_network
 
 from .base import check_weights, count_workers
+from .network_inputs import checked_inputs
 from .turns import Turns
 
 # Samples of a batch are summed in this many groups, whatever the number of workers, so
@@ -104,26 +98,14 @@ class NetworkSimulator(Turns):
         self._start_programs()
 
     def _start_programs(self):
-        sizes = [
-            aligned(self._real.itemsize * math.prod(shape))
-            for shape in self.network.weight_shapes
-        ]
-        *starts, self._weight_bytes = itertools.accumulate(sizes, initial=0)
-        numbers = self.network_numbers({}, {})
-        patterns = list(self._patterns())
-        sizes = [aligned(a.nbytes) for a in numbers + patterns]
-        self._half = self._weight_bytes + sum(sizes)
-        segment = self._segment = Segment(2 * self._half, n_kept=self._half)
-
-        def arrays(half):
-            where = zip(starts, self.network.weight_shapes, strict=True)
-            return [segment.view(half + at, self._real, shape) for at, shape in where]
-
-        self._weights, self._copies = arrays(0), arrays(self._half)
-        patterns_at = self._weight_bytes + sum(sizes[: len(numbers)])
-        for half in (0, self._half):
-            _write(segment, half + patterns_at, patterns)
-        form = GraphForm(self.network, self._real, self.learn or {})
+        network, real = self.network, self._real
+        self._memory = SharedWeights(
+            real,
+            network.weight_shapes,
+            numbers_of(network, real, {}, {}),
+            list(pairs_of(network)),
+        )
+        form, segment = GraphForm(network, real, self.learn or {}), self._memory.segment
         self._pool = Pool(self.folder, form, segment, self._workers, self._timeout)
         self._end = weakref.finalize(self, self._pool.close)
         tell_of_forks(self)
@@ -132,35 +114,6 @@ class NetworkSimulator(Turns):
     def pids(self) -> list[int]:
         """Process ids of the running programs."""
         return self._pool.pids
-
-    def network_numbers(self, parameters, slope_min):
-        """Return all numbers but the weights as the program reads them, in order."""
-        numbers = []
-        for part in self.network.groups:
-            neuron = part.neuron
-            for name, value in neuron.values.items():
-                value = parameters.get((part.name, name), value)
-                if not np.isfinite(value).all():
-                    raise NumbersError(
-                        f"parameter {name!r} of {part.name!r} must be finite, got "
-                        f"{value}; a learning rate that is too high is the usual cause."
-                    )
-                size = 1 if neuron.is_shared(name) else part.size
-                numbers.append(np.full(size, value, self._real))
-            for name in neuron.states:
-                value = neuron.initial_values[name]
-                numbers.append(np.full(part.size, value, self._real))
-        floors = [slope_min.get(part.name, 1e-9) for part in self.network.populations]
-        return [*numbers, np.array(floors, float)]
-
-    def _patterns(self):
-        """Yield where the pairs of each neuron begin, their targets and weights."""
-        for connection in self.network.connections:
-            if connection.pattern is not None:
-                start, target, weight = connection.pattern.rows
-                n_pre = self.network.named[connection.source].size
-                yield np.pad(start, (0, n_pre + 1 - len(start)), mode="edge")
-                yield from (target, weight)
 
     def run(
         self,
@@ -281,25 +234,19 @@ class NetworkSimulator(Turns):
                 f"'weights' must have {len(shapes)} arrays, one for each connection, "
                 f"got {len(weights)}."
             )
-        half = 0
-        for array, given in zip(self._weights, weights, strict=True):
-            if array.__array_interface__ != np.asarray(given).__array_interface__:
-                half = self._half
-        for connection, copy, given, shape in zip(
-            self.network.connections, self._copies, weights, shapes, strict=True
+        weights = [np.asarray(given) for given in weights]
+        for connection, given, shape in zip(
+            self.network.connections, weights, shapes, strict=True
         ):
-            check_weights(np.asarray(given), shape, f"connection {connection.name!r}")
-            if half:
-                copy[:] = given
-        numbers = self.network_numbers(parameters or {}, slope_min)
-        _write(self._segment, half + self._weight_bytes, numbers)
+            check_weights(given, shape, f"connection {connection.name!r}")
+        numbers = numbers_of(self.network, self._real, parameters or {}, slope_min)
         return Batch(
             inputs=spikes,
             currents=currents,
             seed=as_int(seed, "seed", least=0),
             first_sample=0,
             n_samples=n_samples,
-            data_at=half,
+            data_at=self._memory.place(weights, numbers),
         )
 
     def _on_all(self, batch):
@@ -330,75 +277,7 @@ class NetworkSimulator(Turns):
 
     def checked_inputs(self, inputs):
         """Return spikes and currents of a batch as the program reads them."""
-        network = self.network
-        if not isinstance(inputs, Mapping):
-            if len(network.inputs) != 1:
-                names = ", ".join(i.name for i in network.inputs)
-                raise ValueError(
-                    f"'inputs' must be a dict of the spikes of each of {names}."
-                    if names
-                    else "the network has no Inputs; 'inputs' must be a dict of the "
-                    "currents of each population."
-                )
-            inputs = {network.inputs[0].name: inputs}
-        spikes, currents = {}, {}
-        for name, given in inputs.items():
-            part = network.named.get(name)
-            if part is None:
-                raise ValueError(
-                    f"'inputs' names {name!r}; the populations are "
-                    f"{', '.join(network.named)}."
-                )
-            if isinstance(part, Inputs):
-                spikes[name] = spikes_for(network.entrance(part), given)
-            else:
-                currents |= self._currents(part, given)
-        missing = [p.name for p in network.inputs if p.name not in spikes]
-        missing += [
-            f"{p.name}.{c}"
-            for p in network.groups
-            for c in p.neuron.currents
-            if (p.name, c) not in currents
-        ]
-        if missing:
-            raise ValueError(f"'inputs' lack {', '.join(missing)}.")
-        sizes = {s.n_samples for s in spikes.values()}
-        sizes |= {len(c) for c in currents.values()}
-        if not sizes:
-            raise ValueError(
-                "nothing says how many samples there are: the network has neither "
-                "Inputs nor currents; give it one of them."
-            )
-        if len(sizes) != 1:
-            raise ValueError(f"'inputs' have different numbers of samples: {sizes}.")
-        return spikes, currents, sizes.pop()
-
-    def _currents(self, part, given):
-        if not isinstance(given, Mapping):
-            raise TypeError(
-                f"'inputs' of {part.name!r} must be a dict of currents, got {given!r}."
-            )
-        found = {}
-        for name, values in given.items():
-            if name not in part.neuron.currents:
-                raise ValueError(
-                    f"'inputs' of {part.name!r} name {name!r}, which is none of its "
-                    f"currents: {', '.join(part.neuron.currents) or 'it has none'}."
-                )
-            if hasattr(values, "detach"):
-                values = values.detach()
-            values = np.asarray(values, self._real)
-            size = 1 if name in part.neuron.shared_currents else part.size
-            shape = (self.network.n_steps, size)
-            if values.ndim != 3 or values.shape[1:] != shape:
-                raise ValueError(
-                    f"'inputs' of {part.name!r} must give {name!r} in shape "
-                    f"(n_samples, {shape[0]}, {shape[1]}), got {values.shape}."
-                )
-            if not np.isfinite(values).all():
-                raise NumbersError(f"current {name!r} of {part.name!r} must be finite.")
-            found[part.name, name] = values
-        return found
+        return checked_inputs(self.network, inputs, self._real)
 
     def _check_sound(self, broken, first):
         if broken is not None:
@@ -424,22 +303,16 @@ class NetworkSimulator(Turns):
 
     def weight_arrays(self) -> list[np.ndarray]:
         """Return arrays for the weights in the memory that the programs read."""
-        return list(self._weights)
+        return list(self._memory.arrays)
 
     def _release(self):
         self._end()
-        self._weights = self._copies = None
+        self._memory = None
 
     def after_fork(self) -> None:
         super().after_fork()
         self._end.detach()
         self._pool.abandon()
-
-
-def _write(segment, at, arrays):
-    for array in arrays:
-        segment.view(at, array.dtype, array.shape)[:] = array
-        at += aligned(array.nbytes)
 
 
 def _check_learn(network, learn):

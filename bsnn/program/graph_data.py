@@ -1,0 +1,51 @@
+"""What a program of a network reads beside weights and inputs: numbers and pairs."""
+
+import numpy as np
+
+from bsnn.errors import NumbersError
+
+
+def numbers_of(network, real, parameters, slope_min):
+    """Return parameters, initial values and floors of slopes, in the program's order.
+
+    Parameters
+    ----------
+    network : Network
+    real : dtype
+        Of the program.
+    parameters : dict of (str, str) to float or array
+        Values in place of those of the neurons, by population and name.
+    slope_min : dict of str to float
+        By population.
+
+    Raises
+    ------
+    NumbersError
+        If a parameter is not finite.
+    """
+    numbers = []
+    for part in network.groups:
+        neuron = part.neuron
+        for name, value in neuron.values.items():
+            value = parameters.get((part.name, name), value)
+            if not np.isfinite(value).all():
+                raise NumbersError(
+                    f"parameter {name!r} of {part.name!r} must be finite, got {value}; "
+                    "a learning rate that is too high is the usual cause."
+                )
+            size = 1 if neuron.is_shared(name) else part.size
+            numbers.append(np.full(size, value, real))
+        for name in neuron.states:
+            numbers.append(np.full(part.size, neuron.initial_values[name], real))
+    floors = [slope_min.get(part.name, 1e-9) for part in network.populations]
+    return [*numbers, np.array(floors, float)]
+
+
+def pairs_of(network):
+    """Yield of each pattern where each neuron's pairs begin, targets and weights."""
+    for connection in network.connections:
+        if connection.pattern is not None:
+            start, target, weight = connection.pattern.rows
+            n_pre = network.named[connection.source].size
+            yield np.pad(start, (0, n_pre + 1 - len(start)), mode="edge")
+            yield from (target, weight)
