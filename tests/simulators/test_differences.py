@@ -1,0 +1,254 @@
+"""Derivatives against differences of what they are derivatives of, at fixed spikes."""
+
+import functools
+
+import numpy as np
+import pytest
+from brian2.units import ms
+from scipy.optimize import brentq
+
+from bsnn import Network, Spikes
+from bsnn.equations.dynamics import Dynamics
+from bsnn.program.graph_form import Losses
+from bsnn.simulators.network import NetworkSimulator
+from tests.neurons import CASES, N_INPUTS, NOISY, SIZE, all_neurons, draw, everything
+from tests.oracles.relaxation import TINY, Relaxation, StepMap, columns
+
+pytestmark = pytest.mark.cpp
+
+COARSE = 0.1  # ms: inputs lie on this grid at every dt
+SEED = 4  # with which no two spikes reach qif_heun at once; see `_alone`
+FLOORS = {
+    name: max(0.1 * Dynamics(case.neuron).slope_scale(), 1e-3)
+    for name, case in CASES.items()
+}
+QUIET = sorted(CASES.keys() - NOISY)
+EXACT = [name for name in QUIET if CASES[name].neuron.method == "exact"]
+# The longest step in ms from which each neuron's error falls in order.
+OTHERS = {
+    "adex": 0.05,
+    "adex_euler": 0.025,
+    "adex_rk4": 0.05,
+    "coba_lif": 0.1,
+    "coba_lif_rk2": 0.1,
+    "current": 0.05,
+    "hodgkin_huxley": 0.0125,
+    "izhikevich": 0.05,
+    "learned_period": 0.1,
+    "qif": 0.1,
+    "qif_heun": 0.1,
+    "volt": 0.1,
+}
+REFRACTORY = ["coba_lif", "coba_lif_rk2", "learned_period", "lif", "volt"]
+
+
+class Sample:
+    """One sample of all neurons, as the program simulates it.
+
+    No two inputs fire at once, and currents are smooth: what lies on both sides of an
+    event that moves is then alike.
+    """
+
+    def __init__(self, dt=COARSE, *, duration=8, recurrent=1.0):
+        rng, finer = np.random.default_rng(SEED), round(COARSE / dt)
+        parts = all_neurons(duration * ms)
+        self.network = Network(
+            parts.populations, parts.connections, dt=dt * ms, duration=duration * ms
+        )
+        self.weights, _ = draw(parts, rng, n_samples=1)
+        for w, connection in zip(self.weights, parts.connections, strict=True):
+            w *= 1 if connection.source == "inputs" else recurrent
+            w *= 2 if connection.target == "learned_period" else 1
+        neuron = rng.permutation(np.repeat(np.arange(N_INPUTS), 4))
+        step = np.sort(rng.choice(parts.n_steps, neuron.size, replace=False))
+        self.spikes = Spikes.from_events(
+            sample=np.zeros_like(step),
+            neuron=neuron,
+            step=(step + 1) * finer - 1,
+            n_samples=1,
+            n_neurons=N_INPUTS,
+            dt=dt * ms,
+        )
+        self.time = np.arange(self.network.n_steps)[:, None] * dt  # in ms
+        self.currents = {
+            "I_stim": 1e-10 * (1 + np.sin(self.time + np.arange(SIZE))),
+            "I_all": 3e-11 * (1 + np.cos(self.time)),
+        }
+        with self._simulator() as simulator:
+            self.records = simulator.run(self.weights, self._inputs())
+
+    def _simulator(self):
+        return NetworkSimulator(self.network, learn=everything(), workers=1)
+
+    def _inputs(self):
+        currents = {name: values[None] for name, values in self.currents.items()}
+        return {"inputs": self.spikes, "current": currents}
+
+    def prices(self, name):
+        """Return random derivatives of a loss by a population's times and traces."""
+        rng, neuron = np.random.default_rng(1), self.records.spikes[name].neuron
+        of_spike = rng.normal(size=(SIZE, neuron.size))
+        which = [(neuron[:z] == j).sum() for z, j in enumerate(neuron)]
+        (variable,) = self.network.named[name].record
+        trace = self.records.traces[name, variable][0]
+        by_trace = np.sin(self.time + np.arange(SIZE)) / (len(trace) * trace.std())
+        return of_spike[neuron, which], 1e-2 * by_trace
+
+    def pull_back(self, name, by_time, by_trace):
+        """Return the derivatives, by the keys of `directions`."""
+        losses = Losses(
+            spikes={
+                key: (s.offset, by_time if key == name else np.zeros(s.n_spikes))
+                for key, s in self.records.spikes.items()
+            },
+            traces={
+                key: by_trace[None] if key[0] == name else np.zeros(trace.shape)
+                for key, trace in self.records.traces.items()
+            },
+        )
+        with self._simulator() as simulator:
+            found = simulator.pull_back(
+                self.weights, self._inputs(), losses, slope_min=FLOORS
+            )
+        return {
+            **{("parameters", p): found.parameters[name, p] for p in self._values(name)},
+            **{("weights", k): found.weights[k] for k in self._connections(name)},
+            **{("currents", c): found.currents[name, c][0] for c in self._given(name)},
+            ("inputs", None): found.inputs["inputs"],
+        }
+
+    def directions(self, name):
+        """Return a random change of each parameter, of weights, currents and times."""
+        rng = np.random.default_rng(2)
+        changes = {
+            ("parameters", p): (np.abs(value).max() or 1.0) * rng.normal(size=len(value))
+            for p, value in self._values(name).items()
+        }
+        for k in self._connections(name):
+            drawn = rng.normal(size=self.weights[k].shape)
+            changes["weights", k] = CASES[name].strength * drawn
+        for c, values in self._given(name).items():
+            phase = rng.uniform(0, 6, values.shape[1])
+            changes["currents", c] = values.max() * np.sin(0.7 * self.time + phase)
+        changes["inputs", None] = 1e-3 * rng.normal(size=self.spikes.n_spikes)
+        return changes
+
+    def point(self, name, changes):
+        """Return what a population is made of: as it is, and with each change."""
+
+        def rows(kind, key, value):
+            changed = [value + c.get((kind, key), 0) for c in changes]
+            return np.stack([value, *changed])
+
+        return {
+            "parameters": {
+                p: rows("parameters", p, v) for p, v in self._values(name).items()
+            },
+            "weights": [
+                rows("weights", k, self.weights[k]) for k in self._connections(name)
+            ],
+            "currents": {
+                c: rows("currents", c, v) for c, v in self._given(name).items()
+            },
+            "inputs": rows("inputs", None, np.zeros(self.spikes.n_spikes)),
+        }
+
+    def _values(self, name):
+        neuron = CASES[name].neuron
+        return {
+            p: np.broadcast_to(value, 1 if neuron.is_shared(p) else SIZE)
+            for p, value in neuron.values.items()
+        }
+
+    def _given(self, name):
+        return {c: self.currents[c] for c in CASES[name].neuron.currents}
+
+    def _connections(self, name):
+        targets = [c.target for c in self.network.connections]
+        return [k for k, target in enumerate(targets) if target == name]
+
+    def relaxed(self, name, by_time, by_trace, changes, **options):
+        """Return the loss of each change, at the spikes of this sample."""
+        spikes = self.records.spikes[name]
+        relaxation = Relaxation(
+            self.network, name, self.spikes, spikes, FLOORS[name]
+        )
+        shift, traces = relaxation.run(self.point(name, changes), **options)
+        (variable,) = self.network.named[name].record
+        trace = self.records.traces[name, variable][0]
+        np.testing.assert_allclose(  # the oracle replays what the program did
+            traces[variable][0].real, trace, rtol=0, atol=1e-10 * np.abs(trace).max()
+        )
+        loss = shift @ by_time + (traces[variable] * by_trace).sum((1, 2))
+        return loss[1:]
+
+
+@functools.cache
+def sample(dt=COARSE, recurrent=1.0):
+    return Sample(dt, recurrent=recurrent)
+
+
+def _along(found, directions):
+    return np.array([(found[key] * change).sum() for key, change in directions.items()])
+
+
+def _central(loss, directions, e):
+    """Differentiate along each direction, the error of order e^2 removed."""
+    steps = [s * k * e for k in (1, 2) for s in (1, -1)]
+    changes = [{key: s * x} for key, x in directions.items() for s in steps]
+    values = loss(changes).reshape(len(directions), 4)
+    near, far = (values[:, k] - values[:, k + 1] for k in (0, 2))
+    return (8 * near - far) / (12 * e)
+
+
+def _forward(loss, directions):
+    changes = [{key: 1j * TINY * x} for key, x in directions.items()]
+    return loss(changes).imag / TINY
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_derivatives_of_an_exact_neuron_are_differences(name):
+    given = sample(), sample().prices(name)
+    found, expected, directions = _by_difference(name, *given)
+    assert sample().records.spikes[name].n_spikes >= 2 * SIZE
+    np.testing.assert_allclose(
+        found, expected, rtol=0, atol=1e-6 * np.abs(expected).max()
+    )
+
+
+def _by_difference(name, given, prices):
+    directions = given.directions(name)
+    found = _along(given.pull_back(name, *prices), directions)
+
+    def loss(changes):
+        return given.relaxed(name, *prices, changes, split=True)
+
+    return found, _central(loss, directions, 1e-5), directions
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_derivatives_of_other_neurons_are_differences_as_dt_falls(name):
+    errors = []
+    for halvings in range(3):
+        given = sample(OTHERS[name] / 2**halvings)
+        found, expected, _ = _by_difference(name, given, given.prices(name))
+        difference = np.linalg.norm(found - expected)
+        errors.append(difference / np.linalg.norm(expected))
+    print(name, errors)
+    order = np.log2(errors[0] / errors[-1]) / 2
+    assert order > 0.8 or errors[0] < 1e-6, errors
+    assert errors[-1] < 0.05, errors
+
+
+@pytest.mark.parametrize("name", QUIET)
+def test_derivatives_are_forward_sensitivities(name):
+    given, prices = sample(), sample().prices(name)
+    directions = given.directions(name)
+    found = _along(given.pull_back(name, *prices), directions)
+    expected = _forward(
+        lambda changes: given.relaxed(name, *prices, changes, split=False), directions
+    )
+    print(name, np.abs(found - expected).max() / np.abs(expected).max())
+    np.testing.assert_allclose(
+        found, expected, rtol=0, atol=1e-10 * np.abs(expected).max()
+    )
