@@ -95,6 +95,11 @@ class StepMap:
         return moved.imag / TINY
 
 
+def evaluate(code, names):
+    """Evaluate what `additions` compiled."""
+    return eval(code, _GLOBALS, names)
+
+
 def columns(names, at):
     """Take some neurons of arrays (rows, neurons) or (rows, 1)."""
     return {n: x[:, at] if x.shape[1] > 1 else x for n, x in names.items()}
@@ -120,7 +125,7 @@ class Relaxation:
         self.map, self.dt = StepMap(self.part.neuron), network.dt_seconds
         self.n_steps, self.n = network.n_steps, self.part.size
         self.sources = [
-            (inputs if c.source != name else spikes, delay, _additions(c.on_pre))
+            (inputs if c.source != name else spikes, delay, additions(c.on_pre))
             for c, delay in zip(network.connections, network.delays, strict=True)
             if c.target == name
         ]
@@ -235,7 +240,7 @@ class Relaxation:
         def jump(state):
             state = dict(state)
             for name, code in added.items():
-                value = eval(code, _GLOBALS, given)
+                value = evaluate(code, given)
                 state[name] = state[name] + value * (open_ if name in frozen else 1)
             return state
 
@@ -244,7 +249,9 @@ class Relaxation:
     def _jump(self, j, names):
         def jump(state):
             done = self.map.reset(state, names)
-            return {n: np.where(np.arange(self.n) == j, done[n], state[n]) for n in done}
+            return {
+                n: np.where(np.arange(self.n) == j, done[n], state[n]) for n in done
+            }
 
         return jump
 
@@ -255,7 +262,7 @@ class Relaxation:
         self.latest = np.zeros(self.n, int)
         if self.part.neuron.period is not None:
             code = _compiled(self.part.neuron.period, "eval")
-            period = eval(code, _GLOBALS, parameters)
+            period = evaluate(code, parameters)
             period = np.broadcast_to(period, (len(period), self.n))
             self.steps = np.floor((period[0].real + 1e-3 * self.dt) / self.dt)
             self.longer = period - period[0]
@@ -296,7 +303,7 @@ class Relaxation:
         return (late + h - h[0])[:, 0]
 
 
-def _additions(on_pre):
+def additions(on_pre):
     """Return the expression that a spike adds to each variable, compiled."""
     pairs = [line.split("+=") for line in on_pre.split(";")]
     return {name.strip(): _compiled(value, "eval") for name, value in pairs}
