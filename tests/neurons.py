@@ -202,6 +202,14 @@ def learned():
     return {name: case.learn for name, case in CASES.items()}
 
 
+def everything():
+    """Every parameter and current of each population of `all_neurons`."""
+    return {
+        name: [*case.neuron.values, *case.neuron.currents]
+        for name, case in CASES.items()
+    }
+
+
 def draw(network, rng, n_samples=2, n_spikes=8):
     """Random weights, input spikes and currents that make the neurons fire."""
     weights = []
