@@ -24,7 +24,7 @@ class Adjoint : public Simulation {
 
   void sweep(int64_t sample, const std::vector<Loss>& losses,
              const std::vector<std::vector<Real*>>& by_current) {
-    std::vector<std::vector<Real*>> own(pops_.size()), own_free(pops_.size());
+    std::vector<std::vector<Real*>> own(pops_.size());
     std::vector<char*> free(pops_.size()), open(pops_.size());
     for (size_t k = 0; k < pops_.size(); k++) {
       auto& p = pops_[k];
@@ -64,6 +64,7 @@ class Adjoint : public Simulation {
         if (p.release && released[k].n) p.release();
       }
     }
+    leave_tape();
     for (size_t k = 0; k < pops_.size(); k++) {
       auto& p = pops_[k];
       for (size_t s = 0; s < p.state.size(); s++) *p.state[s] = own[k][s];

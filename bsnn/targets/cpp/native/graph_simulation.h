@@ -5,6 +5,7 @@
 #pragma once
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "brianlib/clocks.h"
@@ -42,6 +43,7 @@ class Simulation {
   bool taping_ = false;      // states of all steps are kept
   bool noting_ = false;      // states at spikes are kept
   const double* slope_min_;  // of each population's crossings
+  std::vector<std::pair<Real**, Real*>> rest_;
   std::vector<const Real*> initial_, weights_;
   std::vector<const int64_t*> offset_;             // spikes of each sample
   std::vector<const int32_t*> step_, neuron_;      // of inputs
@@ -52,7 +54,16 @@ class Simulation {
              std::vector<Connection> connections, Steps steps)
       : clock_(clock), pops_(pops), connections_(connections), steps_(steps),
         data_(descriptor("BSNN_WEIGHTS"), PROT_READ),
-        exchange_(descriptor("BSNN_EXCHANGE"), PROT_READ | PROT_WRITE) {}
+        exchange_(descriptor("BSNN_EXCHANGE"), PROT_READ | PROT_WRITE) {
+    for (auto& p : pops_)
+      for (auto* arrays : {&p.before, &p.end})
+        for (auto* x : *arrays) rest_.push_back({x, *x});
+  }
+
+  // What points into a tape points to the code objects' own arrays again.
+  void leave_tape() {
+    for (auto& [array, own] : rest_) *array = own;
+  }
 
   // Weights are read in place; parameters go where the code objects read them.
   void read_data() {
@@ -196,6 +207,7 @@ class Simulation {
       for (auto f : steps_.resets) f();
     }
     if (taping_) for (auto& p : pops_) write_states(p, n_steps_);
+    leave_tape();
     check_states(sample);
   }
 
