@@ -1,6 +1,6 @@
 """The table of neurons that go through one suite, and a network of all of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from brian2.units import amp, ms, mV, nA, pF
@@ -29,7 +29,6 @@ class Case:
     neuron: Neuron
     on_pre: str
     strength: float
-    learn: list = field(default_factory=list)
 
 
 def _condition():
@@ -145,40 +144,24 @@ def _noisy():
 
 
 CASES = {
-    "cuba": Case(
-        cuba(v_threshold=0.15),
-        "i_syn += w*hertz",
-        12,
-        ["tau_mem", "tau_syn", "v_threshold", "delta_v"],
-    ),
-    "lif": Case(
-        lif(),
-        "i_syn += w",
-        1.6,
-        ["tau_mem", "v_threshold", "v_reset", "refractory_period"],
-    ),
-    "alif": Case(alif(), "i_syn += w", 1.6, ["tau_a", "beta"]),
-    "adex": Case(adex(), "g_e += w*nS", 14, ["b", "tau_u", "V_cut", "V_r", "Delta_T"]),
-    "adex_rk4": Case(
-        adex(method="rk4", V_cut=-44 * mV), "g_e += w*nS", 14, ["g_L", "a"]
-    ),
-    "adex_euler": Case(adex(method="euler"), "g_e += w*nS", 14, ["C", "E_e"]),
-    "qif": Case(qif(), "i_syn += w", 1.6, ["tau_mem", "v_peak", "v_reset"]),
-    "qif_heun": Case(qif(method="heun"), "v += w", 0.3, ["tau_mem"]),
-    "izhikevich": Case(izhikevich(), "i_syn += w*mV", 6, ["a", "b", "c", "d"]),
-    "coba_lif": Case(
-        coba_lif(), "g_e += w*nS; g_i += 0.1*w*nS", 7, ["E_e", "V_T", "tau_e", "C"]
-    ),
-    "coba_lif_rk2": Case(coba_lif(method="rk2"), "g_e += w*nS", 7, ["g_L"]),
-    "hodgkin_huxley": Case(hodgkin_huxley(), "g_e += w*nS", 9, ["g_Na", "V_T"]),
-    "condition": Case(_condition(), "I += w", 1.6, ["tau_r", "theta"]),
-    "each": Case(_each(), "reset += w", 1.2, ["beta", "bound", "factor", "gamma"]),
-    "volt": Case(_volt(), "U += w*mV", 2.5, ["U_low", "refractory_period"]),
-    "current": Case(
-        _current(), "g += w*nS", 3, ["E_e", "shift", "step", "I_stim", "I_all"]
-    ),
-    "noisy": Case(_noisy(), "drive += w", 1.6, ["tau"]),
-    "learned_period": Case(_learned_period(), "s += w", 1.8, ["depth", "pause"]),
+    "cuba": Case(cuba(v_threshold=0.15), "i_syn += w*hertz", 12),
+    "lif": Case(lif(), "i_syn += w", 1.6),
+    "alif": Case(alif(), "i_syn += w", 1.6),
+    "adex": Case(adex(), "g_e += w*nS", 14),
+    "adex_rk4": Case(adex(method="rk4", V_cut=-44 * mV), "g_e += w*nS", 14),
+    "adex_euler": Case(adex(method="euler"), "g_e += w*nS", 14),
+    "qif": Case(qif(), "i_syn += w", 1.6),
+    "qif_heun": Case(qif(method="heun"), "v += w", 0.3),
+    "izhikevich": Case(izhikevich(), "i_syn += w*mV", 6),
+    "coba_lif": Case(coba_lif(), "g_e += w*nS; g_i += 0.1*w*nS", 7),
+    "coba_lif_rk2": Case(coba_lif(method="rk2"), "g_e += w*nS", 7),
+    "hodgkin_huxley": Case(hodgkin_huxley(), "g_e += w*nS", 9),
+    "condition": Case(_condition(), "I += w", 1.6),
+    "each": Case(_each(), "reset += w", 1.2),
+    "volt": Case(_volt(), "U += w*mV", 2.5),
+    "current": Case(_current(), "g += w*nS", 3),
+    "noisy": Case(_noisy(), "drive += w", 1.6),
+    "learned_period": Case(_learned_period(), "s += w", 1.8),
 }
 
 
@@ -198,11 +181,6 @@ def all_neurons(duration=DURATION, names=tuple(CASES)):
 
 
 def learned():
-    """What each population of `all_neurons` learns."""
-    return {name: case.learn for name, case in CASES.items()}
-
-
-def everything():
     """Every parameter and current of each population of `all_neurons`."""
     return {
         name: [*case.neuron.values, *case.neuron.currents]

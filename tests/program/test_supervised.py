@@ -261,7 +261,11 @@ def test_programs_end_if_one_of_them_cannot_start(monkeypatch):
 
 def test_socket_and_memory_are_private(simulator):
     program = simulator._pool._programs[0]._program
-    for file in (program._exchange.fd, simulator._memory.segment.fd, program._stderr.fileno()):
+    for file in (
+        program._exchange.fd,
+        simulator._memory.segment.fd,
+        program._stderr.fileno(),
+    ):
         assert stat.S_IMODE(os.fstat(file).st_mode) == 0o600
         assert os.fstat(file).st_nlink == 0  # no name to open it by
     socket = program._socket

@@ -11,7 +11,7 @@ from bsnn import Network, Spikes
 from bsnn.equations.dynamics import Dynamics
 from bsnn.program.graph_form import Losses
 from bsnn.simulators.network import NetworkSimulator
-from tests.neurons import CASES, N_INPUTS, NOISY, SIZE, all_neurons, draw, everything
+from tests.neurons import CASES, N_INPUTS, NOISY, SIZE, all_neurons, draw, learned
 from tests.oracles.relaxation import (
     TINY,
     Relaxation,
@@ -91,7 +91,7 @@ class Sample:
             self.records = simulator.run(self.weights, self._inputs())
 
     def _simulator(self):
-        return NetworkSimulator(self.network, learn=everything(), workers=1)
+        return NetworkSimulator(self.network, learn=learned(), workers=1)
 
     def _inputs(self):
         currents = {name: values[None] for name, values in self.currents.items()}
