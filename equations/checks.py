@@ -123,27 +123,14 @@ def check_texts(neuron):
 
 def _check_size(neuron):
     """Raise ValueError where equations would be too long with what they name."""
-    codes = {n: eq.expr.code for n, eq in neuron.parsed.items() if eq.expr is not None}
-    inner = {n for n in codes if neuron.parsed[n].type == "subexpression"}
-    sizes, waiting = {}, [name for name in codes if name in inner]
-    while waiting:
-        ready = [
-            name
-            for name in waiting
-            if inner.isdisjoint(set(re.findall(r"\w+", codes[name])) - sizes.keys())
-        ]
-        if not ready:
-            raise ValueError(
-                f"'equations' define {', '.join(waiting)} by each other; a "
-                "subexpression must not need itself."
-            )
-        for name in ready:
-            sizes[name] = count_terms(codes[name], "equations", sizes)
-        waiting = [name for name in waiting if name not in sizes]
-    for name in codes.keys() - inner:
-        count_terms(codes[name], "equations", sizes)
-    for code in codes.values():
-        algebra_of(code, "equations")
+    sizes = {}
+    for equation in neuron.parsed.ordered:  # subexpressions before their use
+        if equation.expr is None:
+            continue
+        terms = count_terms(equation.expr.code, "equations", sizes)
+        if equation.type == "subexpression":
+            sizes[equation.varname] = terms
+        algebra_of(equation.expr.code, "equations")
 
 
 def check_dimensions(neuron):

@@ -125,7 +125,7 @@ def test_an_adjoint_stays_that_of_its_neuron():
         (f"dv/dt = -v/tau{'+ v/tau' * 200} : 1", "more than 100 operations within"),
         (f"{LEAK}\nx : 9**9**9", "'9\\*\\*9\\*\\*9' is no unit"),
         (f"{LEAK}\nx : second**0xffffffff", "is no unit"),
-        (f"{LEAK}\nx = y : 1\ny = x : 1", "define x, y by each other"),
+        (f"{LEAK}\nx = y : 1\ny = x : 1", "contain a cycle"),
         ("dv/dt = (drive - v)/tau/0 : 1", "is not finite"),
         ("dv/dt = (1e999 - v)/tau : 1", "a number that is too large"),
         ("dv/dt = (True*drive - v)/tau : 1", "calculates with True or False"),

@@ -47,7 +47,8 @@ def reader_of_network(path):
         raise RuntimeError(f"{path} was not read within {SECONDS} s.")
 
     def read():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of Brian2's parser
+        for kind in (DeprecationWarning, ResourceWarning):  # of Brian2 itself
+            warnings.simplefilter("ignore", kind)
         before = signal.signal(signal.SIGALRM, late)
         signal.alarm(SECONDS)
         try:
