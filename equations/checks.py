@@ -16,8 +16,8 @@ from brian2.units import Quantity, second
 from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError
 
 from .dimensions import CLOCK, FUNCTIONS, OUTSIDE, RESERVED, UNITS, unit_name
-from .statements import parse
-from .texts import check_expression, pointing, split_statements
+from .statements import algebra_of, parse
+from .texts import check_expression, count_terms, pointing, split_statements
 
 # Brian2's own choice, in its order.
 _METHODS = ("exact", "euler", "heun")
@@ -86,8 +86,10 @@ def check_texts(neuron):
             check_expression(
                 equation.expr.code, known, "equations", within=neuron.equations
             )
+    _check_size(neuron)
     if isinstance(neuron.refractory, str):
         check_expression(neuron.refractory, known, "refractory")
+        count_terms(neuron.refractory, "refractory", {})
     elif neuron.refractory is not None and not isinstance(neuron.refractory, Quantity):
         raise TypeError(
             "'refractory' must be a time, such as 2*ms, or text, got "
@@ -95,6 +97,8 @@ def check_texts(neuron):
         )
     if neuron.threshold is not None:
         check_expression(neuron.threshold, known, "threshold")
+        count_terms(neuron.threshold, "threshold", {})
+        algebra_of(neuron.threshold, "threshold")
     for name, expression in split_statements(neuron.reset or "", "reset"):
         if name not in neuron.states:
             raise ValueError(
@@ -103,6 +107,8 @@ def check_texts(neuron):
                 + pointing(neuron.reset, name)
             )
         check_expression(expression, known, "reset", within=neuron.reset)
+        count_terms(expression, "reset", {})
+        algebra_of(expression, "reset")
 
     texts = [neuron.equations, neuron.threshold, neuron.reset, neuron.refractory]
     used = set(re.findall(r"\w+", " ".join(t for t in texts if isinstance(t, str))))
@@ -115,6 +121,18 @@ def check_texts(neuron):
                 )
 
 
+def _check_size(neuron):
+    """Raise ValueError where equations would be too long with what they name."""
+    sizes = {}
+    for equation in neuron.parsed.ordered:  # subexpressions before their use
+        if equation.expr is None:
+            continue
+        terms = count_terms(equation.expr.code, "equations", sizes)
+        if equation.type == "subexpression":
+            sizes[equation.varname] = terms
+        algebra_of(equation.expr.code, "equations")
+
+
 def check_dimensions(neuron):
     """Raise ValueError where units do not fit, or a condition is none."""
     variables = neuron.variables
@@ -122,7 +140,7 @@ def check_dimensions(neuron):
         if equation.expr is None:
             continue
         per = second.dim if equation.type == "differential equation" else DIMENSIONLESS
-        with _told(f"'equations' of {name!r} have inconsistent units"):
+        with told(f"'equations' of {name!r} have inconsistent units"):
             found = parse_expression_dimensions(equation.expr.code, variables)
         if found != equation.dim / per:
             raise ValueError(
@@ -131,16 +149,18 @@ def check_dimensions(neuron):
                 f"{unit_name(equation.dim / per)}.\n" + pointing(neuron.equations, name)
             )
     if neuron.threshold is not None:
-        with _told("'threshold' is no condition"):
+        with told("'threshold' is no condition"):
             parse_expression_dimensions(neuron.threshold, variables)
             if not is_boolean_expression(neuron.threshold, variables):
                 raise ValueError(f"{neuron.threshold!r} never compares")
     if neuron.reset:
-        with _told("'reset' has inconsistent units"):
+        with told("'reset' has inconsistent units"):
             check_units_statements(neuron.reset, variables)
-    if isinstance(neuron.refractory, str) and neuron.period is None:
-        with _told("'refractory' is neither a time nor a condition"):
-            if not is_boolean_expression(neuron.refractory, variables):
+    if isinstance(neuron.refractory, str):
+        with told("'refractory' is neither a time nor a condition"):
+            if neuron.period is None and not is_boolean_expression(
+                neuron.refractory, variables
+            ):
                 raise ValueError(f"{neuron.refractory!r} never compares")
 
 
@@ -203,7 +223,7 @@ def check_solution(neuron):
 
 
 @contextlib.contextmanager
-def _told(what):
+def told(what):
     """Say what Brian2 refused, in its own words."""
     try:
         yield

@@ -12,6 +12,7 @@ from brian2.units.fundamentalunits import (
 )
 
 PERIOD = "refractory_period"  # the name of a refractory period in the equations
+_LARGEST_POWER = 100  # of a unit that is read
 NORMAL = "_normal_"  # before a name of noise: standard normal numbers
 CLOCK = {"t": second.dim, "dt": second.dim}
 # What the names of units, functions and constants stand for.
@@ -47,8 +48,24 @@ def powers_of(dimension):
 
 
 def with_unit(given):
-    """Return values as a Quantity, of a dict of "value" and the powers of "unit"."""
-    values = np.asarray(given["value"], float)
-    dimension = get_or_create_dimension(tuple(given["unit"]))
+    """Return values as a Quantity, of a dict of "value" and the powers of "unit".
+
+    Raises
+    ------
+    ValueError
+        If there are no numbers, or not the seven powers.
+    """
+    try:
+        values = np.asarray(given["value"], float)
+        powers = np.asarray(given["unit"], float)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{given!s:.100} is no dict of numbers as 'value' and 'unit'."
+        ) from error
+    if powers.shape != (7,) or not (np.abs(powers) < _LARGEST_POWER).all():
+        raise ValueError(
+            f"'unit' must have seven small powers, got {given['unit']!s:.100}."
+        )
+    dimension = get_or_create_dimension(tuple(powers.tolist()))
     plain = float(values) if values.ndim == 0 else values
     return plain if dimension is DIMENSIONLESS else Quantity(plain, dim=dimension)

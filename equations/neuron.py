@@ -36,6 +36,7 @@ from .dimensions import (
     unit_name,
     with_unit,
 )
+from .texts import check_equations
 from .units import as_number
 
 
@@ -119,9 +120,10 @@ class Neuron:
     @functools.cached_property
     def parsed(self) -> Equations:
         """The user's equations, with currents as plain variables."""
+        check_equations(self._plain_text)
         try:
             return Equations(self._plain_text)
-        except (EquationError, SyntaxError, ValueError) as error:
+        except (EquationError, SyntaxError, TypeError, ValueError) as error:
             raise ValueError(f"'equations' cannot be read: {error}") from error
 
     @functools.cached_property

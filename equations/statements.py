@@ -16,7 +16,7 @@ import sympy as sp
 from brian2.core.functions import DEFAULT_FUNCTIONS, exprel
 from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
 from sympy.core.relational import Relational
-from sympy.logic.boolalg import BooleanFunction
+from sympy.logic.boolalg import BooleanAtom, BooleanFunction
 
 _STATEMENT = re.compile(r"\s*(?P<name>\w+)\s*(?P<op>[-+*/]?)=(?!=)\s*(?P<value>.+?)\s*")
 _INT = sp.Function("int_")  # as Brian2 calls int(...)
@@ -100,6 +100,27 @@ def parse(code):
             }[found["op"]]
         statements.append((name, value))
     return statements
+
+
+def algebra_of(text, argument):
+    """Return an expression of the user's as algebra.
+
+    Raises
+    ------
+    ValueError
+        If it divides by 0, whatever its names stand for, or is no arithmetic.
+    """
+    try:
+        value = sp.sympify(str_to_sympy(text))
+    except (SyntaxError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"'{argument}': {text!r} is no expression ({error})."
+        ) from error
+    if value.has(sp.zoo, sp.nan, sp.oo, -sp.oo):
+        raise ValueError(f"'{argument}': {text!r} is not finite.")
+    if isinstance(value, sp.Expr) and value.atoms(BooleanAtom):
+        raise ValueError(f"'{argument}': {text!r} calculates with True or False.")
+    return value
 
 
 def render(expression):

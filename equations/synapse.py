@@ -6,14 +6,14 @@ import re
 import sympy as sp
 from brian2.core.variables import Variable
 from brian2.parsing.expressions import parse_expression_dimensions
-from brian2.parsing.sympytools import str_to_sympy
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_unit
 
 from .adjoint import END, LAMBDA, OPEN, SLOPE, Adjoint
+from .checks import told
 from .dimensions import unit_name
 from .neuron import Neuron
-from .statements import code_of, derivative, render, symbol
-from .texts import check_expression, pointing, split_statements
+from .statements import algebra_of, code_of, derivative, render, symbol
+from .texts import check_expression, count_terms, pointing, split_statements
 
 WEIGHT = "w"
 _INT = sp.Function("int_")
@@ -76,12 +76,14 @@ class Synapse:
                         + pointing(on_pre, state)
                     )
             check_expression(expression, known, argument, within=on_pre)
+            count_terms(expression, argument, {})
             if name in self.added:
                 raise ValueError(f"'{argument}' adds to {name!r} twice.\n{line}")
-            self.added[name] = str_to_sympy(expression)
+            self.added[name] = algebra_of(expression, argument)
         if not any(value.has(symbol(WEIGHT)) for value in self.added.values()):
             raise ValueError(f"'{argument}' must add an expression of the weight w.")
-        self.unit = get_unit(self._dimension(argument))
+        with told(f"'{argument}' has inconsistent units"):
+            self.unit = get_unit(self._dimension(argument))
 
     def _dimension(self, argument):
         """Return the dimension of the weight, the same in every statement."""
@@ -97,6 +99,8 @@ class Synapse:
             found.add(self.neuron.dimensions[name] / scale)
         if len(found) > 1:
             raise ValueError(f"'{argument}' uses w in different units.")
+        if not found:
+            raise ValueError(f"'{argument}' adds the same whatever the weight is.")
         (dimension,) = found
         weight = {WEIGHT: Variable(WEIGHT, dimensions=dimension)}
         for name, value in self.added.items():

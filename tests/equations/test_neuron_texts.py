@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import sympy as sp
-from brian2 import ms
+from brian2 import amp, metre, ms, second, volt
 
 from bsnn.equations.adjoint import Adjoint
 from bsnn.equations.dynamics import Dynamics
 from bsnn.equations.neuron import Neuron
 from bsnn.equations.statements import parse, push_forward, symbol
+from bsnn.equations.synapse import Synapse
 
 LEAK = "dv/dt = (drive - v)/tau : 1"
 FROZEN = f"{LEAK} (unless refractory)"
@@ -113,3 +114,72 @@ def test_an_adjoint_stays_that_of_its_neuron():
     adjoint = Adjoint(leaky())
     with pytest.raises(dataclasses.FrozenInstanceError):
         adjoint.learn = ("tau",)
+
+
+@pytest.mark.parametrize(
+    ("equations", "message"),
+    [
+        ("dv/dt = (9**9**9**9 - v)/tau : 1", "an exponent larger than 100"),
+        ("dv/dt = ((v + 1)**99)**99/tau : 1", "more than 1000 terms"),
+        ("dv/dt = (v + drive + tau/second)**99/tau : 1", "more than 1000 terms"),
+        (f"dv/dt = -v/tau{'+ v/tau' * 200} : 1", "more than 100 operations within"),
+        (f"{LEAK}\nx : 9**9**9", "'9\\*\\*9\\*\\*9' is no unit"),
+        (f"{LEAK}\nx : second**0xffffffff", "is no unit"),
+        (f"{LEAK}\nx = y : 1\ny = x : 1", "contain a cycle"),
+        ("dv/dt = (drive - v)/tau/0 : 1", "is not finite"),
+        ("dv/dt = (1e999 - v)/tau : 1", "a number that is too large"),
+        ("dv/dt = (True*drive - v)/tau : 1", "calculates with True or False"),
+        (f"{LEAK}{' ' * 10_000}", "longer than 10000 characters"),
+    ],
+)
+def test_equations_that_algebra_would_choke_on_are_refused(equations, message):
+    with pytest.raises(ValueError, match=message):
+        leaky(equations)
+
+
+def test_subexpressions_of_subexpressions_do_not_grow_without_bound():
+    chain = [f"x{k + 1} = x{k}*x{k} : 1" for k in range(20)]
+    with pytest.raises(ValueError, match="more than 1000 terms"):
+        leaky("\n".join([f"{LEAK[:-4]} + 0*x20/tau : 1", "x0 = v + 1 : 1", *chain]))
+
+
+def test_units_with_powers_are_read():
+    neuron = leaky(f"{LEAK}\nx : amp*metre**-2/second**0.5*volt**2 (constant)")
+    assert neuron.parsed["x"].dim == (amp * metre**-2 / second**0.5 * volt**2).dim
+
+
+@pytest.mark.parametrize("refractory", [" 0.5", "tau + 1", "v +"])
+def test_a_refractory_text_that_is_none_is_told(refractory):
+    with pytest.raises(ValueError, match="'refractory'"):
+        leaky(refractory=refractory)
+
+
+@pytest.mark.parametrize(
+    ("on_pre", "message"),
+    [
+        ("v += w + 1/0", "is not finite"),
+        ("v += w*9**9**9", "an exponent larger than 100"),
+        ("v += int(w)", "the same whatever the weight is"),
+        ("v += w*tau + w", "inconsistent units|different units"),
+    ],
+)
+def test_a_synapse_that_makes_no_sense_is_told(on_pre, message):
+    with pytest.raises(ValueError, match=message):
+        Synapse(on_pre, leaky(), "a->b")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"value": 10**400, "unit": [0] * 7},
+        {"value": "x", "unit": [0] * 7},
+        {"value": 1, "unit": [1e300] + [0] * 6},
+        {"value": 1, "unit": [0]},
+        {"value": 1, "unit": "second"},
+    ],
+)
+def test_values_in_a_file_must_be_numbers_with_a_unit(given):
+    values = leaky().to_dict()
+    values["parameters"]["tau"] = given
+    with pytest.raises(ValueError, match="'unit'"):
+        Neuron.from_dict(values)

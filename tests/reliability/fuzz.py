@@ -1,4 +1,4 @@
-"""Read 120,000 damaged inputs; any error but the documented ones is a failure.
+"""Read 125,000 damaged inputs; any error but the documented ones is a failure.
 
     python -m tests.reliability.fuzz [--scale 1] [--seed 0] [--keep fuzz] [READER ...]
 
@@ -40,6 +40,7 @@ INPUTS = {
     "labels.gz": 10_000,
     "spikes": 15_000,
     "settings": 15_000,
+    "network": 3_000,
     "options": 10_000,
     "config.json": 4_000,
     "summary.json": 2_000,

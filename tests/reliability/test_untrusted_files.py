@@ -33,6 +33,7 @@ READERS = (
     "labels.gz",
     "spikes",
     "settings",
+    "network",
     "options",
     "config.json",
     "summary.json",

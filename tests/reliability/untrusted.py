@@ -34,6 +34,7 @@ from bsnn.training.experiments.checkpoint import (
     save_checkpoint,
 )
 from bsnn.training.from_settings import make_loss
+from tests.reliability import networks
 from tests.training.experiments import sweep_folders
 
 IMAGE_SHAPE = (4, 4)
@@ -114,6 +115,10 @@ def make_readers(folder):
     path = _write_run(folder / "settings").path / runs.CONFIG
     refuses = (ValueError, RunFolderError)
     add("settings", path, _reader_of_settings(path), refuses, damage_json)
+    path = networks.write_network(folder / "network")
+    refuses = (TypeError, ValueError, RunFolderError)
+    damages = (damage_json, networks.damage_texts, networks.damage_texts)
+    add("network", path, networks.reader_of_network(path), refuses, *damages)
     path = folder / "settings" / "options"
     words = "digits --dt-ms 2 --rule grid --seed 3 --true 8 --layers 64 9 10"
     add(
