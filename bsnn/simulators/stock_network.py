@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 
+from bsnn.equations.dimensions import unit_name
 from bsnn.gate import spikes_for
 from bsnn.network import Inputs, Network
 from bsnn.processes.tasks import call_apart
@@ -168,15 +169,11 @@ def _group(network, part):
 
 
 def _unit(neuron, name):
-    from bsnn.equations.dimensions import unit_name
-
     return unit_name(neuron.dimensions[name])
 
 
 def _synapses(network, index, groups):
     from brian2 import Synapses
-
-    from bsnn.equations.dimensions import unit_name
 
     connection = network.connections[index]
     synapse = network.synapses[index]

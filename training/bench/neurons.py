@@ -175,7 +175,7 @@ def _measure_adex(workload, repeats, options):
     weights = {"in->hidden": (0.0, 4.0), "hidden->out": (0.0, 0.5)}
     with DerivedNetwork(network, weights=weights, **options) as net:
         matrices = [c.weight.detach().numpy().copy() for c in net.connections.values()]
-        seconds = _alternate({"training": net}, inputs, labels, repeats, lr=0.0)
+        seconds = _alternate({"training": net}, inputs, labels, repeats)
         calls = []
         with torch.no_grad():
             for _ in range(1 + repeats):
@@ -230,14 +230,14 @@ def _layers(result):
     return [result["hidden"], result["out"]] if isinstance(result, dict) else result
 
 
-def _alternate(modules, inputs, labels, repeats, lr=0.0):
+def _alternate(modules, inputs, labels, repeats):
     """Return the seconds of training steps, the modules taking turns.
 
     The learning rate is 0, so that all repeat the same spikes.
     """
     loss, n_steps = SpikeCountLoss(), 10
     optimizers = {
-        name: torch.optim.Adam(module.parameters(), lr=lr, fused=True)
+        name: torch.optim.Adam(module.parameters(), lr=0.0, fused=True)
         for name, module in modules.items()
     }
     seconds = {name: [] for name in modules}
