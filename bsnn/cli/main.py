@@ -255,10 +255,10 @@ def _bench(arguments):
         seed=settings.seed,
         data_dir=arguments.data_dir,
     )
-    if arguments.scale:
-        return _scale(settings, workload, arguments)
     if arguments.neurons:
         return _shown(_neurons(settings, workload, arguments), arguments)
+    if arguments.scale:
+        return _scale(settings, workload, arguments)
     options = {"repeats": arguments.repeats, "peers": arguments.against}
     if settings.device == "cuda":
         from bsnn.training.bench.gpu import REPLICAS, run_gpu_bench
@@ -278,8 +278,11 @@ def _bench(arguments):
 def _neurons(settings, workload, arguments):
     from bsnn.training.bench.neurons import run_neurons_bench
 
-    if settings.device == "cuda" or arguments.against or arguments.scale:
-        raise ValueError("'neurons' goes without 'device' cuda, 'against' and 'scale'.")
+    fixed = ("dt_ms", "layers", "v_threshold", "batch_size", "device", "cuda_arch")
+    given = [name for name in fixed if getattr(arguments, name, None) is not None]
+    given += [n for n in ("against", "scale", "no_stock") if getattr(arguments, n)]
+    if given:
+        raise ValueError(f"'neurons' has networks of its own, without {given[0]!r}.")
     return run_neurons_bench(
         workload,
         precision=settings.precision,

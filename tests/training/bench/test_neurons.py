@@ -7,6 +7,7 @@ import pytest
 from brian2.units import ms
 
 from bsnn import Connection, Inputs, Network, Population
+from bsnn.cli.main import main
 from bsnn.simulators.network import NetworkSimulator
 from bsnn.simulators.stock_network import run_stock_network
 from bsnn.training.bench import neurons
@@ -64,3 +65,9 @@ def test_too_few_repeats_are_refused():
         neurons.run_neurons_bench(
             None, precision="double", seed=0, workers=1, repeats=4
         )
+
+
+@pytest.mark.parametrize("option", [["--dt-ms", "0.5"], ["--scale"], ["--no-stock"]])
+def test_options_of_other_networks_are_refused(option, capsys):
+    assert main(["bench", "--neurons", "--workload", "synthetic", *option]) != 0
+    assert "'neurons' has networks of its own, without" in capsys.readouterr().err
