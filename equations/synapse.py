@@ -16,6 +16,7 @@ from .statements import algebra_of, code_of, derivative, render, symbol
 from .texts import check_expression, count_terms, pointing, split_statements
 
 WEIGHT = "w"
+ADDED = "_added_"
 _INT = sp.Function("int_")
 
 
@@ -121,8 +122,20 @@ class Synapse:
             set(self.added) & self.neuron.frozen_states
         )
 
+    @property
+    def addition(self) -> str:
+        """What is on its way to each target variable x, as ``_added_x``."""
+        return code_of([(ADDED + name, value) for name, value in self.added.items()])
+
     def adjoint(self, adjoint: Adjoint) -> str:
         """Return what one arrival gives: ``_dw`` to its weight, ``_shift`` to dL/dT."""
+        return code_of(self._given(adjoint))
+
+    def met(self, adjoint: Adjoint) -> set[str]:
+        """Return the names that the code of `adjoint` reads."""
+        return {x.name for _, value in self._given(adjoint) for x in value.free_symbols}
+
+    def _given(self, adjoint):
         by_weight, shift = sp.Integer(0), sp.Integer(0)
         bent = [name for name in self.added if not adjoint.is_affine(name)]
         for name, value in self.added.items():
@@ -133,7 +146,7 @@ class Synapse:
                 shift -= open_ * value * symbol(SLOPE + name)
         if bent:
             shift += self._jump(adjoint, bent)
-        return code_of([("_dw", sp.sympify(by_weight)), ("_shift", sp.sympify(shift))])
+        return [("_dw", sp.sympify(by_weight)), ("_shift", sp.sympify(shift))]
 
     def _jump(self, adjoint, names):
         """Return lambda.(f(before) - f(after)) where f bends in what is added to."""
@@ -142,8 +155,11 @@ class Synapse:
         for name in names:
             open_ = _INT(symbol(OPEN)) if name in self.neuron.frozen_states else 1
             before[symbol(name)] = symbol(END + name) - open_ * self.added[name]
-        rates = adjoint.rates()
-        return sum(
-            symbol(LAMBDA + name) * (rate.xreplace(before) - rate.xreplace(end))
-            for name, rate in rates.items()
-        )
+        jump = 0
+        for name, rate in adjoint.rates().items():
+            # What does not depend on what is added would only cancel.
+            _, rate = sp.expand_mul(rate).as_independent(
+                *map(symbol, names), as_Add=True
+            )
+            jump += symbol(LAMBDA + name) * (rate.xreplace(before) - rate.xreplace(end))
+        return jump

@@ -5,6 +5,7 @@ import shutil
 import sys
 
 from bsnn.builds import sanitize_flags
+from bsnn.delays import OF_CONNECTION, OF_SOURCE, OF_SYNAPSE
 from bsnn.equations.adjoint import BEFORE, END, GRADIENT, LAMBDA, OPEN, SLOPE
 from bsnn.equations.dimensions import NORMAL
 from bsnn.processes.brian2_files import import_brian2
@@ -37,6 +38,7 @@ _SOURCES = (
             "adjoint_crossing",
             "adjoint_projection",
             "adjoint_visit",
+            "pairs",
             "projection",
             "stateupdate",
             "threshold",
@@ -94,9 +96,12 @@ def specify(network, *, precision, learn):
                 initial={},
             )
     for connection in values["connections"]:
-        connection["delay"] = 0.0
         if connection["pattern"]:  # data of the program, too
             connection["pattern"] = {"i": [0], "j": [0], "weight": [0]}
+    for connection, part in zip(
+        values["connections"], network.connections, strict=True
+    ):
+        connection["delay"] = part.delay_of
     values |= {"dt": 1e-3, "duration": 1.0}
     options = {"precision": precision, "learn": learn}
     return json.dumps({"network": values, "options": options}, sort_keys=True)
@@ -152,6 +157,15 @@ def read_specification(specification):
         for given in population.get("neuron", {}).get("parameters", {}).values():
             if isinstance(given["value"], list):
                 given["value"] = given["value"] * size
+    sizes = {p["name"]: p["size"] for p in values["network"]["populations"]}
+    for connection in values["network"]["connections"]:
+        n_pre, n_post = sizes[connection["source"]], sizes[connection["target"]]
+        pairs = [0.0] if connection["pattern"] else [[0.0] * n_post] * n_pre
+        connection["delay"] = {
+            OF_CONNECTION: 0.0,
+            OF_SOURCE: [[0.0]] * n_pre,
+            OF_SYNAPSE: pairs,
+        }[connection["delay"]]
     return Network.from_dict(values["network"]), values["options"]
 
 
@@ -159,7 +173,8 @@ def _serving_code(device, graph, network, options):
     learn = options["learn"] or {}
     describe = [_population(device, graph, part, learn) for part in network.populations]
     connections = [
-        _connection(graph, network, index) for index in range(len(network.connections))
+        _connection(device, graph, network, index, learn)
+        for index in range(len(network.connections))
     ]
     groups = [graph.groups[p.name] for p in network.groups]
     steps = [
@@ -251,31 +266,54 @@ def _population(device, graph, part, learn):
     return "bsnn::Population" + braced(fields)
 
 
-def _connection(graph, network, index):
+def _connection(device, graph, network, index, learn):
     """Return the fields of a `bsnn::Connection`."""
-    connection = network.connections[index]
-    names = list(network.named)
-    backward, slopes = "nullptr", []
+    connection, synapse = network.connections[index], network.synapses[index]
+    names, neuron = list(network.named), network.named[connection.target].neuron
+    backward, slopes, arrived, flags = "nullptr", [], (), ()
+    group = graph.groups[connection.target]
+
+    def at(name):
+        return f"&{device.get_array_name(group.variables[name], access_data=False)}"
+
     if graph.backward is not None:
-        backward = _run(graph.adjoint_projections[index])
+        projection = graph.adjoint_projections[index]
+        backward = _run(projection)
+        arrived, flags = projection.arrived, projection.flags
         adjoint = graph.adjoints[connection.target]
         slopes = [
             _run(adjoint[SLOPE + name])
-            for name in network.synapses[index].added
+            for name in synapse.added
             if SLOPE + name in adjoint
         ]
+    delayed = connection.delay_of != OF_CONNECTION
+    added = [
+        f"{{{neuron.states.index(name)}, {_flag(name in neuron.frozen_states)}}}"
+        for name in synapse.added
+        if delayed
+    ]
     return "bsnn::Connection" + braced(
         [
             str(names.index(connection.source)),
             str(names.index(connection.target)),
             str(network.named[connection.source].size),
+            str(network.named[connection.target].size),
             "0, 0, 0",
-            str(connection.pattern is None).lower(),
+            _flag(connection.pattern is None),
+            _flag(connection.delay_of == OF_SOURCE),
+            _flag("delay" in learn.get(connection.name, ())),
             _run(graph.projections[index]),
             backward,
             braced(slopes),
+            braced(added),
+            braced(at(name) for name in arrived),
+            braced(at(name) for name in flags),
         ]
     )
+
+
+def _flag(value):
+    return str(bool(value)).lower()
 
 
 if __name__ == "__main__":

@@ -43,10 +43,12 @@ class Adjoint : public Simulation {
       for (auto& p : pops_) if (p.reset && fired[&p - &pops_[0]].n) p.reset();
       for (size_t c = connections_.size(); c-- > 0;) {
         bind_arrivals(c, n);
-        if (!arriving[c].n) continue;
-        if (arriving[c].total)
+        const bool delayed = connections_[c].delayed();
+        if (!arriving[c].n && !delayed) continue;
+        if (arriving[c].timed)
           for (auto f : connections_[c].slopes) f();
-        connections_[c].backward();
+        if (delayed) remember(c);
+        if (arriving[c].n) connections_[c].backward();
       }
       for (size_t k = 0; k < pops_.size(); k++) {
         auto& p = pops_[k];
@@ -70,6 +72,25 @@ class Adjoint : public Simulation {
       for (size_t s = 0; s < p.state.size(); s++) *p.state[s] = own[k][s];
       if (p.free) *p.free = free[k], *p.open = open[k];
     }
+  }
+
+  // Keep what spikes that arrive in this step meet, for when their sending is reached.
+  void remember(size_t c) {
+    auto& connection = connections_[c];
+    arriving[c].past = keep(connection.arrived, connection.past, c);
+    arriving[c].past_flags = keep(connection.flags, connection.past_flags, c);
+  }
+
+  template <class T>
+  const T* keep(const std::vector<T**>& arrays, std::vector<T>& past, size_t c) {
+    const size_t m = arrays.size(), n = connections_[c].n_post;
+    past.resize(arriving[c].n_slots * n * m);
+    T* const __restrict to = past.data() + arriving[c].slot * n * m;
+    for (size_t a = 0; a < m; a++) {
+      const T* const __restrict from = *arrays[a];
+      for (size_t j = 0; j < n; j++) to[j * m + a] = from[j];
+    }
+    return past.data();
   }
 
   // Find where the spikes of some steps crossed threshold. What the code reads of each
