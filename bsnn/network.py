@@ -341,6 +341,12 @@ class Network:
             "duration": self.duration_seconds,
         }
 
+    def __reduce__(self):
+        return Network.from_dict, (self.to_dict(),)
+
+    def __deepcopy__(self, _):
+        return self  # nothing changes it
+
     @classmethod
     def from_dict(cls, values: Mapping) -> Network:
         """Return the network that `to_dict` wrote.
