@@ -268,6 +268,15 @@ class Network:
             for c in self.connections
         )
 
+    def targeted(self, population: str) -> set[str]:
+        """Return the variables of a population that synapses add to."""
+        return {
+            variable
+            for connection, synapse in zip(self.connections, self.synapses, strict=True)
+            if connection.target == population
+            for variable in synapse.added
+        }
+
     def entrance(self, inputs: Inputs) -> Entrance:
         """Return what the spikes of some inputs must fit."""
         rule = time_rules.named("grid")

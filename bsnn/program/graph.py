@@ -16,7 +16,7 @@ from brian2.utils.stringtools import get_identifiers
 from bsnn.delays import OF_CONNECTION
 from bsnn.equations.adjoint import BEFORE, END, GRADIENT, LAMBDA, OPEN, SLOPE, Adjoint
 from bsnn.equations.dimensions import NORMAL
-from bsnn.equations.synapse import ADDED
+from bsnn.equations.synapse import ADDED, LEFT
 
 _FLAGS = {"not_refractory", OPEN}
 
@@ -175,15 +175,9 @@ def _adjoint_runners(network, population, adjoint, groups, code):
     group = groups[population.name]
     index = network.populations.index(population)
     fires = population.neuron.threshold is not None
-    targeted = {
-        variable
-        for connection, synapse in zip(
-            network.connections, network.synapses, strict=True
-        )
-        if connection.target == population.name
-        for variable in synapse.added
-        if adjoint.is_affine(variable)
-    }
+    targeted = network.targeted(population.name)
+    if adjoint.bends(targeted):
+        targeted = ()
     texts = {"update": ("stateupdate", adjoint.update())}
     if fires:
         texts["reset"] = ("adjoint_visit", adjoint.reset())
@@ -294,32 +288,41 @@ class _AdjointProjection(_Projection):
     """Its adjoint: see `adjoint_projection.cpp`.
 
     Where spikes arrive after delays of their own it reads what each neuron was like
-    then: `arrived` are the names of numbers, `flags` those of flags.
+    then.
     """
 
     _template, _when = "adjoint_projection", "start"
 
     def __init__(self, network, index, groups, derived, code, learns_delay):
         connection = network.connections[index]
-        text = network.synapses[index].adjoint(derived[connection.target])
-        self.arrived, self.flags = (), ()
+        adjoint, synapse = derived[connection.target], network.synapses[index]
+        bent = adjoint.bends(network.targeted(connection.target))
+        text = synapse.adjoint(adjoint, bent)
+        arrived, flags = (), ()
         if connection.delay_of != OF_CONNECTION:
-            neuron = network.named[connection.target].neuron
-            passing = {p + s for p in (LAMBDA, SLOPE, END) for s in neuron.states}
-            passing |= neuron.currents.keys()
-            read = get_identifiers(text)
-            self.arrived, self.flags = sorted(read & passing), sorted(read & _FLAGS)
+            arrived, flags = remembered(network, connection.target, adjoint)
+        variables = groups[connection.target].variables
+        left = {LEFT + n: variables[END + n] for n in synapse.added if bent}
         options = {
-            "arrived": self.arrived,
-            "flags": self.flags,
+            "arrived": arrived,
+            "flags": flags,
+            "left": [(name, end.name, end) for name, end in left.items()],
             "learns_delay": learns_delay,
         }
-        self._make(
-            network,
-            index,
-            groups,
-            code,
-            text,
-            options,
-            read=[*self.arrived, *self.flags],
-        )
+        read = [*arrived, *flags, *left]
+        self._make(network, index, groups, code, text, options, read=read)
+
+
+def remembered(network, population, adjoint):
+    """Return what arrivals meet, after delays of their own, in a population.
+
+    Numbers and flags that the next step overwrites, by their names.
+    """
+    neuron = network.named[population].neuron
+    bent = adjoint.bends(network.targeted(population))
+    read = set()
+    for connection, synapse in zip(network.connections, network.synapses, strict=True):
+        if connection.target == population and connection.delay_of != OF_CONNECTION:
+            read |= synapse.met(adjoint, bent)
+    passing = {p + s for p in (LAMBDA, SLOPE, END) for s in neuron.states}
+    return sorted(read & (passing | {*neuron.currents})), sorted(read & _FLAGS)

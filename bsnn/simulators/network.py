@@ -378,7 +378,8 @@ def _check_learn(network, learn):
     for connection, synapse in zip(network.connections, network.synapses, strict=True):
         part = network.named[connection.target]
         adjoint = Adjoint(part.neuron, tuple(learn.get(part.name, ())))
-        changing = {"t", *part.neuron.shared_currents} & synapse.met(adjoint)
+        bent = adjoint.bends(network.targeted(part.name))
+        changing = {"t", *part.neuron.shared_currents} & synapse.met(adjoint, bent)
         if changing and connection.delay_of != OF_CONNECTION:
             raise ValueError(
                 f"the delays of {connection.name!r} differ, and the rates of "

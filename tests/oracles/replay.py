@@ -307,7 +307,7 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min, normal
             cell = cells[connection.target]
             is_input = connection.source in leaves["inputs"]
             sent = leaves["inputs"] if is_input else times
-            for z, i, reached in landings[q][step]:
+            for sent_in, z, i, reached in landings[q][step]:
                 names = {**cell.p, "w": _row(leaves["weights"][q], connection, i, cell)}
                 added = {}
                 for line in connection.on_pre.split(";"):
@@ -321,24 +321,28 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min, normal
                 late = _row(late, connection, i, cell, of_delays=True)
                 moved = sent[connection.source][z] + late
                 shift = moved - moved.detach()
-                arrived.setdefault(connection.target, []).append((added, shift))
+                # Those that meet come in this order: see native/graph_adjoint.h.
+                order = (connection.delay_of == "connection", sent_in, q)
+                arrived.setdefault(connection.target, []).append((order, added, shift))
         for name, cell in cells.items():
             b, extra = after[name]
             c = dict(b)
-            for added, _ in arrived.get(name, ()):
+            met = sorted(arrived.get(name, ()), key=lambda x: x[0])
+            for _, added, _ in met:
                 c = {n: x + added[n] if n in added else x for n, x in c.items()}
-            fixed = {n: x.detach() for n, x in c.items()}
-            shifted = dict(c)
-            for added, shift in arrived.get(name, ()):
-                earlier = {
-                    n: x - added[n].detach() if n in added else x
-                    for n, x in fixed.items()
+            shifted, running = dict(c), {n: x.detach() for n, x in b.items()}
+            for _, added, shift in met:
+                earlier = running
+                running = {
+                    n: x + added[n].detach() if n in added else x
+                    for n, x in earlier.items()
                 }
                 f_before = cell.rates(earlier, was_free[name], extra)
-                f_after = cell.rates(fixed, was_free[name], extra)
+                f_after = cell.rates(running, was_free[name], extra)
                 for n in shifted:
                     jump = (f_before[n] - f_after[n]).detach()
                     shifted[n] = shifted[n] + shift * jump
+            fixed = {n: x.detach() for n, x in c.items()}
             index, first = fired.get(name, [((), 0)] * n_steps)[step]
             index = list(index)
             if index:
@@ -357,7 +361,10 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min, normal
 
 
 def _landings(connection, delays, fired, network):
-    """Return for each step the spikes (number, neuron, targets reached) that arrive."""
+    """Return the spikes that arrive in each step.
+
+    As (step in which it was sent, its number, its neuron, whether it reaches a target).
+    """
     n_pre = network.named[connection.source].size
     n_post = network.named[connection.target].size
     steps = np.full((n_pre, n_post), -1)
@@ -372,7 +379,7 @@ def _landings(connection, delays, fired, network):
             for delay in np.unique(steps[i][steps[i] >= 0]):
                 if sent + delay < len(fired):
                     reached = torch.from_numpy((steps[i] == delay).astype(float))
-                    found[sent + delay].append((first + k, i, reached))
+                    found[sent + delay].append((sent, first + k, i, reached))
     return found
 
 

@@ -171,9 +171,11 @@ def read_specification(specification):
 
 def _serving_code(device, graph, network, options):
     learn = options["learn"] or {}
-    describe = [_population(device, graph, part, learn) for part in network.populations]
+    describe = [
+        _population(device, graph, network, part, learn) for part in network.populations
+    ]
     connections = [
-        _connection(device, graph, network, index, learn)
+        _connection(graph, network, index, learn)
         for index in range(len(network.connections))
     ]
     groups = [graph.groups[p.name] for p in network.groups]
@@ -198,10 +200,12 @@ def _run(runner):
     return "" if runner.codeobj is None else f"_run_{runner.codeobj.name}"
 
 
-def _population(device, graph, part, learn):
+def _population(device, graph, network, part, learn):
     """Return the fields of a `bsnn::Population`, in their order."""
     if part.name not in graph.groups:
         return f"bsnn::Population{{{part.size}, nullptr}}"
+    from bsnn.program.graph import remembered
+
     neuron, group = part.neuron, graph.groups[part.name]
 
     def at(name):
@@ -230,7 +234,10 @@ def _population(device, graph, part, learn):
         _run(adjoint[name]) if name in adjoint else "nullptr"
         for name in ("reset", "update", "crossing", "release")
     ]
-    crossing, at_once = "{}", "true"
+    crossing, at_once, arrived, flags, slopes = "{}", "true", (), (), ()
+    if part.name in graph.derived:
+        arrived, flags = remembered(network, part.name, graph.derived[part.name])
+        slopes = _slopes(graph, part.name, sorted(network.targeted(part.name)))
     if part.name in graph.derived and neuron.threshold is not None:
         derived = graph.derived[part.name]
         crossing = braced(
@@ -259,6 +266,9 @@ def _population(device, graph, part, learn):
         at("i"),
         crossing,
         at_once,
+        braced(map(at, arrived)),
+        braced(map(at, flags)),
+        braced(slopes),
         *codes,
     ]
     if graph.backward is None:
@@ -266,26 +276,14 @@ def _population(device, graph, part, learn):
     return "bsnn::Population" + braced(fields)
 
 
-def _connection(device, graph, network, index, learn):
+def _connection(graph, network, index, learn):
     """Return the fields of a `bsnn::Connection`."""
     connection, synapse = network.connections[index], network.synapses[index]
     names, neuron = list(network.named), network.named[connection.target].neuron
-    backward, slopes, arrived, flags = "nullptr", [], (), ()
-    group = graph.groups[connection.target]
-
-    def at(name):
-        return f"&{device.get_array_name(group.variables[name], access_data=False)}"
-
+    backward, slopes = "nullptr", []
     if graph.backward is not None:
-        projection = graph.adjoint_projections[index]
-        backward = _run(projection)
-        arrived, flags = projection.arrived, projection.flags
-        adjoint = graph.adjoints[connection.target]
-        slopes = [
-            _run(adjoint[SLOPE + name])
-            for name in synapse.added
-            if SLOPE + name in adjoint
-        ]
+        backward = _run(graph.adjoint_projections[index])
+        slopes = _slopes(graph, connection.target, synapse.added)
     delayed = connection.delay_of != OF_CONNECTION
     added = [
         f"{{{neuron.states.index(name)}, {_flag(name in neuron.frozen_states)}}}"
@@ -306,10 +304,13 @@ def _connection(device, graph, network, index, learn):
             backward,
             braced(slopes),
             braced(added),
-            braced(at(name) for name in arrived),
-            braced(at(name) for name in flags),
         ]
     )
+
+
+def _slopes(graph, population, variables):
+    adjoint = graph.adjoints[population]
+    return [_run(adjoint[SLOPE + v]) for v in variables if SLOPE + v in adjoint]
 
 
 def _flag(value):

@@ -33,7 +33,7 @@ struct Visits {
   const int32_t* delay;
   int64_t slot, n_slots, n_left;  // n_left: steps to the end of the sample
   void* future;          // what is on its way
-  const void* past;      // what neurons were like, as backwards all later steps are past
+  void* past;            // what neurons were like, as backwards all later steps are past
   const char* past_flags;
 
   size_t slot_after(int64_t steps) const {
@@ -76,6 +76,11 @@ struct Population {
   int32_t** index;
   std::vector<Real**> gains;         // what a crossing adds to: lambda, dL/dp
   bool at_once;                      // crossings read nothing that a step changes
+  // Where delays of connections that lead here differ: what arrivals meet, and the code of
+  // what of that is not yet there.
+  std::vector<Real**> arrived;
+  std::vector<char**> flags;
+  std::vector<Code> slopes;
   Code reset, update, crossing, release;  // backwards; null where there is nothing
 
   // Of the sample at hand.
@@ -91,6 +96,9 @@ struct Population {
   int64_t first;                     // spike that they begin with
   std::vector<std::vector<Real>> there;  // what the crossings' code reads
   std::vector<int32_t> index_there;
+  std::vector<Real> past;            // `arrived` and `flags` in each of `n_slots` steps
+  std::vector<char> past_flags;
+  int64_t n_slots;                   // of the request
   std::vector<int32_t> released;
   std::vector<int64_t> released_spike, released_start;
   // Of the batch.
@@ -111,13 +119,9 @@ struct Connection {
   bool dense, by_source, learns_delay;
   Code forward, backward;
   std::vector<Code> slopes;  // of the target, needed before `backward`
-  // Where delays differ, else empty: what a spike adds to, and what its adjoint reads of
-  // the neurons at its arrival.
+  // Where delays differ, else empty: what a spike adds to, and how much is on its way.
   std::vector<Added> added;
-  std::vector<Real**> arrived;
-  std::vector<char**> flags;
-  std::vector<Real> future, past;
-  std::vector<char> past_flags;
+  std::vector<Real> future;
 
   bool delayed() const { return !added.empty(); }
   int64_t n_delays() const {

@@ -79,10 +79,12 @@ class Simulation {
       for (size_t s = 0; s < p.state.size(); s++) initial_.push_back(data_.block<Real>(at, p.n));
     }
     slope_min_ = data_.block<double>(at, pops_.size());
+    for (auto& p : pops_) p.n_slots = 0;
     for (size_t c = 0; c < connections_.size(); c++) {
       if (!connections_[c].delayed()) continue;
       arriving[c].delay = data_.block<int32_t>(at, connections_[c].n_delays());
-      arriving[c].n_slots = connections_[c].delay + 1;
+      auto& n_slots = pops_[connections_[c].target].n_slots;
+      n_slots = std::max(n_slots, connections_[c].delay + 1);
     }
     for (size_t c = 0; c < connections_.size(); c++) {
       if (connections_[c].dense) continue;
@@ -133,6 +135,7 @@ class Simulation {
     a.n = 0;
     a.weights = weights_[c];
     if (connection.delayed()) {
+      a.n_slots = pops_[connection.target].n_slots;
       a.slot = n % a.n_slots;
       a.n_left = n_steps_ - n;
     }
@@ -146,7 +149,8 @@ class Simulation {
   // Let nothing be on its way.
   void clear_future(size_t c) {
     auto& connection = connections_[c];
-    connection.future.assign(arriving[c].n_slots * connection.n_post * connection.added.size(), 0);
+    const auto& p = pops_[connection.target];
+    connection.future.assign(p.n_slots * p.n * connection.added.size(), 0);
     arriving[c].future = connection.future.data();
   }
 

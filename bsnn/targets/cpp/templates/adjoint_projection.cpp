@@ -1,5 +1,6 @@
-{# The adjoint of `projection`: what each arrival gives to its weights and to dL/dT. Where
-   delays differ, it reads what each neuron was like when the spike arrived. #}
+{# The adjoint of `projection`, last spike first: what each arrival gives to its weights
+   and to dL/dT. Where delays differ, it reads what each neuron was like when the spike
+   arrived. #}
 {# USES_VARIABLES { N } #}
 {% extends 'common_group.cpp' %}
 {% from 'pairs.cpp' import visited %}
@@ -11,12 +12,12 @@
     {{real}}* const __restrict _by_delay = static_cast<{{real}}*>(_arriving.by_delay);
     {% endif %}
     {% if delay_of != "connection" %}
-    const {{real}}* const __restrict _past = static_cast<const {{real}}*>(_arriving.past);
+    {{real}}* const __restrict _past = static_cast<{{real}}*>(_arriving.past);
     {% endif %}
     const size_t _vectorisation_idx = -1;
     {{kept(scalar_code)|autoindent}}
 
-    for (int64_t _k = 0; _k < _arriving.n; _k++) {
+    for (int64_t _k = _arriving.n; _k-- > 0;) {
         const int32_t _i = _arriving.neuron[_k];
         {% if delay_of == "source" %}
         if (_arriving.delay[_i] >= _arriving.n_left) continue;
@@ -38,6 +39,13 @@
                 {% endfor %}
                 {{vector_code|autoindent}}
                 _gradient[_weight] += _dw;
+                {% for name, end, array in left %}
+                {% if delay_of == "connection" %}
+                {{get_array_name(array)}}[_idx] = {{name}};
+                {% else %}
+                _past[_at * {{arrived|length}} + {{arrived.index(end)}}] = {{name}};
+                {% endif %}
+                {% endfor %}
                 {% if wanted %}
                 _sum += _shift;
                 {% if learns_delay and delay_of == "synapse" %}
