@@ -202,8 +202,9 @@ class DerivedNetwork(nn.Module):
 
     def forward(
         self,
-        inputs: Spikes | Mapping,
+        inputs: Spikes | Mapping | None = None,
         *,
+        n_samples: int | None = None,
         seed: int = 0,
         input_times: bool = False,
     ) -> dict[str, Activity]:
@@ -211,8 +212,10 @@ class DerivedNetwork(nn.Module):
 
         Parameters
         ----------
-        inputs : Spikes or dict
+        inputs : Spikes or dict, optional
             As for `NetworkSimulator.run`; currents may be tensors.
+        n_samples : int, optional
+            As for `NetworkSimulator.run`.
         seed : int
             Of the noise.
         input_times : bool
@@ -227,7 +230,7 @@ class DerivedNetwork(nn.Module):
         names = list(self._scale)
         weights = [c.read(name) for name, c in self.connections.items()]
         relative = [self.learned[n][p] for n, p in names]
-        spikes, _, _ = self._simulator.checked_inputs(inputs)
+        spikes, _, _ = self._simulator.checked_inputs(inputs, n_samples)
         times = {
             name: torch.tensor(given.arrival, requires_grad=input_times)
             for name, given in spikes.items()
@@ -253,7 +256,7 @@ class DerivedNetwork(nn.Module):
         outputs = _Run.apply(
             self,
             records,
-            (inputs, seed, keep, names, list(times), list(currents)),
+            (inputs, n_samples, seed, keep, names, list(times), list(currents)),
             *weights,
             *relative,
             *times.values(),
@@ -332,13 +335,18 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, net, records, given, *tensors):
-        inputs, seed, keep, names, *_ = given
+        inputs, n_samples, seed, keep, names, *_ = given
         n_weights = len(net.connections)
         weights = [w.detach().numpy() for w in tensors[:n_weights]]
         relative = tensors[n_weights : n_weights + len(names)]
         parameters = net._in_si(names, relative)
         record = net._simulator.run(
-            weights, inputs, parameters=parameters, seed=seed, keep=keep
+            weights,
+            inputs,
+            n_samples=n_samples,
+            parameters=parameters,
+            seed=seed,
+            keep=keep,
         )
         records.append(record)
         ctx.net, ctx.given, ctx.record = net, given, record
@@ -353,7 +361,7 @@ class _Run(torch.autograd.Function):
     def backward(ctx, *grads):
         tensors = ctx.saved_tensors  # raises if one has changed since
         net, record = ctx.net, ctx.record
-        inputs, seed, _, names, timed, currents = ctx.given
+        inputs, n_samples, seed, _, names, timed, currents = ctx.given
         wanted = ctx.needs_input_grad
         n_weights, n_fired = len(net.connections), len(record.spikes)
 
@@ -379,6 +387,7 @@ class _Run(torch.autograd.Function):
             [w.detach().numpy() for w in tensors[:n_weights]],
             inputs,
             losses,
+            n_samples=n_samples,
             parameters=net._in_si(names, relative),
             slope_min=net.slope_min,
             seed=seed,

@@ -118,8 +118,9 @@ class NetworkSimulator(Turns):
     def run(
         self,
         weights: Sequence[ArrayLike],
-        inputs: Spikes | Mapping,
+        inputs: Spikes | Mapping | None = None,
         *,
+        n_samples: int | None = None,
         parameters: Mapping | None = None,
         seed: int = 0,
         keep: bool = False,
@@ -134,6 +135,9 @@ class NetworkSimulator(Turns):
             Spikes of the only inputs, or of each by its name; and currents of a
             population by its name, as ``{"I_stim": array}`` of shape (n_samples,
             n_steps, n_neurons), or with one neuron where all share it, in SI units.
+            None where there are neither.
+        n_samples : int, optional
+            Needed only there.
         parameters : dict of (str, str) to float or array, optional
             Values of parameters, by population and name, in place of the neuron's.
         seed : int
@@ -158,7 +162,7 @@ class NetworkSimulator(Turns):
             If a simulating program fails three times in a row.
         """
         with self._call():
-            batch = self._batch(weights, inputs, parameters, {}, seed)
+            batch = self._batch(weights, inputs, n_samples, parameters, {}, seed)
             shards = self._on_all(dataclasses.replace(batch, keep=keep))
             starts = itertools.accumulate((s[1].n_samples for s in shards), initial=0)
             for (records, _), first in zip(shards, starts, strict=False):
@@ -168,9 +172,10 @@ class NetworkSimulator(Turns):
     def pull_back(
         self,
         weights: Sequence[ArrayLike],
-        inputs: Spikes | Mapping,
+        inputs: Spikes | Mapping | None,
         losses: Losses,
         *,
+        n_samples: int | None = None,
         parameters: Mapping | None = None,
         slope_min: Mapping | None = None,
         seed: int = 0,
@@ -207,7 +212,9 @@ class NetworkSimulator(Turns):
         if self.learn is None:
             raise RuntimeError("this NetworkSimulator was made without 'learn'.")
         with self._call():
-            batch = self._batch(weights, inputs, parameters, slope_min or {}, seed)
+            batch = self._batch(
+                weights, inputs, n_samples, parameters, slope_min or {}, seed
+            )
             if records is not None and records.crossings is None:
                 records = None
             batch = dataclasses.replace(
@@ -224,10 +231,10 @@ class NetworkSimulator(Turns):
             self._check_derivatives(found)
             return found
 
-    def _batch(self, weights, inputs, parameters, slope_min, seed):
+    def _batch(self, weights, inputs, n_samples, parameters, slope_min, seed):
         if not len(self._pool):  # in a forked child
             self._start_programs()
-        spikes, currents, n_samples = self.checked_inputs(inputs)
+        spikes, currents, n_samples = self.checked_inputs(inputs, n_samples)
         shapes = self.network.weight_shapes
         if len(weights) != len(shapes):
             raise ValueError(
@@ -275,9 +282,9 @@ class NetworkSimulator(Turns):
         answers, self.seconds = self._pool.run([(b,) for b in batches])
         return list(zip(answers, batches, strict=True))
 
-    def checked_inputs(self, inputs):
+    def checked_inputs(self, inputs, n_samples=None):
         """Return spikes and currents of a batch as the program reads them."""
-        return checked_inputs(self.network, inputs, self._real)
+        return checked_inputs(self.network, inputs, n_samples, self._real)
 
     def _check_sound(self, broken, first):
         if broken is not None:

@@ -1,0 +1,174 @@
+"""A ``NeuronGroup`` as a population: its texts, its constants, its present state."""
+
+import numpy as np
+from brian2.codegen.runtime.numpy_rt import NumpyCodeObject
+from brian2.input.timedarray import TimedArray
+from brian2.stateupdaters.base import StateUpdateMethod, UnsupportedEquationsException
+from brian2.units import Quantity, second
+from brian2.units.fundamentalunits import get_unit
+
+from bsnn.equations.dimensions import unit_name
+from bsnn.equations.neuron import Neuron
+
+from .names import constants, looked_up, names_outside, plain_text, with_dimension
+from .refusal import naming, refusal
+
+_LAST_SPIKE = -1e4  # seconds; of a neuron that has not fired, to Brian2
+
+
+def neuron_of(group, namespace):
+    """Return the `Neuron` that a group consists of, and its currents.
+
+    Parameters
+    ----------
+    group : NeuronGroup
+    namespace : Mapping
+        Of the run.
+
+    Returns
+    -------
+    neuron : Neuron
+    currents : dict of str to TimedArray
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it cannot be taken over.
+    """
+    _check(group)
+    refractory = group._refractory
+    if not isinstance(refractory, Quantity):
+        refractory = None if refractory is False else plain_text(refractory)
+    threshold = plain_text(group.events.get("spike"))
+    reset = plain_text(group.event_codes.get("spike", ""))
+    texts = [plain_text(e.expr) for e in _equations(group) if e.expr is not None]
+    texts += [t for t in (threshold, reset, refractory) if isinstance(t, str)]
+    found = looked_up(group, names_outside(group, texts), namespace)
+    timed = {n: f for n, f in found.items() if isinstance(f, TimedArray)}
+    for name, array in timed.items():
+        _check_timed(group, name, array)
+    declared = {e.varname: e for e in _equations(group) if e.type == "parameter"}
+    fixed = {n for n, e in declared.items() if "constant" in e.flags}
+    changing = (declared.keys() - fixed) | group.user_equations.diff_eq_names
+    with naming(group):
+        neuron = Neuron(
+            "\n".join(map(_line, _equations(group))),
+            threshold=threshold,
+            reset=None if threshold is None else reset,
+            refractory=refractory,
+            method=_method(group, namespace),
+            parameters=constants(group, found.keys() - timed.keys(), namespace)
+            | {name: present(group, name) for name in fixed},
+            initial={name: present(group, name) for name in changing},
+            currents={name: get_unit(array.dim) for name, array in timed.items()},
+        )
+    return neuron, timed
+
+
+def present(group, name):
+    """Return a variable's values: one if all neurons have the same, else all."""
+    variable = group.variables[name]
+    values = np.array(variable.get_value(), float).reshape(-1)
+    if (values == values[0]).all():
+        values = values[0]
+    return with_dimension(values, variable.dim)
+
+
+def sampled(group, array, dt, n_steps):
+    """Return a ``TimedArray`` in each step, shape (n_steps, n_neurons or 1), in SI."""
+    times = np.arange(n_steps)[:, None] * dt
+    value = array.implementations[NumpyCodeObject].get_code(group)
+    if array.values.ndim == 1:
+        return value(times)
+    return value(times, np.arange(group.N)[None, :])
+
+
+def _equations(group):
+    return group.user_equations.values()
+
+
+def _line(equation):
+    left = (
+        f"d{equation.varname}/dt"
+        if equation.type.startswith("diff")
+        else (equation.varname)
+    )
+    right = "" if equation.expr is None else f" = {plain_text(equation.expr)}"
+    flags = f" ({', '.join(equation.flags)})" if equation.flags else ""
+    return f"{left}{right} : {unit_name(equation.dim)}{flags}"
+
+
+def _check(group):
+    if set(group.events) - {"spike"}:
+        events = ", ".join(sorted(set(group.events) - {"spike"}))
+        raise refusal(
+            group, f"it has events besides spikes ({events}); leave them out."
+        )
+    known = {group.state_updater, *group.thresholder.values()}
+    known |= {*group.resetter.values(), group.subexpression_updater}
+    for part in group.contained_objects:
+        if part not in known:
+            raise refusal(
+                group,
+                f"{part.name!r} runs in it at times of its own (run_regularly); write "
+                "what it does into the equations.",
+            )
+    for equation in _equations(group):
+        if equation.var_type != "float" or "linked" in equation.flags:
+            kind = "linked" if "linked" in equation.flags else equation.var_type
+            raise refusal(
+                group,
+                f"{equation.varname!r} is {kind}; declare it as a number of its own, "
+                f"'{equation.varname} : 1 (constant)'.",
+            )
+    if group._refractory is not False:
+        last = group.variables["lastspike"].get_value()
+        if (
+            not group.variables["not_refractory"].get_value().all()
+            or (last != _LAST_SPIKE).any()
+        ):
+            raise refusal(
+                group,
+                "'lastspike' or 'not_refractory' has been set; a sample begins with "
+                "neurons that have never fired.",
+            )
+
+
+def _check_timed(group, name, array):
+    if not array.is_locally_constant(group.clock.dt_):
+        raise refusal(
+            group,
+            f"the dt of the TimedArray {name!r}, {array.dt * second!s}, is no whole "
+            f"multiple of its own, {group.clock.dt!s}; make it one.",
+        )
+    if array.values.ndim == 2 and array.values.shape[1] < group.N:
+        raise refusal(
+            group,
+            f"the TimedArray {name!r} has {array.values.shape[1]} columns for "
+            f"{group.N} neurons.",
+        )
+
+
+def _method(group, namespace):
+    """Return the name of the method that Brian2 takes."""
+    choice = group.state_updater.method_choice
+    if group.state_updater.method_options:
+        raise refusal(group, "'method_options' are not supported; leave them out.")
+    tried = [choice] if isinstance(choice, str) or callable(choice) else list(choice)
+    for method in tried:
+        if not isinstance(method, str):
+            raise refusal(
+                group, f"its method is {method!r}; give the name of one of Brian2's."
+            )
+    if len(tried) == 1:
+        return tried[0].lower()
+    equations = group.equations
+    names = {*equations.names, *equations.identifiers, "dt"}
+    variables = group.resolve_all(names, namespace, user_identifiers=())
+    for method in tried:
+        try:
+            StateUpdateMethod.apply_stateupdater(equations, variables, method)
+        except UnsupportedEquationsException:
+            continue
+        return method.lower()
+    raise refusal(group, f"none of its methods fits the equations: {tried}.")
