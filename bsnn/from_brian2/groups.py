@@ -9,6 +9,7 @@ from brian2.units.fundamentalunits import get_unit
 
 from bsnn.equations.dimensions import unit_name
 from bsnn.equations.neuron import Neuron
+from bsnn.equations.texts import split_statements
 
 from .names import constants, looked_up, names_outside, plain_text, with_dimension
 from .refusal import naming, refusal
@@ -16,14 +17,18 @@ from .refusal import naming, refusal
 _LAST_SPIKE = -1e4  # seconds; of a neuron that has not fired, to Brian2
 
 
-def neuron_of(group, namespace):
+def neuron_of(group, namespace, driven):
     """Return the `Neuron` that a group consists of, and its currents.
+
+    A parameter that neither a reset nor a synapse changes is constant.
 
     Parameters
     ----------
     group : NeuronGroup
     namespace : Mapping
         Of the run.
+    driven : set of str
+        Variables that synapses add to.
 
     Returns
     -------
@@ -47,19 +52,23 @@ def neuron_of(group, namespace):
     timed = {n: f for n, f in found.items() if isinstance(f, TimedArray)}
     for name, array in timed.items():
         _check_timed(group, name, array)
-    declared = {e.varname: e for e in _equations(group) if e.type == "parameter"}
-    fixed = {n for n, e in declared.items() if "constant" in e.flags}
-    changing = (declared.keys() - fixed) | group.user_equations.diff_eq_names
+    changed = {name for name, _ in split_statements(reset, "reset")} | driven
+    fixed = {
+        e.varname
+        for e in _equations(group)
+        if e.type == "parameter" and e.varname not in changed
+    }
+    states = states_of(group) - fixed
     with naming(group):
         neuron = Neuron(
-            "\n".join(map(_line, _equations(group))),
+            "\n".join(_line(e, fixed) for e in _equations(group)),
             threshold=threshold,
             reset=None if threshold is None else reset,
             refractory=refractory,
             method=_method(group, namespace),
             parameters=constants(group, found.keys() - timed.keys(), namespace)
             | {name: present(group, name) for name in fixed},
-            initial={name: present(group, name) for name in changing},
+            initial={name: present(group, name) for name in states},
             currents={name: get_unit(array.dim) for name, array in timed.items()},
         )
     return neuron, timed
@@ -87,15 +96,23 @@ def _equations(group):
     return group.user_equations.values()
 
 
-def _line(equation):
-    left = (
-        f"d{equation.varname}/dt"
-        if equation.type.startswith("diff")
-        else (equation.varname)
-    )
-    right = "" if equation.expr is None else f" = {plain_text(equation.expr)}"
-    flags = f" ({', '.join(equation.flags)})" if equation.flags else ""
-    return f"{left}{right} : {unit_name(equation.dim)}{flags}"
+def states_of(group):
+    """Return the names of what is integrated or declared."""
+    kinds = "differential equation", "parameter"
+    return {e.varname for e in _equations(group) if e.type in kinds}
+
+
+def _line(equation, fixed):
+    left = equation.varname
+    if equation.type == "differential equation":
+        left = f"d{left}/dt"
+    if equation.expr is not None:
+        left = f"{left} = {plain_text(equation.expr)}"
+    flags = list(equation.flags)
+    if equation.varname in fixed and "constant" not in flags:
+        flags.append("constant")
+    listed = f" ({', '.join(flags)})" if flags else ""
+    return f"{left} : {unit_name(equation.dim)}{listed}"
 
 
 def _check(group):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from brian2.groups.neurongroup import NeuronGroup
 from brian2.groups.subgroup import Subgroup
 from brian2.synapses.synapses import Synapses
 from brian2.units import Quantity, second
@@ -133,6 +134,8 @@ def _delay(pathway, shape):
 
 def _check(synapses):
     equations = synapses.equations
+    if not isinstance(whole(synapses.target), NeuronGroup):
+        raise refusal(synapses, "it leads to something else than a NeuronGroup.")
     if synapses.summed_updaters:
         names = ", ".join(synapses.summed_updaters)
         raise refusal(

@@ -32,6 +32,8 @@ class OnPre:
     ----------
     text : str
         For a `Connection`: the weight is called w, constants are numbers.
+    targets : tuple of str
+        Variables that it adds to.
     variable : str or None
         Of the synapses, that is the weight.
     constant : str or None
@@ -41,6 +43,7 @@ class OnPre:
     """
 
     text: str
+    targets: tuple[str, ...]
     variable: str | None = None
     constant: str | None = None
     value: object = None
@@ -68,7 +71,7 @@ def read_on_pre(synapses, code, namespace):
         the weight.
     """
     statements = _statements(synapses, plain_text(code))
-    right = [expression for _, expression in statements]
+    targets, right = zip(*statements, strict=True)
     used = set().union(*map(get_identifiers, right))
     own = sorted(used & set(synapses.equations))
     texts = {name: _of_target(synapses, name) for name in used - set(own)}
@@ -89,10 +92,10 @@ def read_on_pre(synapses, code, namespace):
     named |= {name: WEIGHT for name in (*own, weight.get("constant")) if name}
     if not weight:
         value = _amount(synapses, right, values)
-        return OnPre(f"{statements[0][0]} += {WEIGHT}", value=value)
+        return OnPre(f"{targets[0]} += {WEIGHT}", targets, value=value)
     renamed = Renamed(named)
     lines = [f"{target} += {renamed.render_expr(e)}" for target, e in statements]
-    return OnPre("; ".join(lines), **weight)
+    return OnPre("; ".join(lines), targets, **weight)
 
 
 def _check_weight(synapses, name):

@@ -60,11 +60,14 @@ def read(given, namespace, level):
     synapses = [thing for thing in objects if isinstance(thing, Synapses)]
     # Brian2's own order: sums that are rounded come out the same.
     synapses.sort(key=lambda s: [(p.order, p.name) for p in s._pathways])
-    records = _records(objects)
-    neurons = {group.name: neuron_of(group, namespace) for group in groups}
     links = {s.name: joined(s, namespace) for s in synapses}
+    driven = {group.name: set() for group in groups}
     for link in links.values():
-        _check_target(link, neurons)
+        driven[link.arguments["target"]].update(link.on_pre.targets)
+    neurons = {g.name: neuron_of(g, namespace, driven[g.name]) for g in groups}
+    records = _records(objects, neurons)
+    for link in links.values():
+        _check_weight_name(link, neurons)
     return Found(
         inputs=[{"name": s.name, "size": int(s.N)} for s in sources],
         populations=[
@@ -72,7 +75,7 @@ def read(given, namespace, level):
                 "name": group.name,
                 "size": int(group.N),
                 "neuron": neurons[group.name][0],
-                "record": records.get(group.name, ()),
+                "record": records[group.name],
             }
             for group in groups
         ],
@@ -85,9 +88,9 @@ def read(given, namespace, level):
     )
 
 
-def _records(objects):
+def _records(objects, neurons):
     """Return the variables that monitors record, by the name of the group."""
-    found = {}
+    found = {name: [] for name in neurons}
     for monitor in objects:
         if isinstance(monitor, SpikeMonitor) and (
             monitor.record_variables - {"i", "t"} or monitor.event != "spike"
@@ -99,36 +102,22 @@ def _records(objects):
         if not isinstance(monitor, StateMonitor):
             continue
         group = whole(monitor.source)
-        states = _states(group)
+        states = neurons[group.name][0].states if group.name in neurons else ()
         for name in monitor.record_variables:
             if name not in states:
                 raise refusal(
                     monitor,
-                    f"it records {name!r}, which is no variable that a NeuronGroup "
-                    f"integrates; they are {', '.join(sorted(states)) or 'none'}. "
-                    "Record those, and compute the others from them.",
+                    f"it records {name!r}, which is no variable that changes in "
+                    f"{group.name!r}; they are {', '.join(states) or 'none'}. Record "
+                    "those, and compute others from them.",
                 )
-            names = found.setdefault(group.name, [])
-            if name not in names:
-                names.append(name)
+            if name not in found[group.name]:
+                found[group.name].append(name)
     return found
 
 
-def _states(group):
-    if not isinstance(group, NeuronGroup):
-        return set()
-    return {
-        e.varname
-        for e in group.user_equations.values()
-        if e.type == "differential equation"
-        or (e.type == "parameter" and "constant" not in e.flags)
-    }
-
-
-def _check_target(link, neurons):
+def _check_weight_name(link, neurons):
     target = link.arguments["target"]
-    if target not in neurons:
-        raise refusal(link.synapses, f"nothing can drive its target, {target!r}.")
     if WEIGHT in neurons[target][0].dimensions:
         raise refusal(
             link.synapses,
