@@ -401,6 +401,18 @@ class Refused:
     def other_events(cells):
         return make_cells(events={"burst": "v > E"}, name="bursting")
 
+    def synapses_of_events(cells):
+        bursting = make_cells(events={"burst": "v > E"}, name="bursting")
+        return bursting, make_joined(bursting, cells, on_event="burst")
+
+    def contained_operation(cells):
+        operation = b2.NetworkOperation(lambda: None, name="operation")
+        cells.contained_objects.append(operation)
+
+    def constant_over_dt(cells):
+        equations = LIF + "u = x*rand() : 1 (constant over dt)"
+        return make_cells(equations=equations, name="rough")
+
     def other_clock(cells):
         return make_cells(dt=0.2 * ms, name="slow")
 
@@ -500,15 +512,18 @@ MESSAGES = {
     "two_pathways": "Synapses 'joined' .* pathways are one, two",
     "pairs_twice": r"Synapses 'joined' .* \(0, 1\) comes twice; add their weights",
     "no_pairs": "'objects' must be a Brian2 Network, or its objects",
-    "synapses_at_times": "Synapses 'joined' .*run_regularly",
+    "synapses_at_times": "'joined_run_regularly': .*run_regularly",
     "late_synapses": "Synapses 'joined' .* 'joined_pre' runs at 'after_resets'",
     "unconnected": r"Synapses 'joined' .* call connect\(\)",
     "asleep": "Synapses 'joined' .* not active",
     "other_target": "Synapses 'joined' .* not among the objects",
     "called_w": "Synapses 'joined' .* 'adapting' has a variable called 'w'",
-    "code_at_times": "NeuronGroup 'cells' .* 'lift' runs in it .*run_regularly",
+    "code_at_times": "NeuronGroup 'cells' .* 'lift': .*run_regularly",
     "operation": "NetworkOperation 'operation' .* runs Python",
-    "other_events": "NeuronGroup 'bursting' .* burst",
+    "other_events": "NeuronGroup 'bursting' .* of the event 'burst'",
+    "synapses_of_events": "of the event 'burst'",
+    "contained_operation": "NeuronGroup 'cells' .* 'operation': it runs Python",
+    "constant_over_dt": r"NeuronGroup 'rough' .* \(constant over dt\)",
     "other_clock": "NeuronGroup 'slow' .* 200. us, and that of 'cells' is 100. us",
     "late_threshold": "NeuronGroup 'cells' .* 'cells_spike_thresholder' runs at 'end'",
     "poisson_input": "PoissonInput .* as a PoissonGroup with Synapses",

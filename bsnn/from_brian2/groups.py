@@ -116,20 +116,6 @@ def _line(equation, fixed):
 
 
 def _check(group):
-    if set(group.events) - {"spike"}:
-        events = ", ".join(sorted(set(group.events) - {"spike"}))
-        raise refusal(
-            group, f"it has events besides spikes ({events}); leave them out."
-        )
-    known = {group.state_updater, *group.thresholder.values()}
-    known |= {*group.resetter.values(), group.subexpression_updater}
-    for part in group.contained_objects:
-        if part not in known:
-            raise refusal(
-                group,
-                f"{part.name!r} runs in it at times of its own (run_regularly); write "
-                "what it does into the equations.",
-            )
     for equation in _equations(group):
         if equation.var_type != "float" or "linked" in equation.flags:
             kind = "linked" if "linked" in equation.flags else equation.var_type

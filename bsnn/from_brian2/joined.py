@@ -156,15 +156,5 @@ def _check(synapses):
             f"its pathways are {names}, and it must have one 'on_pre' alone; make "
             "Synapses for each further one, and leave out 'on_post' (plasticity).",
         )
-    (pathway,) = synapses._pathways
-    if pathway.event != "spike":
-        raise refusal(synapses, f"it waits for {pathway.event!r}, which is no spike.")
-    for part in synapses.contained_objects:
-        if part is not pathway:
-            raise refusal(
-                synapses,
-                f"{part.name!r} runs in it at times of its own (run_regularly); its "
-                "weights are the same in all of a sample.",
-            )
     if not len(synapses):
         raise refusal(synapses, "it joins no neurons; call connect(), or leave it out.")

@@ -10,14 +10,21 @@ from brian2.core.base import BrianObject
 from brian2.core.magic import MagicNetwork
 from brian2.core.network import Network
 from brian2.devices.device import RuntimeDevice
-from brian2.groups.neurongroup import NeuronGroup, Resetter, StateUpdater, Thresholder
+from brian2.groups.neurongroup import (
+    NeuronGroup,
+    Resetter,
+    StateUpdater,
+    SubexpressionUpdater,
+    Thresholder,
+)
 from brian2.groups.subgroup import Subgroup
 from brian2.input.poissongroup import PoissonGroup
 from brian2.input.spikegeneratorgroup import SpikeGeneratorGroup
 from brian2.monitors.ratemonitor import PopulationRateMonitor
 from brian2.monitors.spikemonitor import SpikeMonitor
 from brian2.monitors.statemonitor import StateMonitor
-from brian2.synapses.synapses import Synapses, SynapticPathway
+from brian2.synapses.synapses import StateUpdater as SynapticUpdater
+from brian2.synapses.synapses import SummedVariableUpdater, Synapses, SynapticPathway
 from brian2.units import second
 
 from .refusal import refusal
@@ -31,6 +38,15 @@ _KINDS = (
     SpikeMonitor,
     PopulationRateMonitor,
     Subgroup,
+)
+_PARTS = (
+    StateUpdater,
+    Thresholder,
+    Resetter,
+    SynapticPathway,
+    SubexpressionUpdater,  # refused with the equations, as the next two are
+    SynapticUpdater,
+    SummedVariableUpdater,
 )
 _SCHEDULE = ["start", "groups", "thresholds", "synapses", "resets", "end"]
 _SLOTS = {
@@ -48,7 +64,7 @@ _REMEDIES = {
     "into the equations.",
     "PoissonInput": "write it as a PoissonGroup with Synapses.",
     "SpatialNeuron": "compartments that are coupled in space are not simulated here.",
-    "EventMonitor": "only spikes are recorded.",
+    "EventMonitor": "spikes are the only events here.",
 }
 
 
@@ -78,9 +94,11 @@ def objects_of(given):
         objects = set(_flat(given))
     objects = sorted(objects, key=lambda thing: thing.name)
     for thing in objects:
-        _check_kind(thing)
+        _check_kind(thing, thing, _KINDS)
+        for part in _parts(thing):
+            _check_kind(thing, part, _KINDS + _PARTS)
         for part in (thing, *_parts(thing)):
-            _check_part(thing, part)
+            _check_run(thing, part)
     _check_together(objects)
     _check_time(given, objects)
     return objects
@@ -109,16 +127,21 @@ def _parts(thing):
         yield from _parts(part)
 
 
-def _check_kind(thing):
-    if type(thing) in _KINDS:
-        return
-    remedy = _REMEDIES.get(type(thing).__name__)
-    raise refusal(
-        thing, remedy or "there is nothing like it here; leave it out of the network."
-    )
+def _check_kind(thing, part, known):
+    if type(part) not in known:
+        remedy = _REMEDIES.get(
+            type(part).__name__, "there is nothing like it here; leave it out."
+        )
+        raise refusal(thing, remedy if part is thing else f"{part.name!r}: {remedy}")
 
 
-def _check_part(thing, part):
+def _check_run(thing, part):
+    event = getattr(part, "event", "spike")
+    if event != "spike":
+        raise refusal(
+            thing,
+            f"{part.name!r} is of the event {event!r}; the only ones here are spikes.",
+        )
     if not part.active:
         raise refusal(
             thing,

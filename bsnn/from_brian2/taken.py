@@ -93,7 +93,7 @@ def _records(objects, neurons):
     found = {name: [] for name in neurons}
     for monitor in objects:
         if isinstance(monitor, SpikeMonitor) and (
-            monitor.record_variables - {"i", "t"} or monitor.event != "spike"
+            monitor.record_variables - {"i", "t"}
         ):
             raise refusal(
                 monitor,
