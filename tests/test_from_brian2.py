@@ -212,6 +212,7 @@ def test_monitors_say_what_is_recorded():
         b2.StateMonitor(cells[:2], ["g", "v"], record=True),
         b2.SpikeMonitor(cells),
         b2.PopulationRateMonitor(cells),
+        b2.StateMonitor(cells, "x", record=False),
     ]
     assert sorted(take(cells, recorded).network.groups[0].record) == ["g", "v"]
 
@@ -344,6 +345,9 @@ class Refused:
     def no_weight(cells):
         return make_joined(cells, cells, on_pre="g += x*mV", model="")
 
+    def no_statement(cells):
+        return make_joined(cells, cells, on_pre="# nothing yet")
+
     def differential_equation(cells):
         model = "dw/dt = -w/tau : volt (clock-driven)"
         return make_joined(cells, cells, model=model)
@@ -445,6 +449,11 @@ class Refused:
         equations = LIF.replace("E - v", "E_0 - v")
         return make_cells(equations=equations, name="lost")
 
+    def array_in_a_namespace(cells):
+        equations = LIF.replace("E - v", "E_0 - v")
+        namespace = {"E_0": [1, 2, 3, 4] * mV}
+        return make_cells(equations=equations, name="lost", namespace=namespace)
+
     def method(cells):
         return make_cells(method=lambda *given: "", name="solved")
 
@@ -506,6 +515,7 @@ MESSAGES = {
     "weight_by_an_equation": "Synapses 'joined' .* reads 'u', a subexpression",
     "two_constants": "Synapses 'joined' .* nothing but gain, jump that could be",
     "no_weight": "Synapses 'joined' .* nothing that could be its weight",
+    "no_statement": "Synapses 'joined' .* 'on_pre' does nothing",
     "differential_equation": "Synapses 'joined' .* by differential equations",
     "event_driven_equation": "Synapses 'joined' .* by differential equations",
     "gap_junction": "Synapses 'joined' .* sums into x_post",
@@ -532,6 +542,7 @@ MESSAGES = {
     "function": "NeuronGroup 'bent' .* 'bend' stands for a Function",
     "uneven_array": "NeuronGroup 'driven' .* dt of the TimedArray 'I', 250. us",
     "unknown_name": "NeuronGroup 'lost' .* \"E_0\" could not be resolved.* namespace=",
+    "array_in_a_namespace": r"NeuronGroup 'lost' .* not a scalar value\. Give it",
     "method": "NeuronGroup 'solved' .* its method is <function",
     "method_options": "NeuronGroup 'solved' .* 'method_options' are not supported",
     "fired_before": "NeuronGroup 'cells' .* 'lastspike' .* have never fired",
@@ -576,10 +587,24 @@ def test_objects_must_be_some(given, message):
         Network.from_brian2(given, duration=20 * ms)
 
 
+def test_a_namespace_must_be_one():
+    with pytest.raises(TypeError, match="'namespace' must be a dict, got 7"):
+        take(make_cells(), namespace=7)
+
+
+def test_the_old_rounding_of_refractory_periods_is_refused():
+    b2.prefs.legacy.refractory_timing = True
+    try:
+        with pytest.raises(ValueError, match="'cells' .*legacy.refractory_timing"):
+            take(make_cells())
+    finally:
+        b2.prefs.legacy.refractory_timing = False
+
+
 def test_another_schedule_is_refused():
-    network = b2.Network(make_cells(), name="resets_first")
+    network = b2.Network(make_cells())
     network.schedule = ["start", "groups", "thresholds", "resets", "synapses", "end"]
-    with pytest.raises(ValueError, match="Network 'resets_first' .* its schedule"):
+    with pytest.raises(ValueError, match="the schedule of the Brian2 objects"):
         Network.from_brian2(network, duration=20 * ms, namespace=NAMES)
 
 

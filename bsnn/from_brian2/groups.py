@@ -2,6 +2,7 @@
 
 import numpy as np
 from brian2.codegen.runtime.numpy_rt import NumpyCodeObject
+from brian2.core.preferences import prefs
 from brian2.input.timedarray import TimedArray
 from brian2.stateupdaters.base import StateUpdateMethod, UnsupportedEquationsException
 from brian2.units import Quantity, second
@@ -125,6 +126,12 @@ def _check(group):
                 f"'{equation.varname} : 1 (constant)'.",
             )
     if group._refractory is not False:
+        if prefs.legacy.refractory_timing:
+            raise refusal(
+                group,
+                "prefs.legacy.refractory_timing is set, and its rounding of refractory "
+                "periods is not supported; leave it out.",
+            )
         last = group.variables["lastspike"].get_value()
         if (
             not group.variables["not_refractory"].get_value().all()

@@ -44,7 +44,9 @@ def looked_up(owner, names, namespace):
     except KeyError as error:
         (told,) = error.args
         raise refusal(
-            owner, f"{told} Give it a value in namespace={{...}}, or to the object."
+            owner,
+            f"{told.rstrip('.')}. Give it a value in namespace={{...}}, or in that of "
+            "the object.",
         ) from error
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from brian2.core.base import BrianObject
 from brian2.core.magic import MagicNetwork
 from brian2.core.network import Network
+from brian2.core.preferences import prefs
 from brian2.devices.device import RuntimeDevice
 from brian2.groups.neurongroup import (
     NeuronGroup,
@@ -83,15 +84,14 @@ def objects_of(given):
             given, "it forgets its objects after each run; pass brian2.collect()."
         )
     if isinstance(given, Network):
-        if given.schedule != _SCHEDULE:
-            raise refusal(
-                given,
-                f"its schedule is {given.schedule}, in place of Brian2's own, "
-                f"{_SCHEDULE}.",
-            )
-        objects = set(given.objects)
+        schedule, objects = given.schedule, set(given.objects)
     else:
-        objects = set(_flat(given))
+        schedule, objects = prefs.core.network.default_schedule, set(_flat(given))
+    if list(schedule) != _SCHEDULE:
+        raise ValueError(
+            f"the schedule of the Brian2 objects is {schedule}, and here each step is "
+            f"{_SCHEDULE}, as Brian2's own; leave the schedule as it is."
+        )
     objects = sorted(objects, key=lambda thing: thing.name)
     for thing in objects:
         _check_kind(thing, thing, _KINDS)

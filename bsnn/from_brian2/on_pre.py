@@ -130,6 +130,8 @@ def _statements(synapses, code):
             )
         target = _of_target(synapses, name)
         found.append((target, _ADDS[operation].format(expression)))
+    if not found:
+        raise refusal(synapses, "'on_pre' does nothing; leave the synapses out.")
     return found
 
 

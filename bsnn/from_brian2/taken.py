@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,8 @@ def read(given, namespace, level):
     """
     if namespace is None:
         namespace = get_local_namespace(level + 1)
+    if not isinstance(namespace, Mapping):
+        raise TypeError(f"'namespace' must be a dict, got {namespace!r}.")
     objects = objects_of(given)
     groups = [thing for thing in objects if isinstance(thing, NeuronGroup)]
     sources = [thing for thing in objects if isinstance(thing, SOURCES)]
@@ -99,7 +102,7 @@ def _records(objects, neurons):
                 monitor,
                 "it records more than spikes; record variables by a StateMonitor.",
             )
-        if not isinstance(monitor, StateMonitor):
+        if not isinstance(monitor, StateMonitor) or not monitor.n_indices:
             continue
         group = whole(monitor.source)
         states = neurons[group.name][0].states if group.name in neurons else ()
@@ -141,7 +144,7 @@ class TakenNetwork:
     network : Network
         Its populations and connections are called as the Brian2 objects are.
     weights : dict of str to ndarray, shapes `network.weight_shapes`
-        Present weights of each connection by its name, in SI units.
+        Of each connection by its name, as they were when taken; in SI units.
     """
 
     def __init__(self, network, found):
