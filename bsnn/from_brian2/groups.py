@@ -8,7 +8,7 @@ from brian2.stateupdaters.base import StateUpdateMethod, UnsupportedEquationsExc
 from brian2.units import Quantity, second
 from brian2.units.fundamentalunits import get_unit
 
-from bsnn.equations.dimensions import unit_name
+from bsnn.equations.dimensions import PERIOD, unit_name
 from bsnn.equations.neuron import Neuron
 from bsnn.equations.texts import split_statements
 
@@ -82,6 +82,16 @@ def present(group, name):
     if (values == values[0]).all():
         values = values[0]
     return with_dimension(values, variable.dim)
+
+
+def put_parameter(group, name, value):
+    """Set a parameter where a group has it: in itself, or else in its own namespace."""
+    if name == PERIOD:
+        group._refractory = value
+    elif name in group.variables:
+        group.variables[name].set_value(np.asarray(value))
+    else:
+        group.namespace = {**group.namespace, name: value}
 
 
 def sampled(group, array, dt, n_steps):

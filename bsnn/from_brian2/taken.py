@@ -18,7 +18,7 @@ from bsnn.equations.synapse import WEIGHT
 from bsnn.equations.units import as_int
 from bsnn.spikes import Spikes
 
-from .groups import neuron_of, sampled
+from .groups import neuron_of, put_parameter, sampled
 from .joined import Joined, joined, whole
 from .objects import SOURCES, objects_of
 from .refusal import refusal
@@ -210,8 +210,8 @@ class TakenNetwork:
         A weight goes to the variable of the ``Synapses`` that it was read from; a
         parameter that the equations declare to the variable of the ``NeuronGroup``. A
         constant of a namespace goes to the namespace of the one object that learned it,
-        which Brian2 looks into first, so that no other object gets another value; a
-        number that stands in ``on_pre`` itself is written there.
+        which Brian2 looks into first, so that no other object gets another value. A
+        refractory period and a number in ``on_pre`` are set where they stand.
 
         Parameters
         ----------
@@ -233,8 +233,4 @@ class TakenNetwork:
             weights = connection().detach().numpy()
             self._found.joined[name].put_back(weights)
         for (name, parameter), value in net.values().items():
-            group = self._found.objects[name]
-            if parameter in group.variables:
-                group.variables[parameter].set_value(np.asarray(value))
-            else:
-                group.namespace = {**group.namespace, parameter: value}
+            put_parameter(self._found.objects[name], parameter, value)

@@ -191,7 +191,7 @@ def test_what_one_step_of_training_changes_is_put_back():
     with DerivedNetwork(
         taken.network,
         weights=taken.weights,
-        learn={"cells": ["tau", "rise", "leap"]},
+        learn={"cells": ["tau", "rise", "leap", "refractory_period"]},
         precision="double",
     ) as net:
         before = net(taken.inputs())["cells"]
@@ -214,5 +214,6 @@ def test_what_one_step_of_training_changes_is_put_back():
     )
     assert namespace["kick"] == 6.0 and namespace["tau"] == 10 * ms
     assert whole["cells"].namespace["tau"] == values["cells", "tau"]
+    assert whole["cells"]._refractory == values["cells", "refractory_period"] != 1 * ms
     assert whole["named"].namespace["kick"] != 6.0
     assert whole["bare"].pre.code.startswith("a += (0.0")
