@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 from brian2.units import Quantity, second
 
+from bsnn.delays import as_delay, check_delay_shape, delay_kind, delay_steps
 from bsnn.equations import time_rules
 from bsnn.equations.neuron import Neuron
 from bsnn.equations.synapse import Synapse
@@ -99,7 +101,9 @@ class Connection:
         What a spike does, as ``"i_syn += w"`` or ``"g_e += w*nS"``: it adds an
         expression of the weight `w`, constants and parameters of the target.
     delay : Quantity
-        From the end of the step in which a neuron fires, in whole steps on the grid.
+        From the end of the step in which a neuron fires, in whole steps on the grid:
+        of the connection; of each neuron of the source, shape (n_pre, 1); or of each
+        synapse, shape (n_pre, n_post), or (n_pairs,) in the order of a pattern's pairs.
     pattern : Pattern, optional
         Which pairs it joins, and which of them share a weight, see `bsnn.patterns`;
         unless given, each neuron of the source with each of the target.
@@ -120,12 +124,14 @@ class Connection:
             raise TypeError(f"'on_pre' must be text, got {self.on_pre!r}.")
         if not isinstance(self.pattern, Pattern | None):
             raise TypeError(f"'pattern' must be a Pattern, got {self.pattern!r}.")
-        delay = in_seconds(self.delay, "delay")
-        if delay < 0:
-            raise ValueError(f"'delay' must not be negative, got {self.delay!s}.")
-        object.__setattr__(self, "delay", delay * second)
+        object.__setattr__(self, "delay", as_delay(self.delay))
         if self.name is None:
             object.__setattr__(self, "name", f"{self.source}->{self.target}")
+
+    @property
+    def delay_of(self) -> str:
+        """Whose its delays are: the "connection"'s, each "source"'s or "synapse"'s."""
+        return delay_kind(self.delay)
 
 
 class Entrance(NamedTuple):
@@ -190,6 +196,11 @@ class Network:
             raise ValueError("'populations' must hold a Population of neurons.")
         positive_seconds(self.dt, "dt"), positive_seconds(self.duration, "duration")
         for connection in self.connections:
+            if connection.name in self.named:
+                raise ValueError(
+                    f"connection {connection.name!r} must not have the name of a "
+                    "population."
+                )
             for end in ("source", "target"):
                 if getattr(connection, end) not in self.named:
                     raise ValueError(
@@ -212,7 +223,14 @@ class Network:
                 )
             if connection.pattern is not None:
                 connection.pattern.check(source.size, target.size, connection.name)
-        _ = self.synapses
+            check_delay_shape(
+                connection.delay,
+                source.size,
+                target.size,
+                connection.pattern,
+                connection.name,
+            )
+        _ = self.synapses, self.delays
 
     @functools.cached_property
     def named(self) -> dict:
@@ -250,6 +268,15 @@ class Network:
             for c in self.connections
         )
 
+    def targeted(self, population: str) -> set[str]:
+        """Return the variables of a population that synapses add to."""
+        return {
+            variable
+            for connection, synapse in zip(self.connections, self.synapses, strict=True)
+            if connection.target == population
+            for variable in synapse.added
+        }
+
     def entrance(self, inputs: Inputs) -> Entrance:
         """Return what the spikes of some inputs must fit."""
         rule = time_rules.named("grid")
@@ -270,12 +297,19 @@ class Network:
         return time_rules.named("grid").n_steps(self.duration_seconds, self.dt_seconds)
 
     @functools.cached_property
-    def delays(self) -> tuple[int, ...]:
-        """Steps of each connection, as Brian2 rounds them."""
-        return tuple(
-            int(in_seconds(c.delay, "delay") / self.dt_seconds + 0.5)
-            for c in self.connections
-        )
+    def delays(self) -> tuple[np.ndarray, ...]:
+        """Steps of each connection's delays, as Brian2 rounds them."""
+        return tuple(self.steps_of(c, c.delay / second) for c in self.connections)
+
+    def steps_of(self, connection: Connection, seconds) -> np.ndarray:
+        """Return delays of a connection in whole steps, as Brian2 rounds them.
+
+        Raises
+        ------
+        ValueError
+            If a spike could not arrive before the end of a sample.
+        """
+        return delay_steps(seconds, self.dt_seconds, self.n_steps, connection.name)
 
     @functools.cached_property
     def weight_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -306,7 +340,7 @@ class Network:
                     "source": c.source,
                     "target": c.target,
                     "on_pre": c.on_pre,
-                    "delay": in_seconds(c.delay, "delay"),
+                    "delay": np.asarray(c.delay / second).tolist(),
                     "pattern": c.pattern and c.pattern.to_dict(),
                     "name": c.name,
                 }
@@ -315,6 +349,12 @@ class Network:
             "dt": self.dt_seconds,
             "duration": self.duration_seconds,
         }
+
+    def __reduce__(self):
+        return Network.from_dict, (self.to_dict(),)
+
+    def __deepcopy__(self, _):
+        return self  # nothing changes it
 
     @classmethod
     def from_brian2(cls, objects, *, duration: Quantity, namespace=None):
@@ -382,7 +422,7 @@ class Network:
                     c["source"],
                     c["target"],
                     on_pre=c["on_pre"],
-                    delay=as_number(c["delay"], "delay") * second,
+                    delay=_read_delay(c["delay"]),
                     pattern=c["pattern"] and Pattern.from_dict(c["pattern"]),
                     name=c["name"],
                 )
@@ -392,6 +432,15 @@ class Network:
         except (KeyError, AttributeError) as error:
             raise ValueError(f"'values' describe no network ({error!r}).") from error
         return cls(populations, connections, **times)
+
+
+def _read_delay(values):
+    if not isinstance(values, list):
+        return as_number(values, "delay") * second
+    try:
+        return Quantity(np.array(values, float), dim=second.dim)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"'delay' describes no delays ({error}).") from error
 
 
 def _check_name(name):

@@ -65,9 +65,14 @@ class Pattern:
         return int(self.weight.max()) + 1
 
     @functools.cached_property
+    def order(self):
+        """The pairs by presynaptic neuron."""
+        return np.argsort(self.i, kind="stable")
+
+    @functools.cached_property
     def rows(self):
-        """The pairs by presynaptic neuron: (neurons up to the last, j, weight)."""
-        order = np.argsort(self.i, kind="stable")
+        """In that order: where each neuron's pairs begin, their j, their weight."""
+        order = self.order
         start = np.searchsorted(self.i[order], np.arange(self.i.max() + 2))
         return (
             start,

@@ -26,6 +26,7 @@ Bengio et al. 2013, arXiv:1308.3432 (straight-through).
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 
 import sympy as sp
@@ -159,12 +160,19 @@ class Adjoint:
         code = [(SLOPE + variable, sp.sympify(slope))]
         return code_of(_at_end(code, self.states))
 
-    def is_affine(self, variable: str) -> bool:
-        """Return whether all rates are affine in a target variable."""
-        return not any(
-            derivative(derivative(rate, variable), variable) != 0
+    def bends(self, variables) -> bool:
+        """Return whether rates are not affine in some target variables together.
+
+        If they are, what one arrival does to them does not depend on the others'.
+        """
+        rates = [
+            rate
             for free in (True, False)
             for rate in self.dynamics.rates(free=free).values()
+        ]
+        pairs = itertools.combinations_with_replacement(sorted(variables), 2)
+        return any(
+            derivative(derivative(rate, x), y) != 0 for x, y in pairs for rate in rates
         )
 
     def crossing(self) -> dict[str, str]:

@@ -16,6 +16,7 @@ from .statements import algebra_of, code_of, derivative, render, symbol
 from .texts import check_expression, count_terms, pointing, split_statements
 
 WEIGHT = "w"
+ADDED, LEFT = "_added_", "_left_"
 _INT = sp.Function("int_")
 
 
@@ -121,29 +122,57 @@ class Synapse:
             set(self.added) & self.neuron.frozen_states
         )
 
-    def adjoint(self, adjoint: Adjoint) -> str:
-        """Return what one arrival gives: ``_dw`` to its weight, ``_shift`` to dL/dT."""
-        by_weight, shift = sp.Integer(0), sp.Integer(0)
-        bent = [name for name in self.added if not adjoint.is_affine(name)]
-        for name, value in self.added.items():
-            open_ = _INT(symbol(OPEN)) if name in self.neuron.frozen_states else 1
-            slope = derivative(value, WEIGHT)
-            by_weight += open_ * symbol(LAMBDA + name) * slope
-            if name not in bent:
-                shift -= open_ * value * symbol(SLOPE + name)
-        if bent:
-            shift += self._jump(adjoint, bent)
-        return code_of([("_dw", sp.sympify(by_weight)), ("_shift", sp.sympify(shift))])
+    @property
+    def addition(self) -> str:
+        """What is on its way to each target variable x, as ``_added_x``."""
+        return code_of([(ADDED + name, value) for name, value in self.added.items()])
 
-    def _jump(self, adjoint, names):
-        """Return lambda.(f(before) - f(after)) where f bends in what is added to."""
-        end = {symbol(n): symbol(END + n) for n in self.neuron.states}
-        before = dict(end)
-        for name in names:
-            open_ = _INT(symbol(OPEN)) if name in self.neuron.frozen_states else 1
-            before[symbol(name)] = symbol(END + name) - open_ * self.added[name]
-        rates = adjoint.rates()
-        return sum(
-            symbol(LAMBDA + name) * (rate.xreplace(before) - rate.xreplace(end))
-            for name, rate in rates.items()
+    def adjoint(self, adjoint: Adjoint, bent: bool) -> str:
+        """Return what one arrival gives: ``_dw`` to its weight, ``_shift`` to dL/dT.
+
+        Where rates are `bent` in what synapses add to, arrivals are visited last to
+        first: ``_left_x`` is what each leaves of a variable x that it has added to.
+        """
+        return code_of(self._given(adjoint, bent))
+
+    def met(self, adjoint: Adjoint, bent: bool) -> set[str]:
+        """Return the names that the code of `adjoint` reads."""
+        given = self._given(adjoint, bent)
+        return {x.name for _, value in given for x in value.free_symbols}
+
+    def _given(self, adjoint, bent):
+        arriving = {
+            name: value
+            * (_INT(symbol(OPEN)) if name in self.neuron.frozen_states else 1)
+            for name, value in self.added.items()
+        }
+        by_weight = sum(
+            symbol(LAMBDA + name) * derivative(value, WEIGHT)
+            for name, value in arriving.items()
         )
+        code = [("_dw", sp.sympify(by_weight))]
+        if bent:
+            code += [
+                (LEFT + name, symbol(END + name) - value)
+                for name, value in arriving.items()
+            ]
+            shift = self._jump(adjoint)
+        else:
+            shift = -sum(
+                value * symbol(SLOPE + name) for name, value in arriving.items()
+            )
+        return [*code, ("_shift", sp.sympify(shift))]
+
+    def _jump(self, adjoint):
+        """Return lambda.(f(before) - f(after)) of one arrival among others."""
+        after = {symbol(n): symbol(END + n) for n in self.neuron.states}
+        before = after | {symbol(n): symbol(LEFT + n) for n in self.added}
+        jump = 0
+        for name, rate in adjoint.rates().items():
+            # What does not depend on what is added would only cancel.
+            _, rate = sp.expand_mul(rate).as_independent(
+                *map(symbol, self.added), as_Add=True
+            )
+            rise = rate.xreplace(before) - rate.xreplace(after)
+            jump += symbol(LAMBDA + name) * rise
+        return jump

@@ -166,7 +166,11 @@ CASES = {
 
 
 def all_neurons(duration=DURATION, names=tuple(CASES)):
-    """A network with a recurrent population of each neuron, all driven alike."""
+    """A network with a recurrent population of each neuron, all driven alike.
+
+    Each recurrent synapse has a delay of its own.
+    """
+    rng = np.random.default_rng(0)
     populations, connections = [Inputs("inputs", N_INPUTS)], []
     for name in names:
         case = CASES[name]
@@ -175,17 +179,22 @@ def all_neurons(duration=DURATION, names=tuple(CASES)):
         )
         connections += [
             Connection("inputs", name, on_pre=case.on_pre),
-            Connection(name, name, on_pre=case.on_pre, delay=0.7 * ms),
+            Connection(
+                name,
+                name,
+                on_pre=case.on_pre,
+                delay=rng.integers(3, 12, (SIZE, SIZE)) * DT,
+            ),
         ]
     return Network(populations, connections, dt=DT, duration=duration)
 
 
 def learned():
-    """Every parameter and current of each population of `all_neurons`."""
+    """Every parameter, current and recurrent delay of `all_neurons`."""
     return {
         name: [*case.neuron.values, *case.neuron.currents]
         for name, case in CASES.items()
-    }
+    } | {f"{name}->{name}": ["delay"] for name in CASES}
 
 
 def draw(network, rng, n_samples=2, n_spikes=8):

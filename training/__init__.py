@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING
 from bsnn.lazy import lazy_names
 
 if TYPE_CHECKING:  # what editors complete
+    from .constraints import Bounds as Bounds
+    from .constraints import Dale as Dale
+    from .constraints import Mask as Mask
+    from .constraints import Quantised as Quantised
     from .derived_network import DerivedNetwork as DerivedNetwork
     from .losses import FirstSpikeLoss as FirstSpikeLoss
     from .losses import SpikeCountLoss as SpikeCountLoss
@@ -16,8 +20,12 @@ if TYPE_CHECKING:  # what editors complete
     from .van_rossum import VanRossumLoss as VanRossumLoss
 
 _HOME = {
+    "Bounds": ".constraints",
+    "Dale": ".constraints",
     "DerivedNetwork": ".derived_network",
     "FirstSpikeLoss": ".losses",
+    "Mask": ".constraints",
+    "Quantised": ".constraints",
     "RateLoss": ".rate_loss",
     "ReadoutLoss": ".trace_losses",
     "SpikeCountLoss": ".losses",

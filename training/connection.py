@@ -18,19 +18,28 @@ class Connection(nn.Module):
     ----------
     weight : Tensor, shape (n_pre, n_post), or (n_weights,) of a pattern
         In Hz; in SI units in a network of any neurons.
+    delay : Parameter, optional
+        In milliseconds, where it is learned; None where it is not.
+    constraints : sequence of Constraint
+        What turns `weight` into what is simulated, one after another.
 
     Attributes
     ----------
-    weight : Parameter
+    weight, delay : Parameter
     """
 
-    def __init__(self, weight):
+    def __init__(self, weight, delay=None, constraints=()):
         super().__init__()
         self.weight = nn.Parameter(weight)
+        self.register_parameter("delay", delay)
+        self.constraints = nn.ModuleList(constraints)
         self.shape, self.dtype = tuple(weight.shape), weight.dtype
 
     def forward(self):
-        return self.weight
+        weight = self.weight
+        for constraint in self.constraints:
+            weight = constraint(weight)
+        return weight
 
     def read(self, name):
         """Return the weights, if the simulation can take them as they are.

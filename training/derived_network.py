@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from brian2.units import Quantity
-from brian2.units.fundamentalunits import get_dimensions, get_unit
+from brian2.units import Quantity, second
 from numpy.typing import ArrayLike
 from torch import nn
 
@@ -21,6 +20,17 @@ from bsnn.simulators.network import NetworkSimulator
 from bsnn.spikes import Spikes
 
 from .connection import Connection, Count
+from .constraints import Constraint
+from .learned import (
+    DELAY,
+    MILLISECOND,
+    WEIGHT,
+    all_bounds,
+    first_delay,
+    learned_parameters,
+    plain,
+    split_learn,
+)
 from .linear.chain import chain_modes, prepared_gradients
 from .spike_times import LayerSpikes, SpikeTimes
 
@@ -62,10 +72,14 @@ class DerivedNetwork(nn.Module):
         has a pattern; or two numbers, between which they are drawn uniformly. Bare
         numbers are in SI units.
     learn : dict of str to sequence of str
-        Parameters of each population that are learned beside the weights, and currents
-        whose derivatives are wanted.
+        Of each population, its parameters that are learned, and currents whose
+        derivatives are wanted; of each connection, by its name or as (source, target),
+        "w", "delay", both or neither: its weights unless said otherwise.
     bounds : dict of str to dict of str to (Quantity, Quantity), optional
-        Between which a learned parameter stays, by population and name.
+        Between which what is learned stays, by population or connection and name.
+        Delays never leave a sample.
+    constraints : dict of str to Constraint, or sequence of them, optional
+        What weights may be, by connection: see `bsnn.training.constraints`.
     seed : int
         Of the initial weights.
     precision : {"single", "double"}
@@ -85,7 +99,8 @@ class DerivedNetwork(nn.Module):
     Attributes
     ----------
     connections : ModuleDict of Connection
-        By the name of the connection.
+        By the name of the connection: `weight`, and `delay` in milliseconds where it
+        is learned, straight-through: simulated are whole steps.
     learned : ModuleDict of ParameterDict
         Learned parameters by population and name, each relative to the size of its
         initial value, so that one learning rate suits all. `values` gives quantities.
@@ -103,6 +118,7 @@ class DerivedNetwork(nn.Module):
         weights: Mapping[str, ArrayLike],
         learn: Mapping[str, Sequence[str]] = types.MappingProxyType({}),
         bounds: Mapping[str, Mapping] = types.MappingProxyType({}),
+        constraints: Mapping[str, Constraint] = types.MappingProxyType({}),
         seed: int = 0,
         precision: str = "single",
         slope_min: Mapping[str, float] | None = None,
@@ -115,12 +131,13 @@ class DerivedNetwork(nn.Module):
                 f"'network' must be a Network, got {network!r}; a Model is trained by "
                 "SpikingNetwork."
             )
+        learn, joined = split_learn(network, learn)
+        names = list(joined)
+        _check_names("weights", weights, names)
+        _check_known("constraints", constraints, names)
+        delayed = [name for name, wanted in joined.items() if DELAY in wanted]
+        learn |= {name: [DELAY] for name in delayed}
         self._modes = _chosen_modes(network, learn, gradient)
-        _check_names("weights", weights, [c.name for c in network.connections])
-        learn = {
-            name: [given] if isinstance(given, str) else list(given)
-            for name, given in learn.items()
-        }
         self.network, self.precision = network, precision
         self._simulator = NetworkSimulator(
             network, learn=learn, workers=workers, precision=precision
@@ -144,34 +161,21 @@ class DerivedNetwork(nn.Module):
             array[:] = _initial(
                 weights[connection.name], connection, synapse, rng, array
             )
-            self.connections[connection.name] = Connection(torch.from_numpy(array))
-        self._scale, self.learned = {}, nn.ModuleDict()
-        for name, names in learn.items():
-            neuron, found = network.named[name].neuron, nn.ParameterDict()
-            for parameter in names:
-                if parameter in neuron.currents:
-                    continue
-                value = np.asarray(neuron.values[parameter])
-                if not neuron.is_shared(parameter):
-                    value = np.broadcast_to(value, network.named[name].size)
-                scale = float(np.abs(value).max()) or 1.0
-                self._scale[name, parameter] = scale
-                found[parameter] = nn.Parameter(torch.tensor(value / scale))
-            self.learned[name] = found
-        self._bounds = {}
-        for name, named in bounds.items():
-            for parameter, (low, high) in named.items():
-                if (name, parameter) not in self._scale:
-                    raise ValueError(
-                        f"'bounds' name {parameter!r} of {name!r}, which is not learned"
-                    )
-                self._bounds[name, parameter] = tuple(
-                    _plain(
-                        x, network.named[name].neuron.dimensions[parameter], "bounds"
-                    )
-                    / self._scale[name, parameter]
-                    for x in (low, high)
-                )
+            weight = torch.from_numpy(array)
+            given = constraints.get(connection.name, ())
+            given = [given] if isinstance(given, Constraint) else list(given)
+            for constraint in given:
+                constraint.fit(weight, synapse.unit.dim, connection.name)
+            self.connections[connection.name] = module = Connection(
+                weight,
+                first_delay(connection) if connection.name in delayed else None,
+                given,
+            )
+            module.weight.requires_grad_(WEIGHT in joined[connection.name])
+        self.learned, self._scale = learned_parameters(
+            network, {name: learn[name] for name in learn if name not in joined}
+        )
+        self._bounds = all_bounds(network, bounds, self._scale, delayed)
 
     @property
     def n_clamped(self) -> int:
@@ -184,17 +188,32 @@ class DerivedNetwork(nn.Module):
         return self._simulator
 
     def values(self) -> dict[tuple[str, str], Quantity]:
-        """Return each learned parameter with its unit, by population and name."""
-        found = {}
+        """Return what is learned beside weights, with its unit.
+
+        Parameters by population and name, delays by connection and "delay".
+        """
+        found = {
+            (name, DELAY): delay.detach().numpy() * MILLISECOND * second
+            for name, delay in self._delays().items()
+        }
         for (name, parameter), scale in self._scale.items():
             dimension = self.network.named[name].neuron.dimensions[parameter]
             relative = self.learned[name][parameter].detach().numpy()
             found[name, parameter] = Quantity(scale * relative, dim=dimension)
         return found
 
+    def _delays(self):
+        """Return the learned delays in milliseconds, by connection."""
+        return {
+            name: connection.delay
+            for name, connection in self.connections.items()
+            if connection.delay is not None
+        }
+
     def _bounded(self):
-        for (name, parameter), (low, high) in self._bounds.items():
-            value = self.learned[name][parameter]
+        delays = self._delays()
+        for (name, what), (low, high) in self._bounds.items():
+            value = delays[name] if name in delays else self.learned[name][what]
             # Only where it must: a change would spoil earlier calls' backward passes.
             if ((value < low) | (value > high)).any():
                 with torch.no_grad():
@@ -227,7 +246,7 @@ class DerivedNetwork(nn.Module):
         activity : dict of str to Activity
         """
         self._bounded()
-        names = list(self._scale)
+        names, delays = list(self._scale), self._delays()
         weights = [c.read(name) for name, c in self.connections.items()]
         relative = [self.learned[n][p] for n, p in names]
         spikes, _, _ = self._simulator.checked_inputs(inputs, n_samples)
@@ -256,9 +275,19 @@ class DerivedNetwork(nn.Module):
         outputs = _Run.apply(
             self,
             records,
-            (inputs, n_samples, seed, keep, names, list(times), list(currents)),
+            (
+                inputs,
+                n_samples,
+                seed,
+                keep,
+                names,
+                list(delays),
+                list(times),
+                list(currents),
+            ),
             *weights,
             *relative,
+            *delays.values(),
             *times.values(),
             *currents.values(),
         )
@@ -295,12 +324,6 @@ class DerivedNetwork(nn.Module):
             )
         return activity
 
-    def _in_si(self, names, relative):
-        return {
-            key: self._scale[key] * value.detach().numpy()
-            for key, value in zip(names, relative, strict=True)
-        }
-
     def close(self) -> None:
         """End the simulator's processes."""
         self._simulator.close()
@@ -335,18 +358,13 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, net, records, given, *tensors):
-        inputs, n_samples, seed, keep, names, *_ = given
-        n_weights = len(net.connections)
-        weights = [w.detach().numpy() for w in tensors[:n_weights]]
-        relative = tensors[n_weights : n_weights + len(names)]
-        parameters = net._in_si(names, relative)
+        inputs, n_samples, seed, keep, *_ = given
         record = net._simulator.run(
-            weights,
-            inputs,
+            inputs=inputs,
             n_samples=n_samples,
-            parameters=parameters,
             seed=seed,
             keep=keep,
+            **_arguments(net, given, tensors),
         )
         records.append(record)
         ctx.net, ctx.given, ctx.record = net, given, record
@@ -361,9 +379,9 @@ class _Run(torch.autograd.Function):
     def backward(ctx, *grads):
         tensors = ctx.saved_tensors  # raises if one has changed since
         net, record = ctx.net, ctx.record
-        inputs, n_samples, seed, _, names, timed, currents = ctx.given
-        wanted = ctx.needs_input_grad
-        n_weights, n_fired = len(net.connections), len(record.spikes)
+        inputs, n_samples, seed, _, names, delayed, timed, currents = ctx.given
+        n_before = len(net.connections) + len(names) + len(delayed)
+        wanted, n_fired = ctx.needs_input_grad[3:], len(record.spikes)
 
         def given(grad, like):
             return np.zeros(like) if grad is None else grad.numpy()
@@ -382,24 +400,26 @@ class _Run(torch.autograd.Function):
                 )
             },
         )
-        relative = tensors[n_weights : n_weights + len(names)]
         found = net._simulator.pull_back(
-            [w.detach().numpy() for w in tensors[:n_weights]],
-            inputs,
-            losses,
+            inputs=inputs,
+            losses=losses,
             n_samples=n_samples,
-            parameters=net._in_si(names, relative),
             slope_min=net.slope_min,
             seed=seed,
             records=record,
-            by_inputs=any(wanted[3 + n_weights + len(names) :][: len(timed)]),
+            by_inputs=any(wanted[n_before:][: len(timed)]),
+            **_arguments(net, ctx.given, tensors),
         )
         net._clamped.add(found.n_clamped)
         by_parameter = [
             torch.from_numpy(net._scale[key] * found.parameters[key]).reshape(
-                value.shape
+                net.learned[key[0]][key[1]].shape
             )
-            for key, value in zip(names, relative, strict=True)
+            for key in names
+        ]
+        by_delay = [
+            torch.from_numpy(np.asarray(MILLISECOND * found.delays[name], float))
+            for name in delayed
         ]
         by_current = [
             torch.from_numpy(found.currents[key]) if key in found.currents else None
@@ -411,9 +431,25 @@ class _Run(torch.autograd.Function):
             None,
             *(torch.from_numpy(w) for w in found.weights),
             *by_parameter,
+            *by_delay,
             *(torch.from_numpy(found.inputs[name]) for name in timed),
             *by_current,
         )
+
+
+def _arguments(net, given, tensors):
+    """Return weights, parameters and delays in SI units, for the simulator."""
+    _, _, _, _, names, delayed, *_ = given
+    values = [tensor.detach().numpy() for tensor in tensors]
+    weights, values = values[: len(net.connections)], values[len(net.connections) :]
+    relative, delays = values[: len(names)], values[len(names) :][: len(delayed)]
+    scaled = zip(names, relative, strict=True)
+    in_seconds = zip(delayed, delays, strict=True)
+    return {
+        "weights": weights,
+        "parameters": {key: net._scale[key] * value for key, value in scaled},
+        "delays": {name: MILLISECOND * value for name, value in in_seconds},
+    }
 
 
 def _floor(neuron):
@@ -423,11 +459,11 @@ def _floor(neuron):
 def _initial(given, connection, synapse, rng, array):
     where = f"weights of {connection.name!r}"
     if isinstance(given, tuple):
-        low, high = (_plain(x, synapse.unit.dim, where) for x in given)
+        low, high = (plain(x, synapse.unit.dim, where) for x in given)
         if not low <= high:
             raise ValueError(f"'{where}' must rise from low to high, got {given}.")
         return rng.uniform(low, high, array.shape)
-    values = _plain(given, synapse.unit.dim, where)
+    values = plain(given, synapse.unit.dim, where)
     if np.shape(values) != array.shape:
         raise ValueError(
             f"'{where}' must have shape {array.shape}, got {np.shape(values)}."
@@ -435,26 +471,20 @@ def _initial(given, connection, synapse, rng, array):
     return values
 
 
-def _plain(value, dimension, name):
-    if isinstance(value, Quantity) and get_dimensions(value) != dimension:
-        raise TypeError(
-            f"'{name}' must be in {get_unit(dimension)!r}, got {get_unit(value.dim)!r}."
-        )
-    plain = np.asarray(value, float)
-    if not np.isfinite(plain).all():
-        raise ValueError(f"'{name}' must be finite.")
-    return plain
-
-
-def _check_names(argument, given, names):
+def _check_known(argument, given, names):
     if not isinstance(given, Mapping):
         raise TypeError(f"'{argument}' must be a dict by name, got {given!r}.")
     unknown = [name for name in given if name not in names]
-    missing = [name for name in names if name not in given]
-    if unknown or missing:
+    if unknown:
         raise ValueError(
-            f"'{argument}' must name {', '.join(names)}; "
-            + ", ".join([f"{n!r} is unknown" for n in unknown])
-            + ", ".join([f"{n!r} is missing" for n in missing])
-            + "."
+            f"'{argument}' must name {', '.join(names)}; {unknown[0]!r} is unknown."
+        )
+
+
+def _check_names(argument, given, names):
+    _check_known(argument, given, names)
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise ValueError(
+            f"'{argument}' must name {', '.join(names)}; {missing[0]!r} is missing."
         )

@@ -4,6 +4,7 @@ The groups are the leaves of a binary tree, along which they are added, so that 
 number of programs gives the same bits.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,26 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Derivatives:
-    """Derivatives of a loss."""
+    """Derivatives of a loss.
+
+    Parameters
+    ----------
+    weights : list of array
+        Of each connection.
+    parameters : dict of (str, str) to array
+        By population and name.
+    delays : dict of str to array
+        Of connections whose delays are learned, in 1/s.
+    inputs : dict of str to array
+        By the time of each input spike, in 1/s.
+    currents : dict of (str, str) to array
+    n_clamped : int
+        Slopes below the floor.
+    """
 
     weights: list
     parameters: dict
+    delays: dict
     inputs: dict
     currents: dict
     n_clamped: int
@@ -24,8 +41,9 @@ class Derivatives:
 class PartialDerivatives:
     """The answer of one program.
 
-    `sums` has (level, index, weights, parameters) of groups of samples: node `index` of
-    a level of the binary tree of all groups of the batch, whose leaves have level 0.
+    `sums` has (level, index, (weights, parameters, delays)) of groups of samples: node
+    `index` of a level of the binary tree of all groups of the batch, whose leaves have
+    level 0.
     """
 
     sums: list
@@ -42,14 +60,12 @@ def summed(parts):
         nodes.append(node)
         while len(nodes) > 1 and _are_siblings(*nodes[-2:]):
             level, index, *_ = nodes[-2]
-            nodes[-2:] = [(level + 1, index // 2, *_added(*nodes[-2:]))]
-    total = nodes[0]
-    for node in nodes[1:]:
-        total = 0, 0, *_added(total, node)
-    _, _, weights, parameters = total
+            nodes[-2:] = [(level + 1, index // 2, _added(nodes[-2][2], nodes[-1][2]))]
+    weights, parameters, delays = functools.reduce(_added, (n[2] for n in nodes))
     return Derivatives(
         weights=[_own(w) for w in weights],
         parameters={key: _own(p) for key, p in parameters.items()},
+        delays={name: _own(d) for name, d in delays.items()},
         inputs={
             name: np.concatenate([p.inputs[name] for p in parts])
             for name in parts[0].inputs
@@ -72,8 +88,14 @@ def _are_siblings(one, other):
 
 
 def _added(one, other):
-    weights = [a + b for a, b in zip(one[2], other[2], strict=True)]
-    return weights, {key: one[3][key] + other[3][key] for key in one[3]}
+    weights, *others = one
+    return (
+        [a + b for a, b in zip(weights, other[0], strict=True)],
+        *(
+            {key: a[key] + b[key] for key in a}
+            for a, b in zip(others, other[1:], strict=True)
+        ),
+    )
 
 
 def nodes_of(first, n):

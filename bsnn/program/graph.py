@@ -13,8 +13,12 @@ from brian2.core.variables import Variables
 from brian2.groups.group import CodeRunner, Group
 from brian2.utils.stringtools import get_identifiers
 
+from bsnn.delays import OF_CONNECTION
 from bsnn.equations.adjoint import BEFORE, END, GRADIENT, LAMBDA, OPEN, SLOPE, Adjoint
 from bsnn.equations.dimensions import NORMAL
+from bsnn.equations.synapse import ADDED, LEFT
+
+_FLAGS = {"not_refractory", OPEN}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +50,8 @@ def build_graph(network, code, learn):
     code : type
         Code object class of the target.
     learn : dict of str to sequence of str
-        Parameters and currents of each population whose derivatives are wanted; None
-        for a network without a backward pass.
+        Parameters and currents of each population, and "delay" of each connection,
+        whose derivatives are wanted; None for a network without a backward pass.
 
     Returns
     -------
@@ -73,8 +77,10 @@ def build_graph(network, code, learn):
             for p in network.groups
         }
         adjoint_projections = tuple(
-            _AdjointProjection(network, c, groups, derived, code)
-            for c in range(len(network.connections))
+            _AdjointProjection(
+                network, c, groups, derived, code, "delay" in learn.get(joined.name, ())
+            )
+            for c, joined in enumerate(network.connections)
         )
         runners = [runner for named in adjoints.values() for runner in named.values()]
         backward = BrianNetwork(runners, adjoint_projections, name="network_backward")
@@ -121,7 +127,7 @@ def _between_spikes(network, name, adjoints, projections):
 def _reads_states(runner, neuron):
     """Return whether code reads what the forward pass made of a neuron."""
     states = {prefix + state for prefix in ("", END) for state in neuron.states}
-    states |= {"not_refractory", OPEN}
+    states |= _FLAGS
     states |= {NORMAL + name for name in neuron.parsed.stochastic_variables}
     return bool(states & get_identifiers(runner.abstract_code))
 
@@ -169,15 +175,9 @@ def _adjoint_runners(network, population, adjoint, groups, code):
     group = groups[population.name]
     index = network.populations.index(population)
     fires = population.neuron.threshold is not None
-    targeted = {
-        variable
-        for connection, synapse in zip(
-            network.connections, network.synapses, strict=True
-        )
-        if connection.target == population.name
-        for variable in synapse.added
-        if adjoint.is_affine(variable)
-    }
+    targeted = network.targeted(population.name)
+    if adjoint.bends(targeted):
+        targeted = ()
     texts = {"update": ("stateupdate", adjoint.update())}
     if fires:
         texts["reset"] = ("adjoint_visit", adjoint.reset())
@@ -239,35 +239,45 @@ class _Projection(CodeRunner, Group):
     invalidates_magic_network = False
     _template, _when = "projection", "synapses"
 
-    def __init__(self, network, index, groups, code, text=None):
+    def __init__(self, network, index, groups, code):
+        connection, synapse = network.connections[index], network.synapses[index]
+        delayed = connection.delay_of != OF_CONNECTION
+        options = {"added": [ADDED + name for name in synapse.added], "target": None}
+        needed = []
+        if synapse.is_plain and not delayed:
+            (variable,) = synapse.added
+            options["target"] = groups[connection.target].variables[variable]
+            needed = [variable]
+        text = synapse.addition if delayed else synapse.code
+        self._make(network, index, groups, code, text, options, needed)
+
+    def _make(self, network, index, groups, code, text, options, needed=(), read=()):
+        """Make the runner, whose template defines the names in `read`."""
         from brian2.codegen.generators.cpp_generator import c_data_type
 
-        connection, synapse = network.connections[index], network.synapses[index]
+        connection = network.connections[index]
         target = groups[connection.target]
         real = target.variables[network.named[connection.target].neuron.states[0]].dtype
         self.variables = Variables(self)
-        for auxiliary in ("w", "_dw", "_shift"):
-            self.variables.add_auxiliary_variable(auxiliary, dtype=real)
-        options, needed = {}, []
-        if text is None and synapse.is_plain:
-            (variable,) = synapse.added
-            options["target"], needed = target.variables[variable], [variable]
+        for name in ("w", "_dw", "_shift", *options.get("added", ()), *read):
+            dtype = bool if name in _FLAGS else real
+            self.variables.add_auxiliary_variable(name, dtype=dtype)
         CodeRunner.__init__(
             self,
             target,
             self._template,
-            code=synapse.code if text is None else text,
+            code=text,
             when=self._when,
             order=index,
             name=f"{self._template}_{index}",
             check_units=False,
-            needed_variables=needed,
+            needed_variables=list(needed),
             template_kwds={
                 "real": c_data_type(real),
                 "connection": index,
                 "n_post": len(target),
-                "plain": synapse.is_plain,
                 "dense": connection.pattern is None,
+                "delay_of": connection.delay_of,
                 **options,
             },
             codeobj_class=code,
@@ -275,11 +285,44 @@ class _Projection(CodeRunner, Group):
 
 
 class _AdjointProjection(_Projection):
-    """Its adjoint: see `adjoint_projection.cpp`."""
+    """Its adjoint: see `adjoint_projection.cpp`.
+
+    Where spikes arrive after delays of their own it reads what each neuron was like
+    then.
+    """
 
     _template, _when = "adjoint_projection", "start"
 
-    def __init__(self, network, index, groups, derived, code):
-        target = network.connections[index].target
-        text = network.synapses[index].adjoint(derived[target])
-        super().__init__(network, index, groups, code, text)
+    def __init__(self, network, index, groups, derived, code, learns_delay):
+        connection = network.connections[index]
+        adjoint, synapse = derived[connection.target], network.synapses[index]
+        bent = adjoint.bends(network.targeted(connection.target))
+        text = synapse.adjoint(adjoint, bent)
+        arrived, flags = (), ()
+        if connection.delay_of != OF_CONNECTION:
+            arrived, flags = remembered(network, connection.target, adjoint)
+        variables = groups[connection.target].variables
+        left = {LEFT + n: variables[END + n] for n in synapse.added if bent}
+        options = {
+            "arrived": arrived,
+            "flags": flags,
+            "left": [(name, end.name, end) for name, end in left.items()],
+            "learns_delay": learns_delay,
+        }
+        read = [*arrived, *flags, *left]
+        self._make(network, index, groups, code, text, options, read=read)
+
+
+def remembered(network, population, adjoint):
+    """Return what arrivals meet, after delays of their own, in a population.
+
+    Numbers and flags that the next step overwrites, by their names.
+    """
+    neuron = network.named[population].neuron
+    bent = adjoint.bends(network.targeted(population))
+    read = set()
+    for connection, synapse in zip(network.connections, network.synapses, strict=True):
+        if connection.target == population and connection.delay_of != OF_CONNECTION:
+            read |= synapse.met(adjoint, bent)
+    passing = {p + s for p in (LAMBDA, SLOPE, END) for s in neuron.states}
+    return sorted(read & (passing | {*neuron.currents})), sorted(read & _FLAGS)

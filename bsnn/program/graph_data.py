@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from bsnn.delays import OF_CONNECTION, OF_SYNAPSE
 from bsnn.errors import NumbersError
 
 
-def numbers_of(network, real, parameters, slope_min):
-    """Return parameters, initial values and floors of slopes, in the program's order.
+def numbers_of(network, real, parameters, slope_min, delays):
+    """Return parameters, initial values, floors of slopes, and delays in their order.
 
     Parameters
     ----------
@@ -17,6 +18,8 @@ def numbers_of(network, real, parameters, slope_min):
         Values in place of those of the neurons, by population and name.
     slope_min : dict of str to float
         By population.
+    delays : sequence of ndarray
+        In steps, of each connection.
 
     Raises
     ------
@@ -38,7 +41,31 @@ def numbers_of(network, real, parameters, slope_min):
         for name in neuron.states:
             numbers.append(np.full(part.size, neuron.initial_values[name], real))
     floors = [slope_min.get(part.name, 1e-9) for part in network.populations]
-    return [*numbers, np.array(floors, float)]
+    return [
+        *numbers,
+        np.array(floors, float),
+        *(
+            in_order(connection, steps)
+            for connection, steps in zip(network.connections, delays, strict=True)
+            if connection.delay_of != OF_CONNECTION
+        ),
+    ]
+
+
+def in_order(connection, of_delays):
+    """Return numbers that belong to delays in the order in which pairs are visited."""
+    if connection.pattern is not None and connection.delay_of == OF_SYNAPSE:
+        return of_delays[connection.pattern.order]
+    return of_delays
+
+
+def as_given(connection, of_delays):
+    """Undo `in_order`."""
+    if connection.pattern is not None and connection.delay_of == OF_SYNAPSE:
+        found = np.empty_like(of_delays)
+        found[connection.pattern.order] = of_delays
+        return found
+    return of_delays
 
 
 def pairs_of(network):

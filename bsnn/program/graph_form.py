@@ -60,6 +60,8 @@ class Batch:
     first_sample : int
         Which of the whole batch's samples is the first here.
     n_samples : int
+    delays : sequence of ndarray
+        In steps, of each connection.
     data_at : int
         Where weights and parameters begin in their segment.
     keep : bool
@@ -82,6 +84,7 @@ class Batch:
     seed: int
     first_sample: int
     n_samples: int
+    delays: Sequence[np.ndarray] = ()
     data_at: int = 0
     keep: bool = False
     losses: Losses | None = None
@@ -145,7 +148,8 @@ class GraphForm:
     real : dtype
         float64 or float32, the precision of the build.
     learn : dict of str to sequence of str
-        Parameters and currents of each population whose derivatives are given.
+        Parameters and currents of each population, and "delay" of each connection,
+        whose derivatives are given.
     """
 
     network: Network
@@ -197,15 +201,15 @@ class GraphForm:
         backwards = batch.losses is not None
         kept = batch.records is not None if backwards else batch.keep
         numbers = [backwards, batch.seed, batch.first_sample, kept, batch.by_inputs]
-        for connection, delay, shape in zip(
+        for connection, steps, shape in zip(
             self.network.connections,
-            self.network.delays,
+            batch.delays,
             self.network.weight_shapes,
             strict=True,
         ):
             pattern = connection.pattern
             n_pairs = 0 if pattern is None else len(pattern.i)
-            numbers += [delay, math.prod(shape), n_pairs]
+            numbers += [steps.max(), math.prod(shape), n_pairs]
         return np.array(numbers, np.int64)
 
     def _real(self, values):
@@ -285,10 +289,16 @@ class GraphForm:
                     currents[key] = take(self.real, m, network.n_steps, sizes[key])
         sums = []
         for level, index in nodes_of(batch.first_chunk, len(batch.bounds) - 1):
-            weights = [take(self.real, *shape) for shape in network.weight_shapes]
+            weights, delays = [], {}
+            for connection, shape in zip(
+                network.connections, network.weight_shapes, strict=True
+            ):
+                weights.append(take(self.real, *shape))
+                if "delay" in self.learn.get(connection.name, ()):
+                    delays[connection.name] = take(self.real, *connection.delay.shape)
             sizes = self.learned("values").items()
             parameters = {key: take(np.float64, size) for key, size in sizes}
-            sums.append((level, index, weights, parameters))
+            sums.append((level, index, (weights, parameters, delays)))
         assert len(sums) == n_sums
         return PartialDerivatives(
             sums=sums,

@@ -8,8 +8,10 @@ import weakref
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from brian2.units import second
 from numpy.typing import ArrayLike
 
+from bsnn.delays import OF_CONNECTION, as_delay
 from bsnn.equations.adjoint import Adjoint
 from bsnn.equations.statements import symbol
 from bsnn.equations.units import as_int, as_positive, one_of
@@ -18,7 +20,7 @@ from bsnn.network import Network
 from bsnn.processes.forks import tell_of_forks
 from bsnn.program.build import PRECISIONS
 from bsnn.program.derivatives import Derivatives, summed
-from bsnn.program.graph_data import numbers_of, pairs_of
+from bsnn.program.graph_data import as_given, numbers_of, pairs_of
 from bsnn.program.graph_form import Batch, GraphForm, Losses, Records
 from bsnn.program.memory import SharedWeights
 from bsnn.program.pool import Pool
@@ -41,8 +43,9 @@ class NetworkSimulator(Turns):
     ----------
     network : Network
     learn : dict of str to sequence of str, optional
-        Parameters and currents of each population whose derivatives `pull_back` gives,
-        beside those of the weights. None for a program without a backward pass.
+        What `pull_back` gives derivatives of, beside the weights: parameters and
+        currents of each population, and "delay" of each connection, by their names.
+        None for a program without a backward pass.
     workers : int, optional
         Processes that share each batch; one per core unless given.
     precision : {"double", "single"}
@@ -102,7 +105,7 @@ class NetworkSimulator(Turns):
         self._memory = SharedWeights(
             real,
             network.weight_shapes,
-            numbers_of(network, real, {}, {}),
+            numbers_of(network, real, {}, {}, network.delays),
             list(pairs_of(network)),
         )
         form, segment = GraphForm(network, real, self.learn or {}), self._memory.segment
@@ -122,6 +125,7 @@ class NetworkSimulator(Turns):
         *,
         n_samples: int | None = None,
         parameters: Mapping | None = None,
+        delays: Mapping | None = None,
         seed: int = 0,
         keep: bool = False,
     ) -> Records:
@@ -140,6 +144,8 @@ class NetworkSimulator(Turns):
             Needed only there.
         parameters : dict of (str, str) to float or array, optional
             Values of parameters, by population and name, in place of the neuron's.
+        delays : dict of str to array_like, optional
+            Delays of connections in seconds, in place of their own, in the same shape.
         seed : int
             Of the noise ``xi``: a sample meets the same numbers whenever it is
             simulated with the same seed, in the same place of its batch.
@@ -162,7 +168,9 @@ class NetworkSimulator(Turns):
             If a simulating program fails three times in a row.
         """
         with self._call():
-            batch = self._batch(weights, inputs, n_samples, parameters, {}, seed)
+            batch = self._batch(
+                weights, inputs, n_samples, parameters, {}, delays, seed
+            )
             shards = self._on_all(dataclasses.replace(batch, keep=keep))
             starts = itertools.accumulate((s[1].n_samples for s in shards), initial=0)
             for (records, _), first in zip(shards, starts, strict=False):
@@ -177,6 +185,7 @@ class NetworkSimulator(Turns):
         *,
         n_samples: int | None = None,
         parameters: Mapping | None = None,
+        delays: Mapping | None = None,
         slope_min: Mapping | None = None,
         seed: int = 0,
         records: Records | None = None,
@@ -213,7 +222,7 @@ class NetworkSimulator(Turns):
             raise RuntimeError("this NetworkSimulator was made without 'learn'.")
         with self._call():
             batch = self._batch(
-                weights, inputs, n_samples, parameters, slope_min or {}, seed
+                weights, inputs, n_samples, parameters, slope_min or {}, delays, seed
             )
             if records is not None and records.crossings is None:
                 records = None
@@ -228,10 +237,14 @@ class NetworkSimulator(Turns):
                     "",
                 )
             found = summed(parts)
+            for connection in self.network.connections:
+                if connection.name in found.delays:
+                    ordered = found.delays[connection.name]
+                    found.delays[connection.name] = as_given(connection, ordered)
             self._check_derivatives(found)
             return found
 
-    def _batch(self, weights, inputs, n_samples, parameters, slope_min, seed):
+    def _batch(self, weights, inputs, n_samples, parameters, slope_min, delays, seed):
         if not len(self._pool):  # in a forked child
             self._start_programs()
         spikes, currents, n_samples = self.checked_inputs(inputs, n_samples)
@@ -246,15 +259,42 @@ class NetworkSimulator(Turns):
             self.network.connections, weights, shapes, strict=True
         ):
             check_weights(given, shape, f"connection {connection.name!r}")
-        numbers = numbers_of(self.network, self._real, parameters or {}, slope_min)
+        delays = self._steps_of(delays or {})
+        numbers = numbers_of(
+            self.network, self._real, parameters or {}, slope_min, delays
+        )
         return Batch(
             inputs=spikes,
             currents=currents,
             seed=as_int(seed, "seed", least=0),
             first_sample=0,
             n_samples=n_samples,
+            delays=delays,
             data_at=self._memory.place(weights, numbers),
         )
+
+    def _steps_of(self, delays):
+        """Return the delays of each connection in steps."""
+        names = [c.name for c in self.network.connections]
+        for name in delays:
+            if name not in names:
+                raise ValueError(
+                    f"'delays' name {name!r}; the connections are {', '.join(names)}."
+                )
+        found = []
+        for connection, own in zip(
+            self.network.connections, self.network.delays, strict=True
+        ):
+            if connection.name in delays:
+                given = delays[connection.name] * second
+                if given.shape != own.shape:
+                    raise ValueError(
+                        f"'delays' of {connection.name!r} must have shape {own.shape}, "
+                        f"got {given.shape}."
+                    )
+                own = self.network.steps_of(connection, as_delay(given) / second)
+            found.append(own)
+        return found
 
     def _on_all(self, batch):
         """Share a batch among the programs, whole groups of samples to each."""
@@ -299,7 +339,9 @@ class NetworkSimulator(Turns):
         named = [
             (f"the weights of {c.name!r}", w)
             for c, w in zip(self.network.connections, found.weights, strict=True)
-        ] + [(f"{n!r} of {p!r}", g) for (p, n), g in found.parameters.items()]
+        ]
+        named += [(f"{n!r} of {p!r}", g) for (p, n), g in found.parameters.items()]
+        named += [(f"the delays of {n!r}", g) for n, g in found.delays.items()]
         for what, values in named:
             if not np.isfinite(values.sum(dtype=float)):
                 raise NumbersError(
@@ -324,17 +366,34 @@ class NetworkSimulator(Turns):
 
 def _check_learn(network, learn):
     """Raise ValueError unless there is a backward pass with these derivatives."""
-    names = [part.name for part in network.groups]
-    for name in learn:
-        if name not in names:
+    parts = [part.name for part in network.groups]
+    names = [connection.name for connection in network.connections]
+    for name, given in learn.items():
+        if name not in [*parts, *names]:
             raise ValueError(
-                f"'learn' names {name!r}; the populations are {', '.join(names)}."
+                f"'learn' names {name!r}; the populations are {', '.join(parts)}, the "
+                f"connections {', '.join(names)}."
+            )
+        if name in names and not set(given) <= {"delay"}:
+            raise ValueError(
+                f"'learn' of connection {name!r} may name 'delay', got {list(given)}."
             )
     for part in network.groups:
         adjoint = Adjoint(part.neuron, tuple(learn.get(part.name, ())))
         if part.neuron.threshold is not None:
             _ = adjoint.dynamics.margin  # refuses what is no comparison
     for connection, synapse in zip(network.connections, network.synapses, strict=True):
+        part = network.named[connection.target]
+        adjoint = Adjoint(part.neuron, tuple(learn.get(part.name, ())))
+        bent = adjoint.bends(network.targeted(part.name))
+        changing = {"t", *part.neuron.shared_currents} & synapse.met(adjoint, bent)
+        if changing and connection.delay_of != OF_CONNECTION:
+            raise ValueError(
+                f"the delays of {connection.name!r} differ, and the rates of "
+                f"{part.name!r} depend on what a spike adds together with "
+                f"{changing.pop()!r}, which all neurons share; a current of each "
+                "neuron, I(t, i), or one delay is needed."
+            )
         for name in learn.get(connection.target, ()):
             if any(value.has(symbol(name)) for value in synapse.added.values()):
                 raise ValueError(

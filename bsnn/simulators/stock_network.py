@@ -53,7 +53,7 @@ def run_stock_network(network, weights, inputs, *, precision="double", repeats=5
                 f"population {part.name!r} has currents or noise, which are not "
                 "compared with stock Brian2."
             )
-    if any(network.delays):
+    if any(delays.any() for delays in network.delays):
         raise ValueError("delays would carry spikes into the next sample.")
     spikes = {
         part.name: spikes_for(network.entrance(part), inputs[part.name])

@@ -124,15 +124,31 @@ class Relaxation:
         self.part, self.spikes, self.floor = network.named[name], spikes, floor
         self.map, self.dt = StepMap(self.part.neuron), network.dt_seconds
         self.n_steps, self.n = network.n_steps, self.part.size
-        self.sources = [
-            (inputs if c.source != name else spikes, delay, additions(c.on_pre))
-            for c, delay in zip(network.connections, network.delays, strict=True)
-            if c.target == name
-        ]
-        self.own = [c.source == name for c in network.connections if c.target == name]
+        self.sources, self.landing = [], [[] for _ in range(self.n_steps)]
+        for c, delays in zip(network.connections, network.delays, strict=True):
+            if c.target == name:
+                own = c.source == name
+                source = spikes if own else inputs
+                self.sources.append((source, own, additions(c.on_pre)))
+                self._land(len(self.sources) - 1, source, delays)
+        for landing in self.landing:
+            landing.sort(key=lambda arrival: arrival[0])
         self.fired = [
             list(np.flatnonzero(spikes.step == step)) for step in range(self.n_steps)
         ]
+
+    def _land(self, q, source, delays):
+        """Note when the spikes of a connection arrive at which neurons.
+
+        Of those that meet, the ones whose delays do not differ come last.
+        """
+        alike = delays.ndim == 0
+        for k, (i, sent) in enumerate(zip(source.neuron, source.step, strict=True)):
+            steps = np.broadcast_to(delays if alike else delays[i], self.n)
+            for delay in np.unique(steps):
+                if sent + delay < self.n_steps:
+                    arrival = (alike, sent, q, k), steps == delay
+                    self.landing[sent + delay].append(arrival)
 
     def run(self, point, *, split, releases_move=True):
         """Return the shifts of all spikes (rows, spikes), and traces by variable.
@@ -140,8 +156,9 @@ class Relaxation:
         Parameters
         ----------
         point : dict
-            "parameters", "weights", "currents" and "inputs" (shifts of the times of
-            input spikes), each with an axis of rows first. Row 0 is the unchanged one.
+            "parameters", "weights", "currents", "inputs" (shifts of the times of input
+            spikes) and "delays" (by connection, shifts of each synapse's), each with an
+            axis of rows first. Row 0 is the unchanged one.
         split : bool
             Whether steps are split where an event has moved to.
         releases_move : bool
@@ -197,7 +214,7 @@ class Relaxation:
         if not split:
             state, at = move(np.zeros_like(at), at, state), np.zeros_like(at)
         for who, shift, jump, flag in events:
-            target = np.where(who, shift[:, None], at)
+            target = np.where(who, shift, at)
             state, at = move(target, at, state), target
             state = jump(state)
             if flag is not None:
@@ -207,22 +224,23 @@ class Relaxation:
 
     def _events(self, point, step, names, releases_move):
         """Return (neurons, shift, jump, whether they are free then) in order."""
-        everyone, index = np.ones(self.n, bool), self.spikes.neuron
+        index = self.spikes.neuron
         fires = np.isin(np.arange(self.n), index[self.fired[step]])
         open_ = self.free & ~fires if self.part.neuron.refractory else self.free
         events = []
-        for own, weights, (source, delay, added) in zip(
-            self.own, point["weights"], self.sources, strict=True
-        ):
-            shifts = self.shift if own else point["inputs"]
-            for k in np.flatnonzero(source.step == step - delay):
-                given = {**names, "w": weights[:, source.neuron[k]]}
-                jump = self._arrival(added, given, open_)
-                events.append((everyone, shifts[:, k], jump, None))
+        for (_, _, q, k), reached in self.landing[step]:
+            source, own, added = self.sources[q]
+            shift = (self.shift if own else point["inputs"])[:, k, None]
+            if q in point["delays"]:
+                shift = shift + point["delays"][q][:, source.neuron[k]]
+            given = {**names, "w": point["weights"][q][:, source.neuron[k]]}
+            jump = self._arrival(added, given, reached, open_)
+            events.append((reached, shift, jump, None))
         for z in self.fired[step]:
             jump = self._jump(index[z], names)
             flag = False if self.steps is not None else None
-            events.append((np.arange(self.n) == index[z], self.shift[:, z], jump, flag))
+            who = np.arange(self.n) == index[z]
+            events.append((who, self.shift[:, z, None], jump, flag))
             self.last[index[z]], self.latest[index[z]] = step, z
         if self.steps is not None:
             now = step + 1 - self.last >= self.steps
@@ -230,18 +248,19 @@ class Relaxation:
                 shift = self.shift[:, self.latest[j]] + self.longer[:, j]
                 moved = shift if releases_move else np.zeros_like(shift)
                 who = np.arange(self.n) == j
-                events.append((who, moved, lambda state: state, True))
+                events.append((who, moved[:, None], lambda state: state, True))
             self.free = now
         return events
 
-    def _arrival(self, added, given, open_):
+    def _arrival(self, added, given, reached, open_):
         frozen = self.part.neuron.frozen_states
 
         def jump(state):
             state = dict(state)
             for name, code in added.items():
                 value = evaluate(code, given)
-                state[name] = state[name] + value * (open_ if name in frozen else 1)
+                held = (reached & open_) if name in frozen else reached
+                state[name] = state[name] + value * held
             return state
 
         return jump
@@ -313,4 +332,5 @@ def _leaves(point):
     yield from point["parameters"].values()
     yield from point["currents"].values()
     yield from point["weights"]
+    yield from point["delays"].values()
     yield point["inputs"]

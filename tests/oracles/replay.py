@@ -193,6 +193,7 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min, normal
     -------
     leaves : dict
         "weights": list of Tensor; "parameters", "currents": by (population, name);
+        "delays": by name of the connection, in seconds;
         "inputs": by name, the times of input spikes.
     times : dict of str to Tensor
         Delivered time of each recorded spike, as its value plus 0 of a crossing.
@@ -205,6 +206,11 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min, normal
         "parameters": {},
         "currents": {},
         "inputs": {},
+        "delays": {
+            c.name: torch.tensor(np.asarray(c.delay), requires_grad=True, **double)
+            for c in network.connections
+            if "delay" in learn.get(c.name, ())
+        },
     }
     cells, state, free, current, last = {}, {}, {}, {}, {}
     fired = {}  # population: list over steps of (neurons, first index of its spikes)
@@ -252,6 +258,10 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min, normal
     }
     latest = {n: [None] * network.named[n].size for n in cells}
     traces = {(p.name, v): [] for p in network.groups for v in p.record}
+    landings = [
+        _landings(c, delays, fired[c.source], network)
+        for c, delays in zip(network.connections, network.delays, strict=True)
+    ]
     for step in range(n_steps):
         after, was_free = {}, {}
         for name, cell in cells.items():
@@ -293,51 +303,46 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min, normal
                 )
             after[name] = (b, extra)
         arrived = {}
-        for q, (connection, delay) in enumerate(
-            zip(network.connections, network.delays, strict=True)
-        ):
-            if step - delay < 0:
-                continue
-            index, first = fired[connection.source][step - delay]
-            if not len(index):
-                continue
+        for q, connection in enumerate(network.connections):
             cell = cells[connection.target]
-            b, extra = after[connection.target]
-            open_ = free[connection.target] if cell.freezes else None
             is_input = connection.source in leaves["inputs"]
-            for k, i in enumerate(index):
-                names = {**cell.p, "w": leaves["weights"][q][i]}
+            sent = leaves["inputs"] if is_input else times
+            for sent_in, z, i, reached in landings[q][step]:
+                names = {**cell.p, "w": _row(leaves["weights"][q], connection, i, cell)}
                 added = {}
                 for line in connection.on_pre.split(";"):
                     variable, expression = line.split("+=")
                     variable = variable.strip()
-                    value = evaluate(expression, names)
+                    value = evaluate(expression, names) * reached
                     if variable in cell.neuron.frozen_states:
-                        value = value * open_
+                        value = value * free[connection.target]
                     added[variable] = value
-                sent = (
-                    leaves["inputs"][connection.source][first + k]
-                    if is_input
-                    else times[connection.source][first + k]
-                )
-                arrived.setdefault(connection.target, []).append((added, sent))
+                late = leaves["delays"].get(connection.name, torch.zeros(()))
+                late = _row(late, connection, i, cell, of_delays=True)
+                moved = sent[connection.source][z] + late
+                shift = moved - moved.detach()
+                # Those that meet come in this order: see native/graph_adjoint.h.
+                order = (connection.delay_of == "connection", sent_in, q)
+                arrived.setdefault(connection.target, []).append((order, added, shift))
         for name, cell in cells.items():
             b, extra = after[name]
             c = dict(b)
-            for added, _ in arrived.get(name, ()):
+            met = sorted(arrived.get(name, ()), key=lambda x: x[0])
+            for _, added, _ in met:
                 c = {n: x + added[n] if n in added else x for n, x in c.items()}
-            fixed = {n: x.detach() for n, x in c.items()}
-            shifted = dict(c)
-            for added, sent in arrived.get(name, ()):
-                earlier = {
-                    n: x - added[n].detach() if n in added else x
-                    for n, x in fixed.items()
+            shifted, running = dict(c), {n: x.detach() for n, x in b.items()}
+            for _, added, shift in met:
+                earlier = running
+                running = {
+                    n: x + added[n].detach() if n in added else x
+                    for n, x in earlier.items()
                 }
                 f_before = cell.rates(earlier, was_free[name], extra)
-                f_after = cell.rates(fixed, was_free[name], extra)
+                f_after = cell.rates(running, was_free[name], extra)
                 for n in shifted:
                     jump = (f_before[n] - f_after[n]).detach()
-                    shifted[n] = shifted[n] + (sent - sent.detach()) * jump
+                    shifted[n] = shifted[n] + shift * jump
+            fixed = {n: x.detach() for n, x in c.items()}
             index, first = fired.get(name, [((), 0)] * n_steps)[step]
             index = list(index)
             if index:
@@ -353,6 +358,42 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min, normal
         },
         {key: torch.stack(rows) for key, rows in traces.items()},
     )
+
+
+def _landings(connection, delays, fired, network):
+    """Return the spikes that arrive in each step.
+
+    As (step in which it was sent, its number, its neuron, whether it reaches a target).
+    """
+    n_pre = network.named[connection.source].size
+    n_post = network.named[connection.target].size
+    steps = np.full((n_pre, n_post), -1)
+    if connection.pattern is None:
+        steps[:] = delays
+    else:
+        i, j = connection.pattern.i, connection.pattern.j
+        steps[i, j] = delays[i, 0] if delays.ndim == 2 else delays
+    found = [[] for _ in fired]
+    for sent, (neurons, first) in enumerate(fired):
+        for k, i in enumerate(neurons):
+            for delay in np.unique(steps[i][steps[i] >= 0]):
+                if sent + delay < len(fired):
+                    reached = torch.from_numpy((steps[i] == delay).astype(float))
+                    found[sent + delay].append((sent, first + k, i, reached))
+    return found
+
+
+def _row(values, connection, i, cell, of_delays=False):
+    """Return weights or delays of the synapses of neuron i, 0 where there are none."""
+    pattern = connection.pattern
+    if of_delays and values.ndim in (0, 2):
+        return values[i] if values.ndim else values
+    if pattern is None:
+        return values[i]
+    own = pattern.i == i
+    which = np.flatnonzero(own) if of_delays else pattern.weight[own]
+    row = torch.zeros(cell.part.size, dtype=torch.float64)
+    return row.index_put((torch.from_numpy(pattern.j[own]),), values[which])
 
 
 def _now_free(cell, before, last, a, step, dt, extra):

@@ -75,12 +75,22 @@ def run_stock(network, weights, inputs, sample):
             objects[connection.target],
             f"w : {unit_name(network.synapses[k].unit.dim)}",
             on_pre=connection.on_pre,
-            delay=connection.delay,
+            delay=connection.delay if np.ndim(connection.delay) == 0 else None,
             namespace={},
             name=f"stock_synapses_{k}",
         )
-        joined.connect()
+        if connection.pattern is None:
+            joined.connect()
+            pairs = np.shape(weight)
+        else:
+            joined.connect(i=connection.pattern.i, j=connection.pattern.j)
+            pairs, weight = (len(joined),), weight[connection.pattern.weight]
         joined.w = np.ravel(weight) * network.synapses[k].unit
+        if np.ndim(connection.delay):
+            seconds = np.asarray(connection.delay / brian2.second)
+            if seconds.shape != pairs:  # of each presynaptic neuron
+                seconds = seconds[np.asarray(joined.i), 0]
+            joined.delay = np.ravel(seconds) * brian2.second
         synapses.append(joined)
     whole = brian2.Network(
         *objects.values(), *synapses, *monitors.values(), *states.values()

@@ -137,6 +137,7 @@ class Sample:
                 ("parameters", p): found.parameters[name, p] for p in self._values(name)
             },
             **{("weights", k): found.weights[k] for k in self.connections(name)},
+            **{("delays", k): found.delays[n] for k, n in self._delays(name).items()},
             **{("currents", c): found.currents[name, c][0] for c in self._given(name)},
             ("inputs", None): found.inputs["inputs"],
         }
@@ -152,6 +153,8 @@ class Sample:
         for k in self.connections(name):
             drawn = rng.normal(size=self.weights[k].shape)
             changes["weights", k] = CASES[name].strength * drawn
+        for k in self._delays(name):
+            changes["delays", k] = 1e-3 * rng.normal(size=(SIZE, SIZE))
         for c, values in self._given(name).items():
             phase = rng.uniform(0, 6, values.shape[1])
             changes["currents", c] = values.max() * np.sin(0.7 * self.time + phase)
@@ -172,6 +175,11 @@ class Sample:
             "weights": [
                 rows("weights", k, self.weights[k]) for k in self.connections(name)
             ],
+            "delays": {
+                q: rows("delays", k, np.zeros((SIZE, SIZE)))
+                for q, k in enumerate(self.connections(name))
+                if k in self._delays(name)
+            },
             "currents": {
                 c: rows("currents", c, v) for c, v in self._given(name).items()
             },
@@ -184,6 +192,11 @@ class Sample:
             p: np.broadcast_to(value, 1 if neuron.is_shared(p) else SIZE)
             for p, value in neuron.values.items()
         }
+
+    def _delays(self, name):
+        """Return the connections whose delays are learned, by their numbers."""
+        named = {k: self.network.connections[k].name for k in self.connections(name)}
+        return {k: n for k, n in named.items() if n in learned()}
 
     def _given(self, name):
         return {c: self.currents[c] for c in CASES[name].neuron.currents}

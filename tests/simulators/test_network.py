@@ -137,6 +137,9 @@ def test_derivatives_are_those_of_a_replay(name, derivatives):
     for k, connection in enumerate(BRIEF.connections):
         if connection.target == name:
             _assert_close(found.weights[k], leaves["weights"][k])
+            if connection.name in leaves["delays"]:
+                leaf = leaves["delays"][connection.name]
+                _assert_close(found.delays[connection.name], leaf)
     for key, leaf in leaves["parameters"].items():
         if key[0] == name:
             _assert_close(found.parameters[key], leaf)

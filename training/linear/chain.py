@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from bsnn.delays import OF_CONNECTION
 from bsnn.equations.linear import modes_of
 from bsnn.machine import n_cores
 
@@ -19,8 +20,9 @@ def chain_modes(network):
     names = list(network.named)
     steps = [(c.source, c.target) for c in network.connections]
     first_is_input = [p.name for p in network.inputs] == names[:1]
-    if any(c.pattern is not None for c in network.connections):
-        return None
+    for c in network.connections:
+        if c.pattern is not None or c.delay_of != OF_CONNECTION:
+            return None
     if not first_is_input or steps != list(zip(names, names[1:], strict=False)):
         return None
     modes = [

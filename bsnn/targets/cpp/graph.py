@@ -5,6 +5,7 @@ import shutil
 import sys
 
 from bsnn.builds import sanitize_flags
+from bsnn.delays import OF_CONNECTION, OF_SOURCE, OF_SYNAPSE
 from bsnn.equations.adjoint import BEFORE, END, GRADIENT, LAMBDA, OPEN, SLOPE
 from bsnn.equations.dimensions import NORMAL
 from bsnn.processes.brian2_files import import_brian2
@@ -37,6 +38,7 @@ _SOURCES = (
             "adjoint_crossing",
             "adjoint_projection",
             "adjoint_visit",
+            "pairs",
             "projection",
             "stateupdate",
             "threshold",
@@ -94,9 +96,12 @@ def specify(network, *, precision, learn):
                 initial={},
             )
     for connection in values["connections"]:
-        connection["delay"] = 0.0
         if connection["pattern"]:  # data of the program, too
             connection["pattern"] = {"i": [0], "j": [0], "weight": [0]}
+    for connection, part in zip(
+        values["connections"], network.connections, strict=True
+    ):
+        connection["delay"] = part.delay_of
     values |= {"dt": 1e-3, "duration": 1.0}
     options = {"precision": precision, "learn": learn}
     return json.dumps({"network": values, "options": options}, sort_keys=True)
@@ -152,14 +157,26 @@ def read_specification(specification):
         for given in population.get("neuron", {}).get("parameters", {}).values():
             if isinstance(given["value"], list):
                 given["value"] = given["value"] * size
+    sizes = {p["name"]: p["size"] for p in values["network"]["populations"]}
+    for connection in values["network"]["connections"]:
+        n_pre, n_post = sizes[connection["source"]], sizes[connection["target"]]
+        pairs = [0.0] if connection["pattern"] else [[0.0] * n_post] * n_pre
+        connection["delay"] = {
+            OF_CONNECTION: 0.0,
+            OF_SOURCE: [[0.0]] * n_pre,
+            OF_SYNAPSE: pairs,
+        }[connection["delay"]]
     return Network.from_dict(values["network"]), values["options"]
 
 
 def _serving_code(device, graph, network, options):
     learn = options["learn"] or {}
-    describe = [_population(device, graph, part, learn) for part in network.populations]
+    describe = [
+        _population(device, graph, network, part, learn) for part in network.populations
+    ]
     connections = [
-        _connection(graph, network, index) for index in range(len(network.connections))
+        _connection(graph, network, index, learn)
+        for index in range(len(network.connections))
     ]
     groups = [graph.groups[p.name] for p in network.groups]
     steps = [
@@ -183,10 +200,12 @@ def _run(runner):
     return "" if runner.codeobj is None else f"_run_{runner.codeobj.name}"
 
 
-def _population(device, graph, part, learn):
+def _population(device, graph, network, part, learn):
     """Return the fields of a `bsnn::Population`, in their order."""
     if part.name not in graph.groups:
         return f"bsnn::Population{{{part.size}, nullptr}}"
+    from bsnn.program.graph import remembered
+
     neuron, group = part.neuron, graph.groups[part.name]
 
     def at(name):
@@ -215,7 +234,10 @@ def _population(device, graph, part, learn):
         _run(adjoint[name]) if name in adjoint else "nullptr"
         for name in ("reset", "update", "crossing", "release")
     ]
-    crossing, at_once = "{}", "true"
+    crossing, at_once, arrived, flags, slopes = "{}", "true", (), (), ()
+    if part.name in graph.derived:
+        arrived, flags = remembered(network, part.name, graph.derived[part.name])
+        slopes = _slopes(graph, part.name, sorted(network.targeted(part.name)))
     if part.name in graph.derived and neuron.threshold is not None:
         derived = graph.derived[part.name]
         crossing = braced(
@@ -244,6 +266,9 @@ def _population(device, graph, part, learn):
         at("i"),
         crossing,
         at_once,
+        braced(map(at, arrived)),
+        braced(map(at, flags)),
+        braced(slopes),
         *codes,
     ]
     if graph.backward is None:
@@ -251,31 +276,45 @@ def _population(device, graph, part, learn):
     return "bsnn::Population" + braced(fields)
 
 
-def _connection(graph, network, index):
+def _connection(graph, network, index, learn):
     """Return the fields of a `bsnn::Connection`."""
-    connection = network.connections[index]
-    names = list(network.named)
+    connection, synapse = network.connections[index], network.synapses[index]
+    names, neuron = list(network.named), network.named[connection.target].neuron
     backward, slopes = "nullptr", []
     if graph.backward is not None:
         backward = _run(graph.adjoint_projections[index])
-        adjoint = graph.adjoints[connection.target]
-        slopes = [
-            _run(adjoint[SLOPE + name])
-            for name in network.synapses[index].added
-            if SLOPE + name in adjoint
-        ]
+        slopes = _slopes(graph, connection.target, synapse.added)
+    delayed = connection.delay_of != OF_CONNECTION
+    added = [
+        f"{{{neuron.states.index(name)}, {_flag(name in neuron.frozen_states)}}}"
+        for name in synapse.added
+        if delayed
+    ]
     return "bsnn::Connection" + braced(
         [
             str(names.index(connection.source)),
             str(names.index(connection.target)),
             str(network.named[connection.source].size),
+            str(network.named[connection.target].size),
             "0, 0, 0",
-            str(connection.pattern is None).lower(),
+            _flag(connection.pattern is None),
+            _flag(connection.delay_of == OF_SOURCE),
+            _flag("delay" in learn.get(connection.name, ())),
             _run(graph.projections[index]),
             backward,
             braced(slopes),
+            braced(added),
         ]
     )
+
+
+def _slopes(graph, population, variables):
+    adjoint = graph.adjoints[population]
+    return [_run(adjoint[SLOPE + v]) for v in variables if SLOPE + v in adjoint]
+
+
+def _flag(value):
+    return str(bool(value)).lower()
 
 
 if __name__ == "__main__":

@@ -145,9 +145,28 @@ class Program : public Adjoint {
   // the binary tree of all chunks become one, so that their order is always the same.
   struct Sum {
     int64_t level, index;
-    std::vector<Real*> by_weight;
+    std::vector<Real*> by_connection;  // weights and, where they are learned, delays
     std::vector<double*> by_parameter;
   };
+
+  // How many numbers a sum has of each.
+  std::vector<int64_t> sizes_;
+
+  void count_sizes() {
+    sizes_.clear();
+    for (auto& c : connections_) {
+      sizes_.push_back(c.n_weights);
+      if (c.learns_delay) sizes_.push_back(c.n_delays());
+    }
+  }
+
+  void bind_gradients(const Sum& sum) {
+    size_t which = 0;
+    for (size_t c = 0; c < connections_.size(); c++) {
+      arriving[c].gradient = sum.by_connection[which++];
+      if (connections_[c].learns_delay) arriving[c].by_delay = sum.by_connection[which++];
+    }
+  }
 
   size_t pull_back(size_t at) {
     const int64_t m = request_.n_samples;
@@ -157,7 +176,8 @@ class Program : public Adjoint {
     const int64_t n_chunks = *exchange_.block<int64_t>(answer_at, 2);
     exchange_.block<int64_t>(answer_at, n_chunks + 1);
     size_t bytes = aligned(8 * 8);
-    for (auto& c : connections_) bytes += n_chunks * aligned(c.n_weights * sizeof(Real));
+    count_sizes();
+    for (int64_t n : sizes_) bytes += n_chunks * aligned(n * sizeof(Real));
     for (size_t k = 0; k < pops_.size(); k++) {
       auto& p = pops_[k];
       for (auto& q : p.learned) bytes += n_chunks * aligned(q.n * 8);
@@ -183,8 +203,7 @@ class Program : public Adjoint {
     }
     std::vector<Sum> places(n_chunks);
     for (auto& sum : places) {
-      for (auto& c : connections_)
-        sum.by_weight.push_back(exchange_.block<Real>(to, c.n_weights));
+      for (int64_t n : sizes_) sum.by_connection.push_back(exchange_.block<Real>(to, n));
       for (auto& p : pops_)
         for (auto& q : p.learned) sum.by_parameter.push_back(exchange_.block<double>(to, q.n));
     }
@@ -198,7 +217,7 @@ class Program : public Adjoint {
       sum.level = 0;
       sum.index = first_chunk + chunk;
       clear(sum);
-      for (size_t c = 0; c < connections_.size(); c++) arriving[c].gradient = sum.by_weight[c];
+      bind_gradients(sum);
       for (int64_t sample = bounds[chunk]; sample < bounds[chunk + 1]; sample++) {
         if (recalled_) recall(sample, losses);
         else simulate(sample, nullptr);
@@ -238,8 +257,7 @@ class Program : public Adjoint {
   }
 
   void clear(Sum& sum) {
-    for (size_t c = 0; c < connections_.size(); c++)
-      std::fill_n(sum.by_weight[c], connections_[c].n_weights, Real(0));
+    for (size_t k = 0; k < sizes_.size(); k++) std::fill_n(sum.by_connection[k], sizes_[k], Real(0));
     size_t which = 0;
     for (auto& p : pops_)
       for (auto& q : p.learned) std::fill_n(sum.by_parameter[which++], q.n, 0.0);
@@ -250,10 +268,10 @@ class Program : public Adjoint {
   }
 
   void add(Sum& sum, const Sum& other) {
-    for (size_t c = 0; c < connections_.size(); c++) {
-      Real* const __restrict to = sum.by_weight[c];
-      const Real* const __restrict from = other.by_weight[c];
-      for (int64_t k = 0; k < connections_[c].n_weights; k++) to[k] += from[k];
+    for (size_t k = 0; k < sizes_.size(); k++) {
+      Real* const __restrict to = sum.by_connection[k];
+      const Real* const __restrict from = other.by_connection[k];
+      for (int64_t i = 0; i < sizes_[k]; i++) to[i] += from[i];
     }
     size_t which = 0;
     for (auto& p : pops_)

@@ -41,13 +41,14 @@ class Adjoint : public Simulation {
       bind_currents(sample, n);
       for (size_t k = 0; k < pops_.size(); k++) bind_step(pops_[k], k, n);
       for (auto& p : pops_) if (p.reset && fired[&p - &pops_[0]].n) p.reset();
-      for (size_t c = connections_.size(); c-- > 0;) {
-        bind_arrivals(c, n);
-        if (!arriving[c].n) continue;
-        if (arriving[c].total)
-          for (auto f : connections_[c].slopes) f();
-        connections_[c].backward();
-      }
+      // Arrivals are visited last to first: of those that meet, the last ones are taken
+      // to be those whose delays do not differ, and then those that were sent last.
+      for (size_t c = connections_.size(); c-- > 0;)
+        if (!connections_[c].delayed()) pull_back_arrivals(c, n);
+      for (auto& p : pops_)
+        if (p.n_slots) remember(p, n);
+      for (size_t c = connections_.size(); c-- > 0;)
+        if (connections_[c].delayed()) pull_back_arrivals(c, n);
       for (size_t k = 0; k < pops_.size(); k++) {
         auto& p = pops_[k];
         for (size_t q = 0; q < p.current_gradients.size(); q++)
@@ -69,6 +70,37 @@ class Adjoint : public Simulation {
       auto& p = pops_[k];
       for (size_t s = 0; s < p.state.size(); s++) *p.state[s] = own[k][s];
       if (p.free) *p.free = free[k], *p.open = open[k];
+    }
+  }
+
+  void pull_back_arrivals(size_t c, int64_t n) {
+    auto& connection = connections_[c];
+    bind_arrivals(c, n);
+    if (!arriving[c].n) return;
+    if (connection.delayed()) {
+      arriving[c].past = pops_[connection.target].past.data();
+      arriving[c].past_flags = pops_[connection.target].past_flags.data();
+    } else if (arriving[c].timed) {
+      for (auto f : connection.slopes) f();
+    }
+    connection.backward();
+  }
+
+  // Keep what spikes that arrive in this step meet, for when their sending is reached.
+  void remember(Population& p, int64_t n) {
+    for (auto f : p.slopes) f();
+    keep(p, p.arrived, p.past, n);
+    keep(p, p.flags, p.past_flags, n);
+  }
+
+  template <class T>
+  void keep(const Population& p, const std::vector<T**>& arrays, std::vector<T>& past, int64_t n) {
+    const size_t m = arrays.size();
+    past.resize(p.n_slots * p.n * m);
+    T* const __restrict to = past.data() + n % p.n_slots * p.n * m;
+    for (size_t a = 0; a < m; a++) {
+      const T* const __restrict from = *arrays[a];
+      for (int64_t j = 0; j < p.n; j++) to[j * m + a] = from[j];
     }
   }
 

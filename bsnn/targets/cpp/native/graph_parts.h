@@ -26,6 +26,20 @@ struct Visits {
   // weight number `shared`.
   const int64_t* row;
   const int32_t *target, *shared;
+  bool timed;            // dL/dT, or a derivative by a delay, is wanted
+  void* by_delay;        // dL/d(delay)
+  // Where delays differ: steps of each, and some numbers for each neuron of the target in
+  // each of `n_slots` steps, of which `slot` is that at hand.
+  const int32_t* delay;
+  int64_t slot, n_slots, n_left;  // n_left: steps to the end of the sample
+  void* future;          // what is on its way
+  void* past;            // what neurons were like, as backwards all later steps are past
+  const char* past_flags;
+
+  size_t slot_after(int64_t steps) const {
+    const int64_t there = slot + steps;
+    return there < n_slots ? there : there - n_slots;
+  }
 };
 inline Visits fired[MAX_PARTS], released[MAX_PARTS], arriving[MAX_PARTS];
 
@@ -62,6 +76,11 @@ struct Population {
   int32_t** index;
   std::vector<Real**> gains;         // what a crossing adds to: lambda, dL/dp
   bool at_once;                      // crossings read nothing that a step changes
+  // Where delays of connections that lead here differ: what arrivals meet, and the code of
+  // what of that is not yet there.
+  std::vector<Real**> arrived;
+  std::vector<char**> flags;
+  std::vector<Code> slopes;
   Code reset, update, crossing, release;  // backwards; null where there is nothing
 
   // Of the sample at hand.
@@ -77,6 +96,9 @@ struct Population {
   int64_t first;                     // spike that they begin with
   std::vector<std::vector<Real>> there;  // what the crossings' code reads
   std::vector<int32_t> index_there;
+  std::vector<Real> past;            // `arrived` and `flags` in each of `n_slots` steps
+  std::vector<char> past_flags;
+  int64_t n_slots;                   // of the request
   std::vector<int32_t> released;
   std::vector<int64_t> released_spike, released_start;
   // Of the batch.
@@ -85,13 +107,26 @@ struct Population {
   std::vector<Real> out_crossings;
 };
 
+struct Added {
+  int state;
+  bool freezes;  // not while it is refractory
+};
+
 struct Connection {
   int source, target;
-  int64_t n_pre;
-  int64_t delay, n_weights, n_pairs;  // of the request
-  bool dense;
+  int64_t n_pre, n_post;
+  int64_t delay, n_weights, n_pairs;  // of the request; the longest of delays that differ
+  bool dense, by_source, learns_delay;
   Code forward, backward;
   std::vector<Code> slopes;  // of the target, needed before `backward`
+  // Where delays differ, else empty: what a spike adds to, and how much is on its way.
+  std::vector<Added> added;
+  std::vector<Real> future;
+
+  bool delayed() const { return !added.empty(); }
+  int64_t n_delays() const {
+    return !delayed() ? 1 : by_source ? n_pre : dense ? n_pre * n_post : n_pairs;
+  }
 };
 
 struct Steps {

@@ -79,6 +79,13 @@ class Simulation {
       for (size_t s = 0; s < p.state.size(); s++) initial_.push_back(data_.block<Real>(at, p.n));
     }
     slope_min_ = data_.block<double>(at, pops_.size());
+    for (auto& p : pops_) p.n_slots = 0;
+    for (size_t c = 0; c < connections_.size(); c++) {
+      if (!connections_[c].delayed()) continue;
+      arriving[c].delay = data_.block<int32_t>(at, connections_[c].n_delays());
+      auto& n_slots = pops_[connections_[c].target].n_slots;
+      n_slots = std::max(n_slots, connections_[c].delay + 1);
+    }
     for (size_t c = 0; c < connections_.size(); c++) {
       if (connections_[c].dense) continue;
       arriving[c].row = data_.block<int64_t>(at, connections_[c].n_pre + 1);
@@ -118,18 +125,49 @@ class Simulation {
     }
   }
 
-  // Point a connection at what arrives in step n: a stretch of its source's spikes.
+  // Point a connection at what arrives in step n: a stretch of its source's spikes. Where
+  // delays differ, at what is sent then.
   void bind_arrivals(size_t c, int64_t n) {
     const auto& connection = connections_[c];
     auto& p = pops_[connection.source];
-    const int64_t sent = n - connection.delay;
+    const int64_t sent = connection.delayed() ? n : n - connection.delay;
     auto& a = arriving[c];
     a.n = 0;
     a.weights = weights_[c];
+    if (connection.delayed()) {
+      a.n_slots = pops_[connection.target].n_slots;
+      a.slot = n % a.n_slots;
+      a.n_left = n_steps_ - n;
+    }
+    a.timed = p.fires || by_inputs_ || connection.learns_delay;
     if (sent < 0) return;
     a.neuron = p.neuron.data() + p.start[sent];
     a.n = p.start[sent + 1] - p.start[sent];
     a.total = p.fires || by_inputs_ ? p.total.data() + p.start[sent] : nullptr;
+  }
+
+  // Let nothing be on its way.
+  void clear_future(size_t c) {
+    auto& connection = connections_[c];
+    const auto& p = pops_[connection.target];
+    connection.future.assign(p.n_slots * p.n * connection.added.size(), 0);
+    arriving[c].future = connection.future.data();
+  }
+
+  // Add what has arrived in this step, which leaves its slot for a later one.
+  void deliver(size_t c) {
+    auto& connection = connections_[c];
+    auto& p = pops_[connection.target];
+    const size_t m = connection.added.size();
+    Real* const __restrict from = &connection.future[arriving[c].slot * p.n * m];
+    for (size_t a = 0; a < m; a++) {
+      const auto& added = connection.added[a];
+      Real* const __restrict to = *p.state[added.state];
+      const char* free = added.freezes ? *p.free : nullptr;
+      for (int64_t j = 0; j < p.n; j++)
+        if (!free || free[j]) to[j] += from[j * m + a];
+    }
+    std::fill_n(from, p.n * m, Real(0));
   }
 
   // Take all spikes of a sample as they are given.
@@ -169,6 +207,8 @@ class Simulation {
       }
       if (taping_) begin_tape(p);
     }
+    for (size_t c = 0; c < connections_.size(); c++)
+      if (connections_[c].delayed()) clear_future(c);
     for (int64_t n = 0; n < n_steps_; n++) {
       clock_.timestep[0] = n;
       clock_.t[0] = n * request_.dt;
@@ -200,6 +240,7 @@ class Simulation {
       for (size_t c = 0; c < connections_.size(); c++) {
         bind_arrivals(c, n);
         if (arriving[c].n) connections_[c].forward();
+        if (connections_[c].delayed()) deliver(c);
       }
       if (noting_)
         for (auto& p : pops_)

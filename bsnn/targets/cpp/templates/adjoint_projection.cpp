@@ -1,42 +1,63 @@
-{# The adjoint of `projection`: what each arrival gives to its weights and to dL/dT. #}
+{# The adjoint of `projection`, last spike first: what each arrival gives to its weights
+   and to dL/dT. Where delays differ, it reads what each neuron was like when the spike
+   arrived. #}
 {# USES_VARIABLES { N } #}
 {% extends 'common_group.cpp' %}
+{% from 'pairs.cpp' import visited %}
 {% block maincode %}
     const bsnn::Visits& _arriving = bsnn::arriving[{{connection}}];
-    const {{real}}* const _weights = static_cast<const {{real}}*>(_arriving.weights);
-    {{real}}* const _gradient = static_cast<{{real}}*>(_arriving.gradient);
+    const {{real}}* const __restrict _weights = static_cast<const {{real}}*>(_arriving.weights);
+    {{real}}* const __restrict _gradient = static_cast<{{real}}*>(_arriving.gradient);
+    {% if learns_delay %}
+    {{real}}* const __restrict _by_delay = static_cast<{{real}}*>(_arriving.by_delay);
+    {% endif %}
+    {% if delay_of != "connection" %}
+    {{real}}* const __restrict _past = static_cast<{{real}}*>(_arriving.past);
+    {% endif %}
     const size_t _vectorisation_idx = -1;
     {{kept(scalar_code)|autoindent}}
 
-    for (int64_t _k = 0; _k < _arriving.n; _k++) {
-        {% if dense %}
-        const size_t _at = (size_t)_arriving.neuron[_k] * {{n_post}};
-        const {{real}}* const __restrict _row = _weights + _at;
-        {{real}}* const __restrict _by_row = _gradient + _at;
+    for (int64_t _k = _arriving.n; _k-- > 0;) {
+        const int32_t _i = _arriving.neuron[_k];
+        {% if delay_of == "source" %}
+        if (_arriving.delay[_i] >= _arriving.n_left) continue;
         {% endif %}
         {% for wanted in (true, false) %}
-        {{"if (_arriving.total) {" if wanted else "} else {  // the compiler leaves out what only dL/dT needs"}}
+        {{"if (_arriving.timed) {" if wanted else "} else {  // the compiler leaves out what only dL/dT needs"}}
             {% if wanted %}
             {{real}} _sum = 0;
             {% endif %}
-            {% if dense %}
-            for (int _idx = 0; _idx < {{n_post}}; _idx++) {
-                const size_t _vectorisation_idx = _idx;
-                const {{real}} w = _row[_idx];
-            {% else %}
-            const int64_t _end = _arriving.row[_arriving.neuron[_k] + 1];
-            for (int64_t _pair = _arriving.row[_arriving.neuron[_k]]; _pair < _end; _pair++) {
-                const size_t _idx = _arriving.target[_pair], _vectorisation_idx = _idx;
-                const {{real}} w = _weights[_arriving.shared[_pair]];
-            {% endif %}
+            {% call visited(real, dense, n_post, delay_of) %}
+                {% if delay_of == "synapse" %}
+                if (_delay >= _arriving.n_left) continue;
+                {% endif %}
+                {% for name in arrived %}
+                const {{real}} {{name}} = _past[_at * {{arrived|length}} + {{loop.index0}}];
+                {% endfor %}
+                {% for name in flags %}
+                const char {{name}} = _arriving.past_flags[_at * {{flags|length}} + {{loop.index0}}];
+                {% endfor %}
                 {{vector_code|autoindent}}
-                {{"_by_row[_idx]" if dense else "_gradient[_arriving.shared[_pair]]"}} += _dw;
+                _gradient[_weight] += _dw;
+                {% for name, end, array in left %}
+                {% if delay_of == "connection" %}
+                {{get_array_name(array)}}[_idx] = {{name}};
+                {% else %}
+                _past[_at * {{arrived|length}} + {{arrived.index(end)}}] = {{name}};
+                {% endif %}
+                {% endfor %}
                 {% if wanted %}
                 _sum += _shift;
+                {% if learns_delay and delay_of == "synapse" %}
+                _by_delay[_pair] += _shift;
                 {% endif %}
-            }
+                {% endif %}
+            {% endcall %}
             {% if wanted %}
-            _arriving.total[_k] += _sum;
+            if (_arriving.total) _arriving.total[_k] += _sum;
+            {% if learns_delay and delay_of != "synapse" %}
+            _by_delay[{{"_i" if delay_of == "source" else "0"}}] += _sum;
+            {% endif %}
             {% endif %}
         {% endfor %}
         }
