@@ -186,6 +186,18 @@ def test_delays_that_are_alike_are_one():
     assert (one.delay, two.delay) == (1.5 * ms, 2 * ms)
 
 
+def test_delays_that_differ_are_in_the_order_of_the_pairs():
+    cells = make_cells()
+    dense = make_joined(cells, cells)
+    dense.delay = "(4*i + j)*ms/4"
+    some = make_joined(cells, cells, (3, 0), (1, 2), (0, 0), name="some")
+    some.delay = [3, 1, 2] * ms
+    one, two = take(cells, dense, some).network.connections
+    np.testing.assert_array_equal(one.delay / ms, np.arange(16).reshape(4, 4) / 4)
+    np.testing.assert_array_equal(two.delay / ms, [3, 1, 2])
+    np.testing.assert_array_equal(two.pattern.i, [3, 1, 0])
+
+
 def test_connections_come_in_the_order_in_which_brian2_runs_them():
     cells = make_cells()
     names = ["synapses_2", "b", "synapses_10", "a"]

@@ -36,13 +36,15 @@ class Joined:
     arguments: dict
     weights: np.ndarray
 
-    def put_back(self, weights):
-        """Set the weights of the synapses.
+    def put_back(self, weights, delays=None):
+        """Set the weights of the synapses, and their delays.
 
         Parameters
         ----------
         weights : array_like, shape of `weights`
             In SI units.
+        delays : Quantity, optional
+            In the shape that the connection has them.
         """
         weights = np.asarray(weights, float)
         if weights.shape != self.weights.shape:
@@ -50,13 +52,18 @@ class Joined:
                 f"the weights of {self.synapses.name!r} must have shape "
                 f"{self.weights.shape}, got {weights.shape}."
             )
+        (pathway,) = self.synapses._pathways
+        if delays is not None:
+            pathway.variables["delay"].set_value(np.asarray(delays, float).ravel())
         if self.on_pre.variable is not None:
             variable = self.synapses.variables[self.on_pre.variable]
             variable.set_value(weights.ravel())
-            return
+        else:
+            self._put_constant(pathway, weights[0])
+
+    def _put_constant(self, pathway, weight):
         dimension = getattr(self.on_pre.value, "dim", DIMENSIONLESS)
-        value = with_dimension(weights[0], dimension)
-        (pathway,) = self.synapses._pathways
+        value = with_dimension(weight, dimension)
         if self.on_pre.constant is None:
             target = self.on_pre.text.removesuffix(WEIGHT)
             pathway.code = f"{target}{literal(value)}"

@@ -205,13 +205,13 @@ class TakenNetwork:
         }
 
     def put_back(self, net) -> None:
-        """Set trained weights and parameters in the Brian2 objects.
+        """Set trained weights, delays and parameters in the Brian2 objects.
 
-        A weight goes to the variable of the ``Synapses`` that it was read from; a
-        parameter that the equations declare to the variable of the ``NeuronGroup``. A
-        constant of a namespace goes to the namespace of the one object that learned it,
-        which Brian2 looks into first, so that no other object gets another value. A
-        refractory period and a number in ``on_pre`` are set where they stand.
+        Weights and delays go to the ``Synapses`` that they were read from, a parameter
+        that the equations declare to the ``NeuronGroup``. A constant of a namespace
+        goes to the namespace of the one object that learned it, which Brian2 looks into
+        first, so that no other object gets another value. A refractory period, and a
+        number in ``on_pre``, are set where they stand.
 
         Parameters
         ----------
@@ -229,8 +229,10 @@ class TakenNetwork:
                 f"'net' must be of the network that was taken over, with connections "
                 f"{', '.join(names)}, got {', '.join(net.connections)}."
             )
+        learned = net.values()
         for name, connection in net.connections.items():
             weights = connection().detach().numpy()
-            self._found.joined[name].put_back(weights)
-        for (name, parameter), value in net.values().items():
+            delays = learned.pop((name, "delay"), None)
+            self._found.joined[name].put_back(weights, delays)
+        for (name, parameter), value in learned.items():
             put_parameter(self._found.objects[name], parameter, value)

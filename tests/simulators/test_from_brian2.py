@@ -4,7 +4,7 @@ import brian2 as b2
 import numpy as np
 import pytest
 import torch
-from brian2 import ms, mV, nS, pA, pF
+from brian2 import ms, mV, nS, pA, pF, second
 
 from bsnn import Network
 from bsnn.simulators.network import NetworkSimulator
@@ -161,10 +161,10 @@ def script():
     hearing = b2.Synapses(ear, cells, "J : 1", on_pre="g += J", name="hearing")
     hearing.connect()
     hearing.J = "0.5 + 0.01*i + 0.03*j"
-    chain = b2.Synapses(
-        cells[:12], cells[5:], "w : 1", on_pre="v -= w", delay=1.5 * ms, name="chain"
-    )
+    hearing.delay = "0.3*ms*j"
+    chain = b2.Synapses(cells[:12], cells[5:], "w : 1", on_pre="v -= w", name="chain")
     chain.connect("i != j", p=0.4)
+    chain.delay = "1.5*ms + 0.2*ms*i"
     chain.w = "0.02 + 0.001*j"
     named = b2.Synapses(cells, cells, on_pre="g += kick/10", name="named")
     named.connect(j="(i + 1) % N_post")
@@ -191,7 +191,10 @@ def test_what_one_step_of_training_changes_is_put_back():
     with DerivedNetwork(
         taken.network,
         weights=taken.weights,
-        learn={"cells": ["tau", "rise", "leap", "refractory_period"]},
+        learn={
+            "cells": ["tau", "rise", "leap", "refractory_period"],
+            **dict.fromkeys(("hearing", "chain", "bare"), ["w", "delay"]),
+        },
         precision="double",
     ) as net:
         before = net(taken.inputs())["cells"]
@@ -214,6 +217,10 @@ def test_what_one_step_of_training_changes_is_put_back():
     )
     assert namespace["kick"] == 6.0 and namespace["tau"] == 10 * ms
     assert whole["cells"].namespace["tau"] == values["cells", "tau"]
+    delays = np.asarray(whole["chain"].delay)
+    np.testing.assert_array_equal(delays, values["chain", "delay"] / second)
+    assert len(np.unique(delays)) > 10
+    assert whole["bare"].delay == values["bare", "delay"] != 0.4 * ms
     assert whole["cells"]._refractory == values["cells", "refractory_period"] != 1 * ms
     assert whole["named"].namespace["kick"] != 6.0
     assert whole["bare"].pre.code.startswith("a += (0.0")
