@@ -78,7 +78,7 @@ def checked_inputs(network, inputs, n_samples, real):
         )
     if len(sizes) != 1:
         raise ValueError(
-            "'inputs' and 'n_samples' must be of one number of samples, got "
+            "'inputs' have different numbers of samples, or others than 'n_samples': "
             f"{sorted(sizes)}."
         )
     return spikes, currents, sizes.pop()
