@@ -11,6 +11,11 @@ inhibition comes to match the excitation of each cell.
 Up to ``Network.from_brian2`` it is a Brian2 script like any other. What follows trains
 the inhibitory weights, on new Poisson spikes in each step, puts them back into the
 script's own ``Synapses`` and runs the script in Brian2 again, for longer.
+
+Before, 60 % of the cells are silent, and two fire at 150 Hz. Afterwards the middle 80 %
+fire at 5 to 10 Hz, where 4 to 8 Hz were asked for; silent are only the 5 % that too
+little excites even without inhibition. The sums of a cell's inhibitory and excitatory
+weights, unrelated before, correlate by 0.99.
 """
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin
@@ -22,7 +27,7 @@ import numpy as np
 import torch
 from brian2 import Hz, ms, mV, second
 
-from bsnn.training import DerivedNetwork, RateLoss
+from bsnn.training import Dale, DerivedNetwork, RateLoss
 
 # The script.
 
@@ -73,12 +78,16 @@ taken = bsnn.Network.from_brian2(script, duration=DURATION)
 
 
 def train():
-    """Train the inhibitory weights, which stay positive."""
+    """Train the inhibitory weights, which keep their sign; others stay as they are."""
     bounds = {"least": float(LEAST * DURATION), "most": float(MOST * DURATION)}
     loss = RateLoss(**bounds, scale=2 * mV)
-    with DerivedNetwork(taken.network, weights=taken.weights) as net:
-        learned = net.connections["inhibition"].weight
-        optimizer = torch.optim.Adam([learned], lr=0.01)
+    with DerivedNetwork(
+        taken.network,
+        weights=taken.weights,
+        learn={"drive": [], "relay": []},
+        constraints={"inhibition": Dale(1)},
+    ) as net:
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
         schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.985)
         for step in range(N_STEPS):
             activity = net(taken.inputs(N_SAMPLES, seed=step))["pyramidal"]
@@ -87,8 +96,6 @@ def train():
             value.backward()
             optimizer.step()
             schedule.step()
-            with torch.no_grad():
-                learned.clamp_(min=0)
             if step % 20 == 19:
                 print(f"step {step + 1}: loss {value:.1f}")
         taken.put_back(net)

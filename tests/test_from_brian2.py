@@ -591,6 +591,7 @@ def test_every_refused_script_is_tried():
         ("cells", "'objects' must be a Brian2 Network"),
         (7, "'objects' must be a Brian2 Network"),
         ([], "'objects' must hold a NeuronGroup, got nothing"),
+        ([b2.Network(name="inner")], "its objects in a list, got"),
         (b2.magic_network, r"pass brian2.collect\(\)"),
     ],
 )
@@ -654,6 +655,37 @@ def test_another_network_cannot_be_put_back():
 
     with pytest.raises(ValueError, match="with connections joined, got others"):
         taken.put_back(Other())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights_that_stayed_keep_their_digits(dtype):
+    cells = make_cells(2)
+    joined = make_joined(cells, cells)
+    joined.w = [0.1, 0.2, 0.3, 0.7] * mV
+    before = np.asarray(joined.w)
+    taken = take(cells, joined)
+    new = taken.weights["joined"].astype(dtype)
+    new[0, 1] = 5e-4
+
+    class Weights:
+        def __call__(self):
+            return self
+
+        def detach(self):
+            return self
+
+        def numpy(self):
+            return new
+
+    class Net:
+        connections = {"joined": Weights()}
+
+        def values(self):
+            return {}
+
+    taken.put_back(Net())
+    expected = np.where([False, True, False, False], dtype(5e-4), before)
+    np.testing.assert_array_equal(np.asarray(joined.w), expected)
 
 
 def test_noise_is_taken_over():

@@ -46,12 +46,15 @@ class Joined:
         delays : Quantity, optional
             In the shape that the connection has them.
         """
-        weights = np.asarray(weights, float)
+        weights = np.asarray(weights)
         if weights.shape != self.weights.shape:
             raise ValueError(
                 f"the weights of {self.synapses.name!r} must have shape "
                 f"{self.weights.shape}, got {weights.shape}."
             )
+        # What training left alone keeps the digits that single precision has not.
+        same = weights == self.weights.astype(weights.dtype)
+        weights = np.where(same, self.weights, weights)
         (pathway,) = self.synapses._pathways
         if delays is not None:
             pathway.variables["delay"].set_value(np.asarray(delays, float).ravel())

@@ -107,11 +107,9 @@ def objects_of(given):
 def _flat(given):
     if isinstance(given, BrianObject):
         yield given
-    elif isinstance(given, Network):
-        yield from objects_of(given)
     elif isinstance(given, Mapping):
         yield from _flat(given.values())
-    elif isinstance(given, Iterable) and not isinstance(given, str | bytes):
+    elif isinstance(given, Iterable) and not isinstance(given, str | Network):
         for item in given:
             yield from _flat(item)
     else:

@@ -211,7 +211,8 @@ class TakenNetwork:
         that the equations declare to the ``NeuronGroup``. A constant of a namespace
         goes to the namespace of the one object that learned it, which Brian2 looks into
         first, so that no other object gets another value. A refractory period, and a
-        number in ``on_pre``, are set where they stand.
+        number in ``on_pre``, are set where they stand. In double precision Brian2's
+        spikes are then those of `net`; in single, rounding may move some.
 
         Parameters
         ----------
