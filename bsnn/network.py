@@ -357,6 +357,46 @@ class Network:
         return self  # nothing changes it
 
     @classmethod
+    def from_brian2(cls, objects, *, duration: Quantity, namespace=None):
+        """Take over a network of Brian2 objects, to train it and to put it back.
+
+        A ``NeuronGroup`` becomes a `Population`, a ``SpikeGeneratorGroup`` or
+        ``PoissonGroup`` an `Inputs`, and ``Synapses`` a `Connection`, under the names
+        that they have. Samples begin with the groups' present state; the weight is the
+        variable that ``on_pre`` reads, or else the constant, which all pairs then
+        share. A ``StateMonitor`` names what is recorded. The objects stay as they are.
+
+        Parameters
+        ----------
+        objects : brian2.Network, or sequence of Brian2 objects
+            All of a network, not yet run; ``brian2.collect()`` gives those that
+            ``brian2.run`` would take.
+        duration : Quantity
+            Of a sample.
+        namespace : dict, optional
+            Values of names in the texts that the objects have none for, as for
+            ``brian2.run``; unless given, what the caller sees by these names.
+
+        Returns
+        -------
+        taken : TakenNetwork
+            With the `network`, its `weights`, its `inputs` and `put_back`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an object cannot be taken over; which one and why is said.
+        """
+        from .from_brian2.taken import TakenNetwork, read
+
+        found = read(objects, namespace, level=1)
+        populations = [Inputs(**given) for given in found.inputs]
+        populations += [Population(**given) for given in found.populations]
+        connections = [Connection(**given) for given in found.connections]
+        network = cls(populations, connections, dt=found.dt, duration=duration)
+        return TakenNetwork(network, found)
+
+    @classmethod
     def from_dict(cls, values: Mapping) -> Network:
         """Return the network that `to_dict` wrote.
 

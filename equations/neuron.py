@@ -140,6 +140,16 @@ class Neuron:
         )
 
     @functools.cached_property
+    def changing(self) -> tuple[str, ...]:
+        """Names of all that changes in a sample: `states`, and what depends on them."""
+        found = [*self.states, *self.currents, *self.parsed.stochastic_variables]
+        found += ["t", "not_refractory"]
+        for equation in self.parsed.ordered:  # subexpressions before their use
+            if equation.type == "subexpression" and equation.identifiers & set(found):
+                found.append(equation.varname)
+        return tuple(found)
+
+    @functools.cached_property
     def frozen_states(self) -> frozenset[str]:
         """Names of what nothing but a reset changes while a neuron is refractory."""
         return frozenset(

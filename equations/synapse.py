@@ -52,7 +52,7 @@ class Synapse:
         self.code = "\n".join(part.strip() for part in re.split(r"[;\n]", on_pre))
         self.added = {}
         argument = f"on_pre of {where}"
-        known = {WEIGHT, *neuron.variables} - {*neuron.states, "t", "dt", "i", "N"}
+        known = {WEIGHT, *neuron.variables} - {*neuron.changing, "dt", "i", "N"}
         for name, expression in split_statements(on_pre, argument):
             line = pointing(on_pre, name)
             if name.removesuffix("_post") != name:
@@ -69,12 +69,12 @@ class Synapse:
                 raise ValueError(
                     f"'{argument}' must add to {name!r}, as '{name} += w'.\n{line}"
                 )
-            for state in neuron.states:
-                if re.search(rf"(?<!\w){state}(?!\w)", expression):
+            for other in neuron.changing:
+                if re.search(rf"(?<!\w){other}(?!\w)", expression):
                     raise ValueError(
-                        f"'{argument}' reads {state!r}, which changes; it may read the "
+                        f"'{argument}' reads {other!r}, which changes; it may read the "
                         "weight, constants and parameters of the target.\n"
-                        + pointing(on_pre, state)
+                        + pointing(on_pre, other)
                     )
             check_expression(expression, known, argument, within=on_pre)
             count_terms(expression, argument, {})

@@ -221,8 +221,9 @@ class DerivedNetwork(nn.Module):
 
     def forward(
         self,
-        inputs: Spikes | Mapping,
+        inputs: Spikes | Mapping | None = None,
         *,
+        n_samples: int | None = None,
         seed: int = 0,
         input_times: bool = False,
     ) -> dict[str, Activity]:
@@ -230,8 +231,10 @@ class DerivedNetwork(nn.Module):
 
         Parameters
         ----------
-        inputs : Spikes or dict
+        inputs : Spikes or dict, optional
             As for `NetworkSimulator.run`; currents may be tensors.
+        n_samples : int, optional
+            As for `NetworkSimulator.run`.
         seed : int
             Of the noise.
         input_times : bool
@@ -246,7 +249,7 @@ class DerivedNetwork(nn.Module):
         names, delays = list(self._scale), self._delays()
         weights = [c.read(name) for name, c in self.connections.items()]
         relative = [self.learned[n][p] for n, p in names]
-        spikes, _, _ = self._simulator.checked_inputs(inputs)
+        spikes, _, _ = self._simulator.checked_inputs(inputs, n_samples)
         times = {
             name: torch.tensor(given.arrival, requires_grad=input_times)
             for name, given in spikes.items()
@@ -272,7 +275,16 @@ class DerivedNetwork(nn.Module):
         outputs = _Run.apply(
             self,
             records,
-            (inputs, seed, keep, names, list(delays), list(times), list(currents)),
+            (
+                inputs,
+                n_samples,
+                seed,
+                keep,
+                names,
+                list(delays),
+                list(times),
+                list(currents),
+            ),
             *weights,
             *relative,
             *delays.values(),
@@ -346,9 +358,13 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, net, records, given, *tensors):
-        inputs, seed, keep, *_ = given
+        inputs, n_samples, seed, keep, *_ = given
         record = net._simulator.run(
-            inputs=inputs, seed=seed, keep=keep, **_arguments(net, given, tensors)
+            inputs=inputs,
+            n_samples=n_samples,
+            seed=seed,
+            keep=keep,
+            **_arguments(net, given, tensors),
         )
         records.append(record)
         ctx.net, ctx.given, ctx.record = net, given, record
@@ -363,7 +379,7 @@ class _Run(torch.autograd.Function):
     def backward(ctx, *grads):
         tensors = ctx.saved_tensors  # raises if one has changed since
         net, record = ctx.net, ctx.record
-        inputs, seed, _, names, delayed, timed, currents = ctx.given
+        inputs, n_samples, seed, _, names, delayed, timed, currents = ctx.given
         n_before = len(net.connections) + len(names) + len(delayed)
         wanted, n_fired = ctx.needs_input_grad[3:], len(record.spikes)
 
@@ -387,6 +403,7 @@ class _Run(torch.autograd.Function):
         found = net._simulator.pull_back(
             inputs=inputs,
             losses=losses,
+            n_samples=n_samples,
             slope_min=net.slope_min,
             seed=seed,
             records=record,
@@ -422,7 +439,7 @@ class _Run(torch.autograd.Function):
 
 def _arguments(net, given, tensors):
     """Return weights, parameters and delays in SI units, for the simulator."""
-    _, _, _, names, delayed, *_ = given
+    _, _, _, _, names, delayed, *_ = given
     values = [tensor.detach().numpy() for tensor in tensors]
     weights, values = values[: len(net.connections)], values[len(net.connections) :]
     relative, delays = values[: len(names)], values[len(names) :][: len(delayed)]

@@ -121,8 +121,9 @@ class NetworkSimulator(Turns):
     def run(
         self,
         weights: Sequence[ArrayLike],
-        inputs: Spikes | Mapping,
+        inputs: Spikes | Mapping | None = None,
         *,
+        n_samples: int | None = None,
         parameters: Mapping | None = None,
         delays: Mapping | None = None,
         seed: int = 0,
@@ -138,6 +139,9 @@ class NetworkSimulator(Turns):
             Spikes of the only inputs, or of each by its name; and currents of a
             population by its name, as ``{"I_stim": array}`` of shape (n_samples,
             n_steps, n_neurons), or with one neuron where all share it, in SI units.
+            None where there are neither.
+        n_samples : int, optional
+            Needed only there.
         parameters : dict of (str, str) to float or array, optional
             Values of parameters, by population and name, in place of the neuron's.
         delays : dict of str to array_like, optional
@@ -164,7 +168,9 @@ class NetworkSimulator(Turns):
             If a simulating program fails three times in a row.
         """
         with self._call():
-            batch = self._batch(weights, inputs, parameters, {}, delays, seed)
+            batch = self._batch(
+                weights, inputs, n_samples, parameters, {}, delays, seed
+            )
             shards = self._on_all(dataclasses.replace(batch, keep=keep))
             starts = itertools.accumulate((s[1].n_samples for s in shards), initial=0)
             for (records, _), first in zip(shards, starts, strict=False):
@@ -174,9 +180,10 @@ class NetworkSimulator(Turns):
     def pull_back(
         self,
         weights: Sequence[ArrayLike],
-        inputs: Spikes | Mapping,
+        inputs: Spikes | Mapping | None,
         losses: Losses,
         *,
+        n_samples: int | None = None,
         parameters: Mapping | None = None,
         delays: Mapping | None = None,
         slope_min: Mapping | None = None,
@@ -215,7 +222,7 @@ class NetworkSimulator(Turns):
             raise RuntimeError("this NetworkSimulator was made without 'learn'.")
         with self._call():
             batch = self._batch(
-                weights, inputs, parameters, slope_min or {}, delays, seed
+                weights, inputs, n_samples, parameters, slope_min or {}, delays, seed
             )
             if records is not None and records.crossings is None:
                 records = None
@@ -237,10 +244,10 @@ class NetworkSimulator(Turns):
             self._check_derivatives(found)
             return found
 
-    def _batch(self, weights, inputs, parameters, slope_min, delays, seed):
+    def _batch(self, weights, inputs, n_samples, parameters, slope_min, delays, seed):
         if not len(self._pool):  # in a forked child
             self._start_programs()
-        spikes, currents, n_samples = self.checked_inputs(inputs)
+        spikes, currents, n_samples = self.checked_inputs(inputs, n_samples)
         shapes = self.network.weight_shapes
         if len(weights) != len(shapes):
             raise ValueError(
@@ -315,9 +322,9 @@ class NetworkSimulator(Turns):
         answers, self.seconds = self._pool.run([(b,) for b in batches])
         return list(zip(answers, batches, strict=True))
 
-    def checked_inputs(self, inputs):
+    def checked_inputs(self, inputs, n_samples=None):
         """Return spikes and currents of a batch as the program reads them."""
-        return checked_inputs(self.network, inputs, self._real)
+        return checked_inputs(self.network, inputs, n_samples, self._real)
 
     def _check_sound(self, broken, first):
         if broken is not None:

@@ -4,18 +4,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from bsnn.equations.units import as_int
 from bsnn.errors import NumbersError
 from bsnn.gate import spikes_for
 from bsnn.network import Inputs
 
 
-def checked_inputs(network, inputs, real):
+def checked_inputs(network, inputs, n_samples, real):
     """Return spikes and currents of a batch as the program reads them.
 
     Parameters
     ----------
     network : Network
-    inputs : Spikes or dict
+    inputs : Spikes, dict or None
+    n_samples : int or None
         As for `NetworkSimulator.run`.
     real : dtype
         Of the program.
@@ -29,10 +31,11 @@ def checked_inputs(network, inputs, real):
     Raises
     ------
     TypeError, ValueError
-        If they do not fit the network, or leave one out.
+        If they do not fit the network, leave one out, or are another number of samples.
     NumbersError
         If a current is not finite.
     """
+    inputs = {} if inputs is None else inputs
     if not isinstance(inputs, Mapping):
         if len(network.inputs) != 1:
             names = ", ".join(i.name for i in network.inputs)
@@ -66,13 +69,18 @@ def checked_inputs(network, inputs, real):
         raise ValueError(f"'inputs' lack {', '.join(missing)}.")
     sizes = {s.n_samples for s in spikes.values()}
     sizes |= {len(c) for c in currents.values()}
+    if n_samples is not None:
+        sizes.add(as_int(n_samples, "n_samples", least=1))
     if not sizes:
         raise ValueError(
-            "nothing says how many samples there are: the network has neither "
-            "Inputs nor currents; give it one of them."
+            "nothing says how many samples there are: the network has neither Inputs "
+            "nor currents; pass n_samples=1."
         )
     if len(sizes) != 1:
-        raise ValueError(f"'inputs' have different numbers of samples: {sizes}.")
+        raise ValueError(
+            "'inputs' have different numbers of samples, or others than 'n_samples': "
+            f"{sorted(sizes)}."
+        )
     return spikes, currents, sizes.pop()
 
 

@@ -23,6 +23,8 @@ FILES = "bsnn/*.py"
 MAY_IMPORT = {
     "equations": [],
     "bsnn": ["equations", "bsnn/processes"],
+    "bsnn/network.py": ["equations", "bsnn/processes", FILES, "bsnn/from_brian2"],
+    "bsnn/from_brian2": ["equations", FILES],
     "bsnn/__init__.py": ["equations", FILES, "bsnn/inputs", "bsnn/simulators"],
     "bsnn/__main__.py": ["bsnn/cli"],
     "bsnn/settings.py": ["equations", FILES, "bsnn/inputs"],
@@ -55,6 +57,7 @@ ONLY_BY = {
 HEAVY = {
     "brian2": [
         "equations",
+        "bsnn/from_brian2",
         "bsnn/processes/brian2_files.py",
         "bsnn/program",
         "bsnn/targets",

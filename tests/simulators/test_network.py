@@ -9,8 +9,9 @@ import pytest
 import torch
 from brian2.units import ms
 
-from bsnn import Connection, Inputs, Network, Population
+from bsnn import Connection, Inputs, Network, Neuron, Population
 from bsnn.equations.dynamics import Dynamics
+from bsnn.equations.synapse import Synapse
 from bsnn.errors import NumbersError
 from bsnn.program.graph_form import Losses
 from bsnn.simulators.network import NetworkSimulator
@@ -354,6 +355,27 @@ def test_weights_that_do_not_fit_are_refused(simulator):
 def test_parts_that_do_not_fit_are_named(populations, connections, message):
     with pytest.raises(ValueError, match=message):
         Network(populations, connections, dt=1 * ms, duration=10 * ms)
+
+
+@pytest.mark.parametrize("changing", ["v", "twice", "again", "wave", "not_refractory"])
+def test_a_synapse_reads_nothing_that_changes(changing):
+    neuron = Neuron(
+        """
+        dv/dt = -v/tau : 1
+        twice = 2*v    : 1
+        again = twice  : 1
+        wave = sin(t/tau) : 1
+        fixed = 2*k    : 1
+        k              : 1 (constant)
+        """,
+        threshold="v > 1",
+        reset="v = 0",
+        refractory=2 * ms,
+        parameters={"tau": 10 * ms, "k": 1},
+    )
+    assert Synapse("v += w*fixed*k", neuron, "a").unit == 1
+    with pytest.raises(ValueError, match=f"reads '{changing}', which changes"):
+        Synapse(f"v += w*int({changing} > 0)", neuron, "a")
 
 
 def test_a_program_has_room_for_so_many_parts():
