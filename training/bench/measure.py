@@ -149,6 +149,37 @@ def timed_runs(network, batches):
     return calls, simulating, records
 
 
+def taking_turns(functions, repeats, n_calls=1):
+    """Return the seconds of a call of each function, by name, in repeated measurements.
+
+    One of each that does not count comes first; a measurement is of `n_calls` calls.
+    """
+    seconds = {name: [] for name in functions}
+    for _ in range(1 + repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            for _ in range(n_calls):
+                function()
+            seconds[name].append((time.perf_counter() - start) / n_calls)
+    return {name: np.array(taken[1:]) for name, taken in seconds.items()}
+
+
+def training_step(module, loss, *, learning_rate=0.0):
+    """Return a function that trains once by Adam; with 0, all repeat the same spikes.
+
+    `loss()` runs the module and returns its loss.
+    """
+    optimizer = torch.optim.Adam(module.parameters(), lr=learning_rate, fused=True)
+
+    def step():
+        value = loss()
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+
+    return step
+
+
 def measure_build(model, settings, make=make_network):
     """Return the seconds until the program is there, and whether it was cached."""
     folder = cache_dir() / "programs"

@@ -1,18 +1,17 @@
 """The process of one peer: takes a case, prints what it cost as JSON."""
 
+import importlib
 import importlib.metadata
 import json
 import resource
 import sys
 import time
 
-from .case import Case
 
-
-def main(name, path):
-    case = Case(path)
-    peer = importlib.import_module(f".{name}", __package__)
-    forward, step = peer.make(case)
+def main(name, family, path):
+    package = f"{__package__}.{family}".rstrip(".")
+    case = importlib.import_module(f"{package}.case").Case(path)
+    forward, step = importlib.import_module(f"{package}.{name}").make(case)
     result = {
         "version": importlib.metadata.version(name),
         "spikes": forward(),
