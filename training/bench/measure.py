@@ -1,5 +1,6 @@
 """What a network costs: its build, a minibatch and its phases, memory."""
 
+import contextlib
 import os
 import re
 import time
@@ -147,6 +148,17 @@ def timed_runs(network, batches):
         calls.append(time.perf_counter() - start)
         simulating.append(network.simulator.seconds)
     return calls, simulating, records
+
+
+@contextlib.contextmanager
+def one_thread():
+    """Let torch work on one thread, as it waits long for a second on a busy core."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def taking_turns(functions, repeats, n_calls=1):

@@ -13,7 +13,7 @@ from bsnn.training.trace_losses import ReadoutLoss
 
 from .compare import measured, same_spikes
 from .describe import MIN_REPEATS, describe_machine
-from .measure import measure_memory, taking_turns, training_step
+from .measure import measure_memory, one_thread, taking_turns, training_step
 from .peers.recurrent import run_recurrent_peer
 from .recurrent_network import Recurrent
 from .report import BenchReport, Spread
@@ -192,12 +192,13 @@ def measure_training(net, inputs, labels, repeats, n_calls=10):
             return net(inputs)
 
     step = training_step(net, loss, learning_rate=LEARNING_RATE)
-    seconds = taking_turns({"call": call, "training": step}, repeats, n_calls)
-    for _ in range(repeats):
-        value = loss()
-        within["forward"].append(net.simulator.seconds)
-        value.backward()
-        within["backward"].append(net.simulator.seconds)
+    with one_thread():  # the programs have the cores
+        seconds = taking_turns({"call": call, "training": step}, repeats, n_calls)
+        for _ in range(repeats):
+            value = loss()
+            within["forward"].append(net.simulator.seconds)
+            value.backward()
+            within["backward"].append(net.simulator.seconds)
     activity = call()
     n_samples = inputs.n_samples
     return {
