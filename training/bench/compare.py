@@ -80,6 +80,7 @@ def measured(name, n_samples, run):
         "version": result["version"],
         "forward": Spread.of(n_samples / np.array(result["forward_seconds"])),
         "training": Spread.of(n_samples / np.array(result["training_seconds"])),
+        "training_cpu": result["training_cpu"],
         "spikes": [count / n_samples for count in result["spikes"]],
         "peak_memory": result["peak_memory"],
     }

@@ -192,6 +192,16 @@ def training_step(module, loss, *, learning_rate=0.0):
     return step
 
 
+def cpu_seconds(simulator):
+    """Return what this process and the programs have worked so far, all threads."""
+    ticks = 0
+    for pid in simulator.pids:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+        user, system = text.rpartition(")")[2].split()[11:13]
+        ticks += int(user) + int(system)
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
 def measure_build(model, settings, make=make_network):
     """Return the seconds until the program is there, and whether it was cached."""
     folder = cache_dir() / "programs"

@@ -13,7 +13,13 @@ from bsnn.training.trace_losses import ReadoutLoss
 
 from .compare import measured, same_spikes
 from .describe import MIN_REPEATS, describe_machine
-from .measure import measure_memory, one_thread, taking_turns, training_step
+from .measure import (
+    cpu_seconds,
+    measure_memory,
+    one_thread,
+    taking_turns,
+    training_step,
+)
 from .peers.recurrent import run_recurrent_peer
 from .recurrent_network import Recurrent
 from .report import BenchReport, Spread
@@ -36,7 +42,8 @@ class RecurrentReport(BenchReport):
         Seconds of a `call` and of a `training` step as they are, and, of one step, what
         the programs take `forward` and `backward` by their own clock; `spikes` per
         sample of the input and the neurons; `memory`, peak bytes of the `parent`, the
-        `programs`, and in `total`.
+        `programs`, and in `total`; `training_cpu`, the seconds that all processes work
+        for a step, which do not depend on who else uses the machine.
     stock : list of dict
         Stock Brian2: seconds of a `call` and of the `build`, `spikes` per sample, and
         whether they are `equal`, one by one; the largest `error` of a trace.
@@ -75,6 +82,7 @@ class RecurrentReport(BenchReport):
             rows += [("", ""), *self._stock_rows(stock)]
         for peer in self.peers:
             rows += [("", ""), *peer_rows(peer, self._speeds, "hidden")]
+            rows += self._work_row(peer)
         return aligned(rows)
 
     def _costs(self):
@@ -83,7 +91,15 @@ class RecurrentReport(BenchReport):
         yield "  of it the programs", found["forward"].text(1e3, "ms", 2)
         yield "training step", found["training"].text(1e3, "ms", 2)
         yield "  of it the way back", found["backward"].text(1e3, "ms", 2)
+        yield "  CPU time", f"{1e3 * found['training_cpu']:9.1f} ms"
         yield "peak memory", f"{found['memory']['total'] / MIB:9.0f} MiB"
+
+    def _work_row(self, peer):
+        if "error" not in peer:
+            cpu = peer["training_cpu"]
+            ratio = cpu / self.found["training_cpu"]
+            text = f"{1e3 * cpu:9.1f} ms  {ratio:.1f} times that of bsnn"
+            yield f"{peer['name']} CPU time of a step", text
 
     def _stock_rows(self, stock):
         ratio = stock["call"].median / self.found["call"].median
@@ -182,7 +198,7 @@ def measure_training(net, inputs, labels, repeats, n_calls=10):
     activity : dict of str to Activity
         Of the last call.
     """
-    readout, within = ReadoutLoss("max"), {"forward": [], "backward": []}
+    readout = ReadoutLoss("max")
 
     def loss():
         return readout(net(inputs)["out"].trace["v"], labels)
@@ -194,21 +210,29 @@ def measure_training(net, inputs, labels, repeats, n_calls=10):
     step = training_step(net, loss, learning_rate=LEARNING_RATE)
     with one_thread():  # the programs have the cores
         seconds = taking_turns({"call": call, "training": step}, repeats, n_calls)
-        for _ in range(repeats):
-            value = loss()
-            within["forward"].append(net.simulator.seconds)
-            value.backward()
-            within["backward"].append(net.simulator.seconds)
+        seconds |= _within_programs(net, loss, repeats)
+        before = cpu_seconds(net.simulator)
+        for _ in range(repeats * n_calls):
+            step()
+        worked = (cpu_seconds(net.simulator) - before) / (repeats * n_calls)
     activity = call()
-    n_samples = inputs.n_samples
+    fired = inputs, activity["hidden"].record
     return {
-        **{name: Spread.of(taken) for name, taken in (seconds | within).items()},
-        "spikes": [
-            record.n_spikes / n_samples
-            for record in (inputs, activity["hidden"].record)
-        ],
+        **{name: Spread.of(taken) for name, taken in seconds.items()},
+        "spikes": [record.n_spikes / inputs.n_samples for record in fired],
         "memory": measure_memory(net.simulator),
+        "training_cpu": worked,
     }, activity
+
+
+def _within_programs(net, loss, repeats):
+    seconds = {"forward": [], "backward": []}
+    for _ in range(repeats):
+        value = loss()
+        seconds["forward"].append(net.simulator.seconds)
+        value.backward()
+        seconds["backward"].append(net.simulator.seconds)
+    return seconds
 
 
 def _measure_stock(network, weights, inputs, activity, precision, repeats):

@@ -79,8 +79,9 @@ def run_peer(
     Returns
     -------
     result : dict
-        `forward_seconds` and `training_seconds`, one number a call; `spikes`, one
-        number a layer; `peak_memory` in bytes; `version`.
+        `forward_seconds` and `training_seconds`, one number a call; `training_cpu`,
+        the seconds of all its threads in a call; `spikes`, one number a layer;
+        `peak_memory` in bytes; `version`.
 
     Raises
     ------
