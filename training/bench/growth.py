@@ -21,6 +21,8 @@ AXES = {
     "delay": (1, 8, 64, 512),
     "probability": (1, 0.5, 0.2, 0.1, 0.05),
 }
+# Long enough for the longest delay, large enough for absent synapses to matter.
+BASES = {"delay": Recurrent(n_steps=1000), "probability": Recurrent(size=1024)}
 N_CALLS = 5  # of a measurement
 COLUMNS = "axis value synapses steps spikes forward/ms training/ms ns/event MiB".split()
 
@@ -31,9 +33,7 @@ def growth_points():
     """Return (axis, value, `Recurrent`) of each point, each axis varied alone."""
     for axis, values in AXES.items():
         for value in values:
-            # Long enough for the longest delay to matter.
-            steps = {"n_steps": 1000} if axis == "delay" else {}
-            yield axis, value, replace(Recurrent(**steps), **{axis: value})
+            yield axis, value, replace(BASES.get(axis, Recurrent()), **{axis: value})
 
 
 def run_growth(*, precision, seed, workers, repeats):

@@ -187,7 +187,7 @@ def test_growth_varies_each_axis_alone():
     seen = {}
     for axis, value, point in growth.growth_points():
         seen.setdefault(axis, []).append(value)
-        usual = Recurrent(n_steps=1000) if axis == "delay" else Recurrent()
+        usual = growth.BASES.get(axis, Recurrent())
         changed = {n for n, v in vars(point).items() if v != getattr(usual, n)}
         assert changed <= {axis} and getattr(point, axis) == value
     assert max(seen["size"]) == 1024 and max(seen["n_steps"]) == 2000
