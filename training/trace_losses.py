@@ -200,7 +200,7 @@ class ReadoutLoss(nn.Module):
             If they do not fit each other.
         """
         check_trace(trace, "trace")
-        score = trace.amax(1) if self.readout == "max" else trace.mean(1)
+        score = trace.max(1).values if self.readout == "max" else trace.mean(1)
         label = torch.from_numpy(checked_labels(labels, *score.shape))
         return nn.functional.cross_entropy(score / self.scale, label)
 

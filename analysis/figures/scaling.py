@@ -14,6 +14,12 @@ AXES = {
     "dt_ms": "Time step (ms)",
     "hidden_layers": "Hidden layers",
 }
+RECURRENT_AXES = {
+    "size": "Recurrent neurons",
+    "n_steps": "Time steps",
+    "delay": "Delay (time steps)",
+    "probability": "Probability of a synapse",
+}
 VALUES = {
     "time": {"forward_ms": "forward", "training_ms": "training"},
     "memory": {"memory_mib": "peak"},
@@ -31,7 +37,8 @@ def plot(table, ax, axis, value):
         `_low` and `_high`, and `memory_mib`; error bars span the quartiles.
     ax : Axes
         Its x axis becomes logarithmic, and with the time its y axis.
-    axis : {"hidden", "batch_size", "dt_ms", "hidden_layers"}
+    axis : str
+        Of `AXES` or `RECURRENT_AXES`.
     value : {"time", "memory"}
     """
     points = table[table.axis == axis].sort_values("value")
@@ -59,20 +66,23 @@ def plot(table, ax, axis, value):
         ax.set_yscale("log")
     else:
         ax.set_ylim(bottom=0)
-    ax.set_xlabel(AXES[axis])
+    ax.set_xlabel((AXES | RECURRENT_AXES)[axis])
     ax.set_ylabel(LABELS[value])
     return ax
 
 
-def make_scaling_figures(rows, out):
+def make_scaling_figures(rows, out, names=AXES):
     """Draw time and memory along every axis.
 
     Parameters
     ----------
     rows : sequence of dict
-        What `bsnn.training.bench.scale.run_scale` returned.
+        What `run_scale` of `bsnn.training.bench.scale` or `run_growth` of its `growth`
+        returned.
     out : path
         Folder of the figures ``scaling_time`` and ``scaling_memory``.
+    names : dict of str to str
+        The axes that were varied, and what they are called.
 
     Returns
     -------
@@ -83,8 +93,8 @@ def make_scaling_figures(rows, out):
     paths = []
     for value in VALUES:
         with print_style():
-            figure, axes = new_figure(len(AXES), height=2.3, sharey=True)
-            for ax, axis in zip(axes, AXES, strict=True):
+            figure, axes = new_figure(len(names), height=2.3, sharey=True)
+            for ax, axis in zip(axes, names, strict=True):
                 plot(table, ax, axis, value)
                 ax.label_outer()
             if len(VALUES[value]) > 1:

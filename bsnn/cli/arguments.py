@@ -187,6 +187,12 @@ def _add_bench(commands):
         help="measure networks of any neurons instead: the derived adjoint beside the "
         "fast path, and AdEx neurons beside stock Brian2",
     )
+    bench.add_argument(
+        "--recurrent",
+        action="store_true",
+        help="measure 256 recurrent ALIF neurons instead; with --scale how a step "
+        "grows with their number, duration, delay and sparseness",
+    )
     _add_data_dir(bench)
     bench.add_argument(
         "--out", type=_path, help="JSON file; with --scale a folder (default: scaling)"

@@ -244,6 +244,8 @@ def _bench(arguments):
     from bsnn.training.bench.workload import load_workload
 
     check_peers(arguments.against)
+    if arguments.recurrent:
+        return _recurrent(arguments)
     if arguments.replicas and (arguments.device != "cuda" or arguments.scale):
         raise ValueError("'replicas' needs the device 'cuda', and no 'scale'.")
     settings = _settings_of(
@@ -275,14 +277,40 @@ def _bench(arguments):
     return _shown(report, arguments)
 
 
+def _refuse_ignored(mode, names, arguments):
+    """Raise ValueError if an option is given that a bench would ignore."""
+    fixed = ("dt_ms", "layers", "v_threshold", "batch_size", "device", "cuda_arch")
+    for name in (*fixed, "replicas", *names):
+        if getattr(arguments, name, None) not in (None, False, []):
+            raise ValueError(f"{mode!r} has networks of its own, without {name!r}.")
+
+
+def _recurrent(arguments):
+    names = ["neurons", "workload", "data_dir"]
+    if arguments.scale:
+        names += ["against", "no_stock"]
+    _refuse_ignored("recurrent", names, arguments)
+    settings = _settings_of(arguments, dataset="mnist", preset="published")
+    options = {
+        name: getattr(settings, name) for name in ("precision", "seed", "workers")
+    }
+    if arguments.scale:
+        return _growth(options, arguments)
+    from bsnn.training.bench.recurrent import run_recurrent_bench
+
+    report = run_recurrent_bench(
+        **options,
+        repeats=arguments.repeats,
+        stock=not arguments.no_stock,
+        peers=arguments.against,
+    )
+    return _shown(report, arguments)
+
+
 def _neurons(settings, workload, arguments):
     from bsnn.training.bench.neurons import run_neurons_bench
 
-    fixed = ("dt_ms", "layers", "v_threshold", "batch_size", "device", "cuda_arch")
-    given = [name for name in fixed if getattr(arguments, name, None) is not None]
-    given += [n for n in ("against", "scale", "no_stock") if getattr(arguments, n)]
-    if given:
-        raise ValueError(f"'neurons' has networks of its own, without {given[0]!r}.")
+    _refuse_ignored("neurons", ["against", "scale", "no_stock"], arguments)
     return run_neurons_bench(
         workload,
         precision=settings.precision,
@@ -303,14 +331,30 @@ def _shown(report, arguments):
 
 
 def _scale(settings, workload, arguments):
-    from bsnn.analysis.figures.scaling import make_scaling_figures
+    from bsnn.analysis.figures.scaling import AXES
     from bsnn.training.bench.scale import run_scale
 
-    out = arguments.out or Path("scaling")
     rows = run_scale(settings, workload, repeats=arguments.repeats)
+    return _drawn(rows, AXES, arguments)
+
+
+def _growth(options, arguments):
+    from bsnn.analysis.figures.scaling import RECURRENT_AXES
+    from bsnn.training.bench.growth import growth_table, run_growth
+
+    rows = run_growth(**options, repeats=arguments.repeats)
+    print(growth_table(rows))
+    return _drawn(rows, RECURRENT_AXES, arguments)
+
+
+def _drawn(rows, axes, arguments):
+    """Keep the rows of a table and its figures; return the exit code."""
+    from bsnn.analysis.figures.scaling import make_scaling_figures
+
+    out = arguments.out or Path("scaling")
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "scaling.json", json.dumps(rows, indent=2) + "\n")
-    for path in make_scaling_figures(rows, out):
+    for path in make_scaling_figures(rows, out, axes):
         print(path)
     return 0
 

@@ -7,7 +7,8 @@ of a ``SpikeGeneratorGroup`` cannot be handed over: they stay those of the build
 
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -30,12 +31,15 @@ class StockRun:
         Of the program's run within each call.
     records : list of Spikes
         Each layer's spikes in the last call.
+    traces : dict of (str, str) to ndarray, shape (n_samples, n_steps, n_neurons)
+        Of a network, what it records in the last call, by population and variable.
     """
 
     build_seconds: float
     call_seconds: np.ndarray
     program_seconds: np.ndarray
     records: list
+    traces: dict = field(default_factory=dict)
 
 
 def run_stock(model, weights, inputs, *, precision="double", repeats=5):
@@ -94,7 +98,10 @@ def _run(model, weights, inputs, precision, repeats):
         calls, programs, recorded = timed_calls(
             device,
             weighted,
-            [(m, n.state) for m, n in zip(monitors, model.neurons, strict=True)],
+            [
+                partial(read_spikes, monitor, neuron.state)
+                for monitor, neuron in zip(monitors, model.neurons, strict=True)
+            ],
             repeats,
         )
     return StockRun(
@@ -108,14 +115,15 @@ def _run(model, weights, inputs, precision, repeats):
     )
 
 
-def timed_calls(device, weights, monitors, repeats):
+def timed_calls(device, weights, readers, repeats):
     """Run a built program with new weights again and again.
 
     Parameters
     ----------
     device : CPPStandaloneDevice
     weights : dict of variable to Quantity
-    monitors : list of (SpikeMonitor, states that are read)
+    readers : list of callable
+        Each returns what a monitor recorded.
     repeats : int
         Calls that count, after one that does not.
 
@@ -123,14 +131,14 @@ def timed_calls(device, weights, monitors, repeats):
     -------
     calls, programs : ndarray, shape (repeats,)
         Seconds of whole calls, and of the program within each.
-    recorded : list of (neuron, seconds)
-        Of each monitor, in the last call.
+    recorded : list
+        What the readers returned after the last call.
     """
     calls, programs = [], []
     for _ in range(1 + repeats):
         start = time.perf_counter()
         device.run(run_args=weights)
-        recorded = [_read(*monitor) for monitor in monitors]
+        recorded = [read() for read in readers]
         calls.append(time.perf_counter() - start)
         programs.append(device.timers["run_binary"])
         # Else the next call would find its weights written already.
@@ -176,7 +184,8 @@ def _network(model, inputs):
     return network, projections, monitors
 
 
-def _read(monitor, state):
+def read_spikes(monitor, state=()):
+    """Return the neurons and seconds of a `SpikeMonitor`, its states read as well."""
     for variable in state:  # as a gradient would
         np.asarray(getattr(monitor, f"{variable}_"))
     return np.array(monitor.i), np.array(monitor.t_)

@@ -6,6 +6,7 @@ Fully connected `Synapses` on Brian2's own C++ device, built once, as in
 
 import tempfile
 import time
+from functools import partial
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from bsnn.gate import spikes_for
 from bsnn.network import Inputs, Network
 from bsnn.processes.tasks import call_apart
 
-from .stock import StockRun, spikes_of, timed_calls
+from .stock import StockRun, read_spikes, spikes_of, timed_calls
 
 
 def run_stock_network(network, weights, inputs, *, precision="double", repeats=5):
@@ -37,7 +38,8 @@ def run_stock_network(network, weights, inputs, *, precision="double", repeats=5
     Returns
     -------
     StockRun
-        Whose `records` are `Spikes` by population.
+        Whose `records` are `Spikes` by population that can fire, and whose `traces`
+        are what the populations record.
 
     Raises
     ------
@@ -73,7 +75,7 @@ def _run(network, weights, inputs, precision, repeats):
     prefs.core.default_float_dtype = np.float32 if single else np.float64
     with tempfile.TemporaryDirectory() as folder:
         brian2.set_device("cpp_standalone", build_on_run=False, directory=folder)
-        whole, synapses, monitors = _objects(network, inputs)
+        whole, synapses, monitors, recorders = _objects(network, inputs)
         start = time.perf_counter()
         period = network.n_steps * network.dt_seconds
         whole.run(n_samples * period * second, namespace={})
@@ -85,25 +87,35 @@ def _run(network, weights, inputs, precision, repeats):
                 synapses, weights, network.synapses, strict=True
             )
         }
-        read = [(monitor, ()) for monitor in monitors.values()]
-        calls, programs, recorded = timed_calls(device, weighted, read, repeats)
+        readers = [partial(read_spikes, monitor) for monitor in monitors.values()]
+        readers += [partial(_read_trace, r, v) for (_, v), r in recorders.items()]
+        calls, programs, recorded = timed_calls(device, weighted, readers, repeats)
+    fired, traced = recorded[: len(monitors)], recorded[len(monitors) :]
     return StockRun(
         build_seconds=build_seconds,
         call_seconds=calls,
         program_seconds=programs,
         records={
             name: spikes_of(network, network.named[name].size, n_samples, *arrays)
-            for name, arrays in zip(monitors, recorded, strict=True)
+            for name, arrays in zip(monitors, fired, strict=True)
+        },
+        traces={
+            key: values.T.reshape(n_samples, network.n_steps, -1)
+            for key, values in zip(recorders, traced, strict=True)
         },
     )
 
 
+def _read_trace(monitor, variable):
+    return np.array(getattr(monitor, f"{variable}_"))
+
+
 def _objects(network, inputs):
     from brian2 import Network as BrianNetwork
-    from brian2 import SpikeMonitor, defaultclock
+    from brian2 import SpikeMonitor, StateMonitor, defaultclock
 
     defaultclock.dt = network.dt
-    groups, monitors, synapses = {}, {}, []
+    groups, monitors, recorders, synapses = {}, {}, {}, []
     for part in network.populations:
         if isinstance(part, Inputs):
             groups[part.name] = _generator(network, part, inputs[part.name])
@@ -111,10 +123,16 @@ def _objects(network, inputs):
         groups[part.name] = _group(network, part)
         if part.neuron.threshold is not None:
             monitors[part.name] = SpikeMonitor(groups[part.name])
+        for variable in part.record:
+            # After the states have begun anew, in the same slot.
+            recorders[part.name, variable] = StateMonitor(
+                groups[part.name], variable, record=True, order=1
+            )
     for index in range(len(network.connections)):
         synapses.append(_synapses(network, index, groups))
-    whole = BrianNetwork(*groups.values(), *synapses, *monitors.values())
-    return whole, synapses, monitors
+    recording = *monitors.values(), *recorders.values()
+    whole = BrianNetwork(*groups.values(), *synapses, *recording)
+    return whole, synapses, monitors, recorders
 
 
 def _generator(network, part, spikes):

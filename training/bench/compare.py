@@ -50,9 +50,10 @@ def measure_peer(
     name, model, settings, weights, inputs, labels, repeats, *, device="cpu"
 ):
     """Return the measurements of a peer on one batch, or why there are none."""
-    log.info("measuring %s", name)
-    try:
-        result = run_peer(
+    return measured(
+        name,
+        inputs.n_samples,
+        lambda: run_peer(
             name,
             model,
             weights,
@@ -63,15 +64,23 @@ def measure_peer(
             n_threads=settings.workers or n_cores(),
             repeats=repeats,
             device=device,
-        )
+        ),
+    )
+
+
+def measured(name, n_samples, run):
+    """Return what `run()` measured of a peer, or why it did not, for the report."""
+    log.info("measuring %s", name)
+    try:
+        result = run()
     except BsnnError as error:  # the other peers can still be measured
         return {"name": name, "error": str(error)}
-    n_samples = inputs.n_samples
     return {
         "name": name,
         "version": result["version"],
         "forward": Spread.of(n_samples / np.array(result["forward_seconds"])),
         "training": Spread.of(n_samples / np.array(result["training_seconds"])),
+        "training_cpu": result["training_cpu"],
         "spikes": [count / n_samples for count in result["spikes"]],
         "peak_memory": result["peak_memory"],
     }

@@ -1,5 +1,6 @@
 """What a network costs: its build, a minibatch and its phases, memory."""
 
+import contextlib
 import os
 import re
 import time
@@ -147,6 +148,58 @@ def timed_runs(network, batches):
         calls.append(time.perf_counter() - start)
         simulating.append(network.simulator.seconds)
     return calls, simulating, records
+
+
+@contextlib.contextmanager
+def one_thread():
+    """Let torch work on one thread, as it waits long for a second on a busy core."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def taking_turns(functions, repeats, n_calls=1):
+    """Return the seconds of a call of each function, by name, in repeated measurements.
+
+    One of each that does not count comes first; a measurement is of `n_calls` calls.
+    """
+    seconds = {name: [] for name in functions}
+    for _ in range(1 + repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            for _ in range(n_calls):
+                function()
+            seconds[name].append((time.perf_counter() - start) / n_calls)
+    return {name: np.array(taken[1:]) for name, taken in seconds.items()}
+
+
+def training_step(module, loss, *, learning_rate=0.0):
+    """Return a function that trains once by Adam; with 0, all repeat the same spikes.
+
+    `loss()` runs the module and returns its loss.
+    """
+    optimizer = torch.optim.Adam(module.parameters(), lr=learning_rate, fused=True)
+
+    def step():
+        value = loss()
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+
+    return step
+
+
+def cpu_seconds(simulator):
+    """Return what this process and the programs have worked so far, all threads."""
+    ticks = 0
+    for pid in simulator.pids:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+        user, system = text.rpartition(")")[2].split()[11:13]
+        ticks += int(user) + int(system)
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def measure_build(model, settings, make=make_network):

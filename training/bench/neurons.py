@@ -1,10 +1,8 @@
 """Measure networks of any neurons: the derived adjoint; AdEx beside stock Brian2."""
 
 import logging
-import time
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from brian2.units import ms
 
@@ -20,7 +18,7 @@ from bsnn.training.spiking_network import SpikingNetwork
 
 from .compare import same_spikes
 from .describe import MIN_REPEATS, describe_machine
-from .measure import measure_memory
+from .measure import measure_memory, taking_turns, training_step
 from .report import BenchReport, Spread
 from .rows import MIB, aligned, layers
 
@@ -149,7 +147,7 @@ def _measure_chain(workload, repeats, options):
             for gradient in ("modes", "adjoint")
         }
         modules = {"fast": fast, **alike}
-        seconds = _alternate(modules, inputs, labels, repeats)
+        seconds = _training(modules, inputs, labels, repeats)
         with torch.no_grad():
             for name, module in modules.items():
                 records[name] = [a.record for a in _layers(module(inputs))]
@@ -175,13 +173,10 @@ def _measure_adex(workload, repeats, options):
     weights = {"in->hidden": (0.0, 4.0), "hidden->out": (0.0, 0.5)}
     with DerivedNetwork(network, weights=weights, **options) as net:
         matrices = [c.weight.detach().numpy().copy() for c in net.connections.values()]
-        seconds = _alternate({"training": net}, inputs, labels, repeats)
-        calls = []
+        seconds = _training({"training": net}, inputs, labels, repeats)
         with torch.no_grad():
-            for _ in range(1 + repeats):
-                start = time.perf_counter()
-                ours = [a.record for a in _layers(net(inputs))]
-                calls.append(time.perf_counter() - start)
+            calls = taking_turns({"call": lambda: net(inputs)}, repeats)
+            ours = [a.record for a in _layers(net(inputs))]
         memory = measure_memory(net.simulator)
     log.info("building and measuring stock Brian2")
     stock = run_stock_network(
@@ -193,7 +188,7 @@ def _measure_adex(workload, repeats, options):
     )
     theirs = list(stock.records.values())
     return {
-        "call": Spread.of(calls[1:]),
+        "call": Spread.of(calls["call"]),
         "training": Spread.of(seconds["training"]),
         "stock": Spread.of(stock.call_seconds),
         "stock_build_seconds": stock.build_seconds,
@@ -230,24 +225,14 @@ def _layers(result):
     return [result["hidden"], result["out"]] if isinstance(result, dict) else result
 
 
-def _alternate(modules, inputs, labels, repeats):
-    """Return the seconds of training steps, the modules taking turns.
+def _training(modules, inputs, labels, repeats):
+    """Return the seconds of training steps, the modules taking turns."""
+    count_loss = SpikeCountLoss()
 
-    The learning rate is 0, so that all repeat the same spikes.
-    """
-    loss, n_steps = SpikeCountLoss(), 10
-    optimizers = {
-        name: torch.optim.Adam(module.parameters(), lr=0.0, fused=True)
-        for name, module in modules.items()
-    }
-    seconds = {name: [] for name in modules}
-    for _ in range(1 + repeats):
-        for name, module in modules.items():
-            start = time.perf_counter()
-            for _ in range(n_steps):
-                layers = _layers(module(inputs))
-                optimizers[name].zero_grad()
-                loss(layers, labels).backward()
-                optimizers[name].step()
-            seconds[name].append((time.perf_counter() - start) / n_steps)
-    return {name: np.array(taken[1:]) for name, taken in seconds.items()}
+    def step(module):
+        return training_step(
+            module, lambda: count_loss(_layers(module(inputs)), labels)
+        )
+
+    steps = {name: step(module) for name, module in modules.items()}
+    return taking_turns(steps, repeats, n_calls=10)

@@ -24,6 +24,12 @@ class Spread:
         low, median, high = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
         return cls(median=median, low=low, high=high, n=len(values))
 
+    def per_second(self, n):
+        """Return the spread of a speed, of seconds that `n` took."""
+        return Spread(
+            median=n / self.median, low=n / self.high, high=n / self.low, n=self.n
+        )
+
     def text(self, scale, unit, digits=3):
         """Return the spread times `scale`, a number of that unit."""
         low, median, high = (

@@ -39,8 +39,11 @@ def phase_rows(phases):
     yield "sum of the phases", f"{1e3 * total:9.3f} ms"
 
 
-def peer_rows(peer, ours):
-    """The speeds of a peer beside ours, or why there are none."""
+def peer_rows(peer, ours, first="layer 1"):
+    """The speeds of a peer beside ours, or why there are none.
+
+    Its spikes are those of the layers from the `first`.
+    """
     name = peer["name"]
     if "error" in peer:
         first, *more = peer["error"].splitlines()
@@ -54,7 +57,7 @@ def peer_rows(peer, ours):
     yield (
         f"{name} {peer['version']}",
         f"{peer['peak_memory'] / MIB:9.0f} MiB, spikes per sample "
-        f"{layers(peer['spikes'], 'layer 1')}",
+        f"{layers(peer['spikes'], first)}",
     )
 
 

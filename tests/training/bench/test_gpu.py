@@ -30,9 +30,8 @@ def report(workload, asked):
         there = {"device": "cpp", "replicas": None, "seed": len(asked)}
         return make_network(dataclasses.replace(settings, **there), model)
 
-    missing = pytest.MonkeyPatch()
-    missing.setattr(peers, "is_installed", lambda name: False)
-    with missing.context():
+    with pytest.MonkeyPatch.context() as missing:
+        missing.setattr(peers, "is_installed", lambda name: False)
         return gpu.run_gpu_bench(
             SETTINGS,
             workload,

@@ -10,6 +10,8 @@ weights out of the loop over time.
 The peers' constants and weights are scaled such that their neurons follow the model's
 equation as closely as they offer; the spike counts say how closely. They cannot be
 equal: some reset a step later, and Norse resets to zero.
+
+The peers of recurrent networks are the files of `recurrent`, made in the same way.
 """
 
 import importlib.util
@@ -77,8 +79,9 @@ def run_peer(
     Returns
     -------
     result : dict
-        `forward_seconds` and `training_seconds`, one number a call; `spikes`, one
-        number a layer; `peak_memory` in bytes; `version`.
+        `forward_seconds` and `training_seconds`, one number a call; `training_cpu`,
+        the seconds of all its threads in a call; `spikes`, one number a layer;
+        `peak_memory` in bytes; `version`.
 
     Raises
     ------
@@ -87,12 +90,6 @@ def run_peer(
     ProgramError
         If it fails.
     """
-    check_peers([name])
-    if not is_installed(name):
-        raise BackendUnavailable(
-            f"{name} is not installed here; pip install {name}, "
-            "best in an environment of its own, and repeat."
-        )
     neuron = model.neurons[0].parameters
     case = {
         "tau": [neuron["tau_mem"], neuron["tau_syn"]],
@@ -105,6 +102,31 @@ def run_peer(
         "repeats": repeats,
         "device": device,
     }
+    return run_case(name, case, weights, inputs, labels)
+
+
+def run_case(name, case, weights, inputs, labels, *, family=""):
+    """Time a peer on a case, in a process of its own; as `run_peer`.
+
+    Parameters
+    ----------
+    name : str
+        One of `PEERS`.
+    case : dict
+        Numbers and words, ready for JSON: `n_threads`, `repeats`, `device` and what the
+        `Case` of the family asks for.
+    weights : sequence of ndarray
+    inputs : Spikes
+    labels : ndarray, shape (n_samples,), int
+    family : str
+        Package of the peer and its `Case`, within this one.
+    """
+    check_peers([name])
+    if not is_installed(name):
+        raise BackendUnavailable(
+            f"{name} is not installed here; pip install {name}, "
+            "best in an environment of its own, and repeat."
+        )
     arrays = {f"weights{layer}": weight for layer, weight in enumerate(weights)}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "case.npz"
@@ -118,14 +140,14 @@ def run_peer(
             **arrays,
         )
         run = subprocess.run(
-            python_command("-W", "ignore", "-m", __name__, name, path),
+            python_command("-W", "ignore", "-m", __name__, name, family, path),
             capture_output=True,
             encoding="utf-8",
             errors="replace",
             env={
                 **python_environment(),
-                "JAX_PLATFORMS": device,
-                "OMP_NUM_THREADS": f"{n_threads}",
+                "JAX_PLATFORMS": case["device"],
+                "OMP_NUM_THREADS": f"{case['n_threads']}",
             },
         )
     if run.returncode:

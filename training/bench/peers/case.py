@@ -5,6 +5,13 @@ import json
 import numpy as np
 
 
+def raster(arrays, shape):
+    """Return the input spikes as ones in zeros, by step, sample and neuron."""
+    spikes = np.zeros(shape, np.float32)
+    spikes[arrays["step"], arrays["sample"], arrays["neuron"]] = 1
+    return spikes
+
+
 class Case:
     """What the parent sent, as the arrays that all peers take."""
 
@@ -15,9 +22,7 @@ class Case:
             self.weights = [arrays[f"weights{layer}"] for layer in range(n_layers)]
             self.labels = arrays["labels"]
             n_inputs, n_outputs = self.weights[0].shape[0], self.weights[-1].shape[1]
-            shape = (self.n_steps, len(self.labels), n_inputs)
-            self.inputs = np.zeros(shape, np.float32)
-            self.inputs[arrays["step"], arrays["sample"], arrays["neuron"]] = 1
+            self.inputs = raster(arrays, (self.n_steps, len(self.labels), n_inputs))
         tau_mem, tau_syn = self.tau
         self.mem_decay = float(np.exp(-self.dt / tau_mem))
         self.syn_decay = float(np.exp(-self.dt / tau_syn))
