@@ -18,6 +18,7 @@ RECURRENT_AXES = {
     "size": "Recurrent neurons",
     "n_steps": "Time steps",
     "delay": "Delay (time steps)",
+    "longest": "Longest of all delays (time steps)",
     "probability": "Probability of a synapse",
 }
 VALUES = {

@@ -19,10 +19,14 @@ AXES = {
     "size": (64, 128, 256, 512, 1024),
     "n_steps": (125, 250, 500, 1000, 2000),
     "delay": (1, 8, 64, 512),
+    "longest": (8, 64, 512),
     "probability": (1, 0.5, 0.2, 0.1, 0.05),
 }
 # Long enough for the longest delay, large enough for absent synapses to matter.
-BASES = {"delay": Recurrent(n_steps=1000), "probability": Recurrent(size=1024)}
+BASES = {
+    **dict.fromkeys(("delay", "longest"), Recurrent(n_steps=1000)),
+    "probability": Recurrent(size=1024),
+}
 N_CALLS = 5  # of a measurement
 COLUMNS = "axis value synapses steps spikes forward/ms training/ms ns/event MiB".split()
 

@@ -37,6 +37,9 @@ class Recurrent:
         Of 1 ms.
     delay : int
         Of the recurrent synapses, in steps.
+    longest : int
+        In place of that, each recurrent synapse has a delay of its own, up to so many
+        steps.
     probability : float
         Of a recurrent synapse; 1 joins all to all.
     """
@@ -44,6 +47,7 @@ class Recurrent:
     size: int = 256
     n_steps: int = 500
     delay: int = 0
+    longest: int = 0
     probability: float = 1.0
 
     @property
@@ -54,6 +58,11 @@ class Recurrent:
         pattern = None
         if self.probability < 1:
             pattern = random_pairs(self.size, self.size, self.probability, seed=0)
+        delay = self.delay
+        if self.longest:
+            shape = (self.size,) * 2 if pattern is None else len(pattern.i)
+            rng = np.random.default_rng(0)
+            delay = rng.integers(0, self.longest, shape, endpoint=True)
         return Network(
             [
                 Inputs("in", N_INPUTS),
@@ -67,7 +76,7 @@ class Recurrent:
                     "hidden",
                     on_pre=ON_PRE,
                     pattern=pattern,
-                    delay=self.delay * ms,
+                    delay=delay * ms,
                 ),
                 Connection("hidden", "out", on_pre=ON_PRE),
             ],
