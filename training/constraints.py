@@ -7,6 +7,9 @@ arXiv:1308.3432), but for those that would move a weight further out of its rang
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from brian2.units import Quantity
@@ -63,6 +66,33 @@ class Constraint(nn.Module):
             ) from None
         dtype = weight.dtype if values.dtype != bool else torch.bool
         self.register_buffer(key, torch.tensor(values, dtype=dtype))
+
+
+def fitted(given, weight, dimension, name):
+    """Return constraints of a connection, copies that fit its weights.
+
+    Parameters
+    ----------
+    given : Constraint, or sequence of them
+    weight, dimension, name
+        As for `Constraint.fit`.
+
+    Raises
+    ------
+    TypeError
+        If they are none.
+    """
+    given = list(given) if isinstance(given, Iterable) else [given]
+    for constraint in given:
+        if not isinstance(constraint, Constraint):
+            raise TypeError(
+                f"'constraints' of {name!r} must be constraints, as Dale(1), got "
+                f"{constraint!r}."
+            )
+    given = copy.deepcopy(given)  # of another connection, too, they fit others
+    for constraint in given:
+        constraint.fit(weight, dimension, name)
+    return given
 
 
 class Bounds(Constraint):

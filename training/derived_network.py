@@ -20,7 +20,7 @@ from bsnn.simulators.network import NetworkSimulator
 from bsnn.spikes import Spikes
 
 from .connection import Connection, Count
-from .constraints import Constraint
+from .constraints import Constraint, fitted
 from .learned import (
     DELAY,
     MILLISECOND,
@@ -162,10 +162,12 @@ class DerivedNetwork(nn.Module):
                 weights[connection.name], connection, synapse, rng, array
             )
             weight = torch.from_numpy(array)
-            given = constraints.get(connection.name, ())
-            given = [given] if isinstance(given, Constraint) else list(given)
-            for constraint in given:
-                constraint.fit(weight, synapse.unit.dim, connection.name)
+            given = fitted(
+                constraints.get(connection.name, ()),
+                weight,
+                synapse.unit.dim,
+                connection.name,
+            )
             self.connections[connection.name] = module = Connection(
                 weight,
                 first_delay(connection) if connection.name in delayed else None,

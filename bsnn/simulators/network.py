@@ -292,6 +292,11 @@ class NetworkSimulator(Turns):
                         f"'delays' of {connection.name!r} must have shape {own.shape}, "
                         f"got {given.shape}."
                     )
+                if not np.isfinite(given).all():
+                    raise NumbersError(
+                        f"the delays of {connection.name!r} must be finite; a learning "
+                        "rate that is too high is the usual cause."
+                    )
                 own = self.network.steps_of(connection, as_delay(given) / second)
             found.append(own)
         return found

@@ -13,7 +13,15 @@ from hypothesis.extra.numpy import arrays
 
 from bsnn import Connection, Inputs, Network, Population, Spikes
 from bsnn.equations.models import coba_lif
-from bsnn.training import Bounds, Dale, DerivedNetwork, Mask, Quantised, SpikeCountLoss
+from bsnn.training import (
+    Bounds,
+    Dale,
+    DerivedNetwork,
+    Mask,
+    Quantised,
+    SpikeCountLoss,
+    constraints,
+)
 
 NONE = coba_lif().dimensions["g_e"] / coba_lif().dimensions["g_e"]
 WEIGHTS = arrays(np.float64, (3, 4), elements=st.floats(-5, 5))
@@ -86,6 +94,19 @@ def test_a_mask_leaves_neither_weight_nor_derivative():
 def test_what_does_not_fit_is_refused(make, error, match):
     with pytest.raises(error, match=match):
         make()
+
+
+def test_one_constraint_may_serve_several_connections():
+    one = Quantised(3, 0.5)
+    first, second = (
+        constraints.fitted(one, torch.zeros(3, 4, dtype=dtype), NONE, "a->b")[0]
+        for dtype in (torch.float32, torch.float64)
+    )
+    assert first.step.dtype == torch.float32
+    assert second.step.dtype == torch.float64
+    for wrong in (3, "Dale", [Dale(1), 3]):
+        with pytest.raises(TypeError, match="must be constraints, as Dale"):
+            constraints.fitted(wrong, torch.zeros(3, 4), NONE, "a->b")
 
 
 NETWORK = Network(

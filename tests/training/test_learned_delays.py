@@ -7,6 +7,7 @@ from brian2.units import ms, mV
 
 from bsnn import Connection, Inputs, Network, Population, Spikes
 from bsnn.equations.models import alif
+from bsnn.errors import NumbersError
 from bsnn.training import DerivedNetwork
 
 pytestmark = pytest.mark.cpp
@@ -92,6 +93,13 @@ def test_delays_stay_within_a_sample(net):
     net(SPIKES)
     assert delay.min().item() == 0
     assert delay.max().item() == pytest.approx(59.9)
+
+
+def test_a_delay_that_is_no_number_is_named(net):
+    with torch.no_grad():
+        net.connections["in->out"].delay[0, 0] = np.nan
+    with pytest.raises(NumbersError, match="delays of 'in->out' must be finite"):
+        net(SPIKES)
 
 
 def of_delay(low, high):
