@@ -12,6 +12,7 @@ from .lazy import lazy_names
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:  # what editors complete
+    from . import patterns as patterns
     from .equations import CubaLIF as CubaLIF
     from .equations.neuron import Neuron as Neuron
     from .inputs.datasets import load_dataset as load_dataset
@@ -38,6 +39,7 @@ _HOME = {
     "encode_ttfs": ".inputs.encoding",
     "load_dataset": ".inputs.datasets",
     "make_simulator": ".simulators.choose",
+    "patterns": ".patterns",
 }
 __all__ = [*_HOME]
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

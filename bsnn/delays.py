@@ -25,7 +25,9 @@ def as_delay(given: Quantity) -> Quantity:
     elif isinstance(given, Quantity) and given.dim is second.dim:
         seconds = np.array(given / second, float)
     else:
-        raise TypeError(f"'delay' must be a time, such as 2*ms, got {given!r}.")
+        raise TypeError(
+            f"'delay' must be a time, such as 2*ms or [[1], [2]]*ms, got {given!r}."
+        )
     if not np.isfinite(seconds).all():
         raise ValueError("'delay' must be finite.")
     if (seconds < 0).any():

@@ -11,12 +11,14 @@ def lazy_names(package, home):
     package : str
         The package's ``__name__``.
     home : dict of str to str
-        The module, relative to the package, of each public name.
+        The module, relative to the package, of each public name; or that module
+        itself, where it has the same name.
     """
 
     def get_attribute(name):
         if name in home:
-            return getattr(importlib.import_module(home[name], package), name)
+            module = importlib.import_module(home[name], package)
+            return module if home[name] == f".{name}" else getattr(module, name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     def list_names():

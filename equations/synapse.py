@@ -76,6 +76,13 @@ class Synapse:
                         "weight, constants and parameters of the target.\n"
                         + pointing(on_pre, other)
                     )
+            for before in re.findall(r"(?<!\w)\w+_pre(?!\w)", expression):
+                if before not in known:
+                    raise ValueError(
+                        f"'{argument}' reads {before!r} of the presynaptic neuron, of "
+                        "which a spike carries nothing; scale the weight instead.\n"
+                        + pointing(on_pre, before)
+                    )
             check_expression(expression, known, argument, within=on_pre)
             count_terms(expression, argument, {})
             if name in self.added:

@@ -161,6 +161,7 @@ def test_a_refractory_text_that_is_none_is_told(refractory):
         ("v += w*9**9**9", "an exponent larger than 100"),
         ("v += int(w)", "the same whatever the weight is"),
         ("v += w*tau + w", "inconsistent units|different units"),
+        ("v += w*v_pre", "reads 'v_pre' of the presynaptic neuron"),
     ],
 )
 def test_a_synapse_that_makes_no_sense_is_told(on_pre, message):
