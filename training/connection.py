@@ -32,7 +32,7 @@ class Connection(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(weight)
         self.register_parameter("delay", delay)
-        self.constraints = nn.ModuleList(constraints)
+        self.constraints = nn.ModuleList(constraints) if constraints else ()
         self.shape, self.dtype = tuple(weight.shape), weight.dtype
 
     def forward(self):

@@ -25,13 +25,12 @@ class ExactPopulation:
     part : Population
     on_pre : str
         Of both connections.
-    delay, duration : float
+    duration : float
         In seconds.
     """
 
-    def __init__(self, part, on_pre, *, delay, duration):
-        self.neuron, self.n = part.neuron, part.size
-        self.delay, self.duration = delay, duration
+    def __init__(self, part, on_pre, *, duration):
+        self.neuron, self.n, self.duration = part.neuron, part.size, duration
         pairs = self.neuron.full_equations.get_substituted_expressions(
             self.neuron.variables
         )
@@ -49,10 +48,11 @@ class ExactPopulation:
             "not_refractory": free,
         }
 
-    def run(self, inputs, weights, recurrent, parameters):
+    def run(self, inputs, weights, recurrent, delays, parameters):
         """Return [(time, neuron)] of all spikes.
 
-        `inputs` are (time, index) of arrivals, whose row of `weights` acts.
+        `inputs` are (time, index) of arrivals, whose row of `weights` acts; `recurrent`
+        and `delays`, in seconds, have a row for each neuron of the population, too.
         """
         p, n = {**self.neuron.values, **parameters}, self.n
         condition = self.neuron.refractory if self.neuron.period is None else None
@@ -113,7 +113,9 @@ class ExactPopulation:
                         armed[j] = True
                         continue
                     out.append((t, j))
-                    queue.append((t + self.delay, recurrent[j]))
+                    for delay in np.unique(delays[j]):
+                        reached = delays[j] == delay
+                        queue.append((t + delay, np.where(reached, recurrent[j], 0)))
                     self._jump(y, j, p, free)
                     if condition:
                         armed[j] = False

@@ -12,7 +12,6 @@ from tests.oracles.exact import ExactPopulation
 
 pytestmark = pytest.mark.cpp
 
-DELAY = 0.7e-3  # of the recurrent connections, in seconds
 COARSE = 0.1  # ms: inputs lie on this grid at every dt
 
 
@@ -43,14 +42,12 @@ def test_derivatives_converge_to_those_without_a_grid(name, parameter, seed, dur
     from_inputs, recurrent = (
         k for k, c in enumerate(network.connections) if c.target == name
     )
-    exact = ExactPopulation(
-        network.named[name], case.on_pre, delay=DELAY, duration=1e-3 * duration
-    )
+    exact = ExactPopulation(network.named[name], case.on_pre, duration=1e-3 * duration)
     arrivals = list(zip(coarse.arrival.tolist(), coarse.neuron.tolist(), strict=True))
     price = rng.normal(size=(SIZE, 50))  # of each spike's time
 
-    def loss(w, v, changed):
-        spikes = exact.run(arrivals, w, v, changed)
+    def loss(w, v, d, changed):
+        spikes = exact.run(arrivals, w, v, d, changed)
         times = [time for time, _ in spikes]
         return sum(
             price[which] * t for which, t in zip(_numbered(spikes), times, strict=True)
@@ -58,11 +55,14 @@ def test_derivatives_converge_to_those_without_a_grid(name, parameter, seed, dur
 
     w, v = weights[from_inputs], weights[recurrent]
     along_w, along_v = (case.strength * rng.normal(size=x.shape) for x in (w, v))
+    d = np.asarray(network.connections[recurrent].delay)
+    along_d = 1e-3 * rng.normal(size=d.shape)
     value, e = case.neuron.values[parameter], 1e-5
     changes = [
-        lambda s: loss(w + s * along_w, v, {}),
-        lambda s: loss(w, v + s * along_v, {}),
-        lambda s: loss(w, v, {parameter: value * (1 + s)}),
+        lambda s: loss(w + s * along_w, v, d, {}),
+        lambda s: loss(w, v + s * along_v, d, {}),
+        lambda s: loss(w, v, d + s * along_d, {}),
+        lambda s: loss(w, v, d, {parameter: value * (1 + s)}),
     ]
     expected = np.array([(at(e) - at(-e)) / (2 * e) for at in changes])
 
@@ -105,6 +105,7 @@ def test_derivatives_converge_to_those_without_a_grid(name, parameter, seed, dur
             [
                 (found.weights[from_inputs] * along_w).sum(),
                 (found.weights[recurrent] * along_v).sum(),
+                (found.delays[f"{name}->{name}"] * along_d).sum(),
                 found.parameters[name, parameter][0] * value,
             ]
         )
