@@ -31,14 +31,15 @@ FLOORS = {
 }
 QUIET = sorted(CASES.keys() - NOISY)
 EXACT = [name for name in QUIET if CASES[name].neuron.method == "exact"]
-# The longest step in ms from which each neuron's error falls in order. Those that take
-# steps of a few microseconds are left to `test_convergence.py`.
+# The longest step in ms from which each neuron's error falls in order.
 OTHERS = {
     "adex": 0.05,
+    "adex_euler": 0.0125,
     "adex_rk4": 0.05,
     "coba_lif": 0.1,
     "coba_lif_rk2": 0.1,
     "current": 0.025,
+    "hodgkin_huxley": 0.0125,
     "izhikevich": 0.05,
     "learned_period": 0.1,
     "qif": 0.1,
@@ -333,7 +334,7 @@ def _by_difference(name, given):
 @pytest.mark.parametrize("name", OTHERS)
 def test_derivatives_of_other_neurons_are_differences_as_dt_falls(name):
     errors = []
-    for halvings in (0, 2):
+    for halvings in range(3):
         given = sample(OTHERS[name] / 2**halvings)
         found, expected = _by_difference(name, given)
         difference = np.linalg.norm(found - expected)
