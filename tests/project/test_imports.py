@@ -229,7 +229,7 @@ def test_editors_see_the_names_that_load_when_they_are_used(package):
     tree = ast.parse((ROOT / package / "__init__.py").read_text())
     (shown,) = [node for node in tree.body if isinstance(node, ast.If)]
     names = {
-        alias.asname: "." * node.level + node.module
+        alias.asname: "." * node.level + (node.module or alias.name)
         for node in shown.body
         for alias in node.names
     }
