@@ -163,7 +163,7 @@ class Adjoint:
     def bends(self, variables) -> bool:
         """Return whether rates are not affine in some target variables together.
 
-        If they are, what one arrival does to them does not depend on the others'.
+        If so, what one arrival does to them depends on those that it meets.
         """
         rates = [
             rate

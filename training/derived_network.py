@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from bsnn.equations.dynamics import Dynamics
+from bsnn.equations.synapse import WEIGHT
 from bsnn.equations.units import one_of
 from bsnn.network import Network
 from bsnn.program.graph_form import Losses
@@ -24,7 +25,6 @@ from .constraints import Constraint, fitted
 from .learned import (
     DELAY,
     MILLISECOND,
-    WEIGHT,
     all_bounds,
     first_delay,
     learned_parameters,

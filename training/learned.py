@@ -10,8 +10,10 @@ from brian2.units import Quantity, second
 from brian2.units.fundamentalunits import get_dimensions, get_unit
 from torch import nn
 
+from bsnn.equations.synapse import WEIGHT
+
 MILLISECOND = 1e-3  # of delays
-WEIGHT, DELAY = "w", "delay"
+DELAY = "delay"
 
 
 def split_learn(network, learn):

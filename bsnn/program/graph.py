@@ -6,6 +6,7 @@ reverse.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from brian2 import Network as BrianNetwork
 from brian2 import NeuronGroup, defaultclock, prefs
@@ -30,6 +31,7 @@ class Graph:
     groups: dict
     projections: tuple
     derived: dict  # population: Adjoint
+    met: dict  # population: what arrivals meet there, see `_Met`
     adjoints: dict  # population: {"reset", "update", "crossing", "release", "_slope_v"}
     adjoint_projections: tuple
     at_once: dict  # population: whether a sample's crossings are found together
@@ -64,21 +66,30 @@ def build_graph(network, code, learn):
     projections = tuple(
         _Projection(network, c, groups, code) for c in range(len(network.connections))
     )
-    backward, derived, adjoints, adjoint_projections = None, {}, {}, ()
+    backward, derived, met, adjoints, adjoint_projections = None, {}, {}, {}, ()
     if learn is not None:
         derived = {
             p.name: Adjoint(p.neuron, tuple(learn.get(p.name, ())))
             for p in network.groups
         }
+        met = {name: _met(network, name, derived[name]) for name in derived}
         for population in network.groups:
             _add_arrays(groups[population.name], population, learn)
         adjoints = {
-            p.name: _adjoint_runners(network, p, derived[p.name], groups, code)
+            p.name: _adjoint_runners(
+                network, p, derived[p.name], met[p.name].bent, groups, code
+            )
             for p in network.groups
         }
         adjoint_projections = tuple(
             _AdjointProjection(
-                network, c, groups, derived, code, "delay" in learn.get(joined.name, ())
+                network,
+                c,
+                groups,
+                derived,
+                met,
+                code,
+                "delay" in learn.get(joined.name, ()),
             )
             for c, joined in enumerate(network.connections)
         )
@@ -92,6 +103,7 @@ def build_graph(network, code, learn):
         groups=groups,
         projections=projections,
         derived=derived,
+        met=met,
         adjoints=adjoints,
         adjoint_projections=adjoint_projections,
         at_once={
@@ -170,14 +182,12 @@ def _add_arrays(group, population, learn):
         _add_array(group, OPEN, bool)
 
 
-def _adjoint_runners(network, population, adjoint, groups, code):
+def _adjoint_runners(network, population, adjoint, bent, groups, code):
     """Return the adjoint of a population's step, piece by piece."""
     group = groups[population.name]
     index = network.populations.index(population)
     fires = population.neuron.threshold is not None
-    targeted = network.targeted(population.name)
-    if adjoint.bends(targeted):
-        targeted = ()
+    targeted = () if bent else network.targeted(population.name)
     texts = {"update": ("stateupdate", adjoint.update())}
     if fires:
         texts["reset"] = ("adjoint_visit", adjoint.reset())
@@ -293,14 +303,13 @@ class _AdjointProjection(_Projection):
 
     _template, _when = "adjoint_projection", "start"
 
-    def __init__(self, network, index, groups, derived, code, learns_delay):
+    def __init__(self, network, index, groups, derived, met, code, learns_delay):
         connection = network.connections[index]
         adjoint, synapse = derived[connection.target], network.synapses[index]
-        bent = adjoint.bends(network.targeted(connection.target))
+        bent, arrived, flags = met[connection.target]
         text = synapse.adjoint(adjoint, bent)
-        arrived, flags = (), ()
-        if connection.delay_of != OF_CONNECTION:
-            arrived, flags = remembered(network, connection.target, adjoint)
+        if connection.delay_of == OF_CONNECTION:
+            arrived, flags = (), ()
         variables = groups[connection.target].variables
         left = {LEFT + n: variables[END + n] for n in synapse.added if bent}
         options = {
@@ -313,11 +322,19 @@ class _AdjointProjection(_Projection):
         self._make(network, index, groups, code, text, options, read=read)
 
 
-def remembered(network, population, adjoint):
-    """Return what arrivals meet, after delays of their own, in a population.
+class _Met(NamedTuple):
+    """What arrivals meet in a population.
 
-    Numbers and flags that the next step overwrites, by their names.
+    Whether its rates bend in what they add to; and, of those after delays of their own,
+    the names of numbers and of flags that the next step overwrites.
     """
+
+    bent: bool
+    arrived: list
+    flags: list
+
+
+def _met(network, population, adjoint):
     neuron = network.named[population].neuron
     bent = adjoint.bends(network.targeted(population))
     read = set()
@@ -325,4 +342,5 @@ def remembered(network, population, adjoint):
         if connection.target == population and connection.delay_of != OF_CONNECTION:
             read |= synapse.met(adjoint, bent)
     passing = {p + s for p in (LAMBDA, SLOPE, END) for s in neuron.states}
-    return sorted(read & (passing | {*neuron.currents})), sorted(read & _FLAGS)
+    arrived = sorted(read & (passing | {*neuron.currents}))
+    return _Met(bent, arrived, sorted(read & _FLAGS))

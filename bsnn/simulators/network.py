@@ -388,20 +388,29 @@ def _check_learn(network, learn):
         if part.neuron.threshold is not None:
             _ = adjoint.dynamics.margin  # refuses what is no comparison
     for connection, synapse in zip(network.connections, network.synapses, strict=True):
-        part = network.named[connection.target]
-        adjoint = Adjoint(part.neuron, tuple(learn.get(part.name, ())))
-        bent = adjoint.bends(network.targeted(part.name))
-        changing = {"t", *part.neuron.shared_currents} & synapse.met(adjoint, bent)
-        if changing and connection.delay_of != OF_CONNECTION:
-            raise ValueError(
-                f"the delays of {connection.name!r} differ, and the rates of "
-                f"{part.name!r} depend on what a spike adds together with "
-                f"{changing.pop()!r}, which all neurons share; a current of each "
-                "neuron, I(t, i), or one delay is needed."
-            )
+        if connection.delay_of != OF_CONNECTION:
+            _check_meeting(network, connection, synapse)
         for name in learn.get(connection.target, ()):
             if any(value.has(symbol(name)) for value in synapse.added.values()):
                 raise ValueError(
                     f"'learn' names {name!r}, which 'on_pre' of {connection.name!r} "
                     "reads; what a synapse is scaled by is learned as its weight."
                 )
+
+
+def _check_meeting(network, connection, synapse):
+    """Raise ValueError if spikes with delays of their own meet what all neurons share.
+
+    What they meet is kept for each neuron.
+    """
+    part = network.named[connection.target]
+    adjoint = Adjoint(part.neuron)
+    bent = adjoint.bends(network.targeted(part.name))
+    changing = {"t", *part.neuron.shared_currents} & synapse.met(adjoint, bent)
+    if changing:
+        raise ValueError(
+            f"the delays of {connection.name!r} differ, and the rates of "
+            f"{part.name!r} depend on what a spike adds together with "
+            f"{changing.pop()!r}, which all neurons share; a current of each "
+            "neuron, I(t, i), or one delay is needed."
+        )

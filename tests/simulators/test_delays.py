@@ -4,16 +4,14 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from brian2.units import ms, mV, second
 
 from bsnn import Connection, Inputs, Network, Neuron, Population
 from bsnn.patterns import random_pairs
 from bsnn.simulators.network import NetworkSimulator
 from tests.neurons import CASES, N_INPUTS, SIZE, draw
-from tests.oracles.replay import replay
 from tests.oracles.stock import run_stock
-from tests.simulators.test_network import FLOORS, _assert_close, _losses
+from tests.simulators.test_network import FLOORS, _assert_close, _losses, _replayed
 
 pytestmark = [
     pytest.mark.cpp,
@@ -113,23 +111,7 @@ def derivatives(simulators):
     records = simulators[1].run(weights, inputs)
     losses = _losses(records, np.random.default_rng(3))
     found = simulators[1].pull_back(weights, inputs, losses, slope_min=FLOORS)
-    leaves, times, traces = replay(
-        BRIEF,
-        weights,
-        inputs,
-        records.spikes,
-        0,
-        learn=LEARN,
-        slope_min=FLOORS,
-        normal=None,
-    )
-    loss = sum(
-        (times[n] * torch.tensor(v)).sum() for n, (_, v) in losses.spikes.items()
-    )
-    loss = loss + sum(
-        (traces[k] * torch.tensor(v[0])).sum() for k, v in losses.traces.items()
-    )
-    loss.backward()
+    leaves = _replayed(BRIEF, weights, inputs, records, losses, LEARN)
     return records, found, leaves
 
 

@@ -85,6 +85,28 @@ def _losses(records, rng):
     )
 
 
+def _replayed(network, weights, inputs, records, losses, learn, normal=None):
+    """Return the leaves of a replay of one sample, with their derivatives."""
+    leaves, times, traces = replay(
+        network,
+        weights,
+        inputs,
+        records.spikes,
+        0,
+        learn=learn,
+        slope_min=FLOORS,
+        normal=normal,
+    )
+    loss = sum(
+        (times[n] * torch.tensor(v)).sum() for n, (_, v) in losses.spikes.items()
+    )
+    loss = loss + sum(
+        (traces[k] * torch.tensor(v[0])).sum() for k, v in losses.traces.items()
+    )
+    loss.backward()
+    return leaves
+
+
 @pytest.fixture(scope="module")
 def derivatives():
     """Of one brief sample: those of the program, and those of the replay."""
@@ -103,23 +125,7 @@ def derivatives():
         drawn = normal(SIZE, seed=SEED, sample=sample, step=step, stream=stream)
         return torch.from_numpy(drawn)
 
-    leaves, times, traces = replay(
-        BRIEF,
-        weights,
-        inputs,
-        records.spikes,
-        0,
-        learn=learned(),
-        slope_min=FLOORS,
-        normal=numbers,
-    )
-    loss = sum(
-        (times[n] * torch.tensor(v)).sum() for n, (_, v) in losses.spikes.items()
-    )
-    loss = loss + sum(
-        (traces[k] * torch.tensor(v[0])).sum() for k, v in losses.traces.items()
-    )
-    loss.backward()
+    leaves = _replayed(BRIEF, weights, inputs, records, losses, learned(), numbers)
     return records, found, leaves
 
 

@@ -11,10 +11,15 @@ from .measure import WARM_UP_BATCHES
 MIN_REPEATS = 5
 
 
-def benchable_model(settings, repeats):
-    """Return the model, or raise ValueError unless it can be measured this often."""
+def check_repeats(repeats):
+    """Raise ValueError if there are too few."""
     if repeats < MIN_REPEATS:
         raise ValueError(f"'repeats' must be {MIN_REPEATS} or more, got {repeats}.")
+
+
+def benchable_model(settings, repeats):
+    """Return the model, or raise ValueError unless it can be measured this often."""
+    check_repeats(repeats)
     model = settings.model()
     if not model.time_rule.clock_driven:
         raise ValueError(

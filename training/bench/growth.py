@@ -10,7 +10,7 @@ from dataclasses import replace
 from bsnn.processes.tasks import call_apart
 from bsnn.training.derived_network import DerivedNetwork
 
-from .describe import MIN_REPEATS
+from .describe import check_repeats
 from .recurrent import BATCH_SIZE, measure_training
 from .recurrent_network import Recurrent
 from .rows import MIB
@@ -58,8 +58,7 @@ def run_growth(*, precision, seed, workers, repeats):
     ValueError
         If there are too few repeats.
     """
-    if repeats < MIN_REPEATS:
-        raise ValueError(f"'repeats' must be {MIN_REPEATS} or more, got {repeats}.")
+    check_repeats(repeats)
     options = {"precision": precision, "workers": workers}
     rows = []
     for axis, value, point in growth_points():

@@ -17,7 +17,7 @@ from bsnn.training.losses import SpikeCountLoss
 from bsnn.training.spiking_network import SpikingNetwork
 
 from .compare import same_spikes
-from .describe import MIN_REPEATS, describe_machine
+from .describe import check_repeats, describe_machine
 from .measure import measure_memory, taking_turns, training_step
 from .report import BenchReport, Spread
 from .rows import MIB, aligned, layers
@@ -110,8 +110,7 @@ def run_neurons_bench(workload, *, precision, seed, workers, repeats):
     ValueError
         If there are too few repeats.
     """
-    if repeats < MIN_REPEATS:
-        raise ValueError(f"'repeats' must be {MIN_REPEATS} or more, got {repeats}.")
+    check_repeats(repeats)
     machine = describe_machine()  # its load, before ours
     options = {"precision": precision, "seed": seed, "workers": workers}
     return NeuronsReport(

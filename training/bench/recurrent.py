@@ -12,7 +12,7 @@ from bsnn.training.derived_network import DerivedNetwork
 from bsnn.training.trace_losses import ReadoutLoss
 
 from .compare import measured, same_spikes
-from .describe import MIN_REPEATS, describe_machine
+from .describe import check_repeats, describe_machine
 from .measure import (
     cpu_seconds,
     measure_memory,
@@ -143,8 +143,7 @@ def run_recurrent_bench(*, precision, seed, workers, repeats, stock=True, peers=
     ValueError
         If there are too few repeats.
     """
-    if repeats < MIN_REPEATS:
-        raise ValueError(f"'repeats' must be {MIN_REPEATS} or more, got {repeats}.")
+    check_repeats(repeats)
     machine = describe_machine()  # its load, before ours
     workers = workers or n_cores()
     workload = Recurrent()

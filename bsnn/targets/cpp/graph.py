@@ -204,8 +204,6 @@ def _population(device, graph, network, part, learn):
     """Return the fields of a `bsnn::Population`, in their order."""
     if part.name not in graph.groups:
         return f"bsnn::Population{{{part.size}, nullptr}}"
-    from bsnn.program.graph import remembered
-
     neuron, group = part.neuron, graph.groups[part.name]
 
     def at(name):
@@ -236,7 +234,7 @@ def _population(device, graph, network, part, learn):
     ]
     crossing, at_once, arrived, flags, slopes = "{}", "true", (), (), ()
     if part.name in graph.derived:
-        arrived, flags = remembered(network, part.name, graph.derived[part.name])
+        _, arrived, flags = graph.met[part.name]
         slopes = _slopes(graph, part.name, sorted(network.targeted(part.name)))
     if part.name in graph.derived and neuron.threshold is not None:
         derived = graph.derived[part.name]
