@@ -4,6 +4,7 @@ import pytest
 
 from bsnn.inputs.encoding import encode_ttfs
 from bsnn.settings import Settings
+from bsnn.training.bench import peers
 from bsnn.training.bench.workload import load_workload
 
 TINY = Settings.reference(
@@ -27,3 +28,18 @@ def batch(workload):
     model = TINY.model()
     images = workload.images[:4]
     return model, encode_ttfs(images, model), workload.labels[:4]
+
+
+@pytest.fixture
+def install_snntorch(tmp_path, monkeypatch):
+    """Return a function that puts a module of this text in place of snnTorch 9.9."""
+
+    def install(text):
+        (tmp_path / "snntorch.py").write_text(text)
+        (tmp_path / "snntorch-9.9.dist-info").mkdir()
+        metadata = "Metadata-Version: 2.1\nName: snntorch\nVersion: 9.9\n"
+        (tmp_path / "snntorch-9.9.dist-info" / "METADATA").write_text(metadata)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.setattr(peers, "is_installed", lambda name: True)
+
+    return install

@@ -62,16 +62,9 @@ class Synaptic(torch.nn.Module):
 
 
 @pytest.mark.cpp
-def test_a_peer_in_a_process_of_its_own_spikes_as_the_model(
-    batch, tmp_path, monkeypatch
-):
+def test_a_peer_in_a_process_of_its_own_spikes_as_the_model(batch, install_snntorch):
     """With a module in place of snnTorch that resets when Brian2 does."""
-    (tmp_path / "snntorch.py").write_text(SYNAPTIC)
-    (tmp_path / "snntorch-9.9.dist-info").mkdir()
-    metadata = "Metadata-Version: 2.1\nName: snntorch\nVersion: 9.9\n"
-    (tmp_path / "snntorch-9.9.dist-info" / "METADATA").write_text(metadata)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(peers, "is_installed", lambda name: True)
+    install_snntorch(SYNAPTIC)
     model, inputs, labels = batch
     with SpikingNetwork(model, seed=3, workers=1) as network:
         weights = [weight.detach().numpy() for weight in network.weights]

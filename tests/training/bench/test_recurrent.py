@@ -108,17 +108,12 @@ def _moved(spikes, steps):
 
 
 @pytest.mark.cpp
-def test_a_peer_spikes_as_the_network(tmp_path, monkeypatch):
+def test_a_peer_spikes_as_the_network(install_snntorch):
     """With a module in place of snnTorch that resets at once; no adaptation.
 
     Its inputs act in their own step, hence come a step later than ours.
     """
-    (tmp_path / "snntorch.py").write_text(SYNAPTIC)
-    (tmp_path / "snntorch-9.9.dist-info").mkdir()
-    metadata = "Metadata-Version: 2.1\nName: snntorch\nVersion: 9.9\n"
-    (tmp_path / "snntorch-9.9.dist-info" / "METADATA").write_text(metadata)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(peers, "is_installed", lambda name: True)
+    install_snntorch(SYNAPTIC)
     given = TINY.network
     network = Network(
         [
