@@ -31,7 +31,7 @@ demo: $(VENV)/ready
 test: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 8 --dist loadfile
 
 study: $(VENV)/ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/study.sh $(STUDY) docs/results

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from bsnn.lazy import lazy_names
 
 if TYPE_CHECKING:  # what editors complete
+    from .decisions import decision_latency as decision_latency
     from .figures.catalogue import make_figures as make_figures
     from .latency import first_output_latency as first_output_latency
     from .latency import first_spike_latency as first_spike_latency
@@ -30,6 +31,7 @@ _HOME = {
     "as_spikes": ".recorded",
     "console_table": ".report.results",
     "dead_labels": ".metrics",
+    "decision_latency": ".decisions",
     "first_output_latency": ".latency",
     "first_spike_latency": ".latency",
     "make_figures": ".figures.catalogue",

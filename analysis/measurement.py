@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bsnn.equations.units import as_positive
+from bsnn.labels import checked_labels
 from bsnn.model import Model
+from bsnn.readout import Readout
 from bsnn.spikes import Spikes
 
 from . import latency, metrics
+from .outputs import OutputSpikes, OutputTrace
 from .recorded import as_layers
 
 
@@ -24,6 +27,8 @@ class Measurement:
     model : Model
     target : float
         Spikes that the loss asks of the true label's output.
+    readout : Readout, optional
+        How the label is read out of the output: most spikes unless given.
 
     Raises
     ------
@@ -38,8 +43,8 @@ class Measurement:
     >>> measured.summary()["accuracy"]                                # doctest: +SKIP
     """
 
-    def __init__(self, model: Model, target: float):
-        self.model = model
+    def __init__(self, model: Model, target: float, readout: Readout | None = None):
+        self.model, self.readout = model, readout or Readout()
         self.target = as_positive(target, "target")
         self.n_samples = 0
         self._times = metrics.confidence_times(model)
@@ -48,13 +53,18 @@ class Measurement:
         self._sums = {}
         self._layer_spikes = np.zeros(model.n_layers)
 
+    def seen(self, layers: Sequence) -> list:
+        """Return what `add` takes of a network's layers; see `Readout.seen`."""
+        return self.readout.seen(layers)
+
     def add(self, layers: Sequence[Spikes], labels: ArrayLike) -> None:
         """Add a batch.
 
         Parameters
         ----------
         layers : sequence of Spikes or SpikeMonitor, or one of them
-            Spikes of each layer after the input.
+            Spikes of each layer after the input; the last is the trace, shape
+            (n_samples, n_steps, n_neurons), where that is read out.
         labels : array_like, shape (n_samples,), int
 
         Raises
@@ -62,33 +72,38 @@ class Measurement:
         ValueError
             If the layers are not those of the model, or `labels` do not fit.
         """
-        layers = as_layers(layers)
-        sizes = tuple(layer.n_neurons for layer in layers)
+        *hidden, output = layers if isinstance(layers, Sequence) else [layers]
+        hidden = as_layers(hidden)
+        if self.readout.by_spikes:
+            seen = OutputSpikes(self.readout, output)
+        else:
+            seen = OutputTrace(self.readout, output, self.model.dt_seconds)
+        sizes = (*(layer.n_neurons for layer in hidden), seen.n_neurons)
         if sizes != self.model.layer_sizes:
             raise ValueError(
                 f"'layers' must be the model's layers of {self.model.layer_sizes} "
                 f"neurons, got {sizes}; leave the input out."
             )
-        output, n_samples = layers[-1], layers[-1].n_samples
-        if any(layer.n_samples != n_samples for layer in layers):
-            raise ValueError(
-                "'layers' must be of the same samples, got "
-                f"{[layer.n_samples for layer in layers]}."
-            )
-        if n_samples == 0:
+        n_samples = [*(layer.n_samples for layer in hidden), seen.n_samples]
+        if len(set(n_samples)) > 1:
+            raise ValueError(f"'layers' must be of the same samples, got {n_samples}.")
+        if seen.n_samples == 0:
             return
-        true_spikes, labels = metrics.true_label_spikes(output, labels)
-        first = latency.first_output_latency(output)
-        self.n_samples += n_samples
-        self._arrived += metrics.count_arrived(true_spikes, self._times)
-        self._layer_spikes += [layer.n_spikes for layer in layers]
-        for fired, layer in zip(self._fired, layers, strict=True):
+        labels = checked_labels(labels, seen.n_samples, seen.n_neurons)
+        self.n_samples += seen.n_samples
+        self._arrived += seen.confidence(labels, self._times, self.target)
+        self._layer_spikes += [*(layer.n_spikes for layer in hidden), seen.n_spikes]
+        for fired, layer in zip(self._fired, hidden, strict=False):
             fired |= metrics.has_fired(layer)
+        self._fired[-1] |= seen.answering()
+        first, decided = seen.first(), seen.decided()
         for name, value in (
-            ("correct", metrics.is_correct(output, labels).sum()),
-            ("undecided", metrics.is_tied(output).sum()),
+            ("correct", np.count_nonzero(seen.prediction == labels)),
+            ("undecided", np.count_nonzero(seen.tied)),
             ("answered", np.count_nonzero(~np.isnan(first))),
             ("first_spike", np.nansum(first)),
+            ("decided", np.count_nonzero(~np.isnan(decided))),
+            ("decision", np.nansum(decided)),
         ):
             self._sums[name] = self._sums.get(name, 0.0) + value
 
@@ -163,7 +178,10 @@ class Measurement:
             `latency_ms`, a dict from a level to the time at which the mean confidence
             reaches it (None: never); `first_spike_ms`, the mean first output spike
             over the samples that have one (None: none has), and
-            `silent_samples`, the fraction that has none.
+            `silent_samples`, the fraction that has none; `decision_ms`, the mean time
+            to a stable decision over the samples that have one (None: none has).
+            Of an integrator, which has no spikes, a dead label is one that is never
+            predicted.
 
         Raises
         ------
@@ -173,8 +191,11 @@ class Measurement:
         self._check_any()
         mean = {name: total / self.n_samples for name, total in self._sums.items()}
         layer_spikes = self._layer_spikes / self.n_samples
-        answered = self._sums["answered"]
-        first = self._sums["first_spike"] / answered if answered else float("nan")
+
+        def mean_of(total, among):  # those that have it
+            n_samples = self._sums.get(among, 0)
+            return self._sums[total] / n_samples if n_samples else float("nan")
+
         time_ms, confidence = self.confidence()
         return {
             "accuracy": float(mean["correct"]),
@@ -182,18 +203,30 @@ class Measurement:
             "hidden_spikes": float(layer_spikes[:-1].sum()),
             "output_spikes": float(layer_spikes[-1]),
             "layer_spikes": layer_spikes.tolist(),
-            "silent_fraction": float(1 - np.mean(np.concatenate(self._fired))),
+            "silent_fraction": self._silent_fraction(),
             "dead_labels": int(np.count_nonzero(~self._fired[-1])),
-            "silent_layers": sum(not fired.any() for fired in self._fired),
+            "silent_layers": sum(not fired.any() for fired in self._firing),
             "latency_ms": {
                 f"{level:g}": _none_if_nan(
                     latency.first_reached(time_ms, confidence, level)
                 )
                 for level in latency.LEVELS
             },
-            "first_spike_ms": _none_if_nan(1e3 * first),
-            "silent_samples": float(1 - mean["answered"]),
+            "first_spike_ms": _none_if_nan(1e3 * mean_of("first_spike", "answered")),
+            "decision_ms": _none_if_nan(1e3 * mean_of("decision", "decided")),
+            "silent_samples": float(1 - mean["answered"])
+            if self.readout.by_spikes
+            else 0.0,
         }
+
+    @property
+    def _firing(self):
+        """Which neurons have fired, of each layer that can."""
+        return self._fired if self.readout.by_spikes else self._fired[:-1]
+
+    def _silent_fraction(self):
+        fired = np.concatenate([np.zeros(0, bool), *self._firing])
+        return float(1 - fired.mean()) if fired.size else 0.0
 
     def _check_any(self):
         if self.n_samples == 0:

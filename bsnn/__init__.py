@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what editors complete
     from .network import Network as Network
     from .network import Population as Population
     from .patterns import Pattern as Pattern
+    from .readout import Readout as Readout
     from .simulators.choose import make_simulator as make_simulator
     from .spikes import Spikes as Spikes
 
@@ -35,6 +36,7 @@ _HOME = {
     "Neuron": ".equations.neuron",
     "Pattern": ".patterns",
     "Population": ".network",
+    "Readout": ".readout",
     "Spikes": ".spikes",
     "encode_ttfs": ".inputs.encoding",
     "load_dataset": ".inputs.datasets",

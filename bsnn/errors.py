@@ -25,6 +25,10 @@ class BackendUnavailable(BsnnError):
     """A compiler, device or package that the chosen backend needs is missing."""
 
 
+class ModelFileError(BsnnError):
+    """A file that should define a network cannot be read or executed, or does not."""
+
+
 class DataError(BsnnError):
     """A data set is missing, damaged or inconsistent."""
 

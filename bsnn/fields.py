@@ -111,7 +111,7 @@ def field(help: str, default: typing.Any = dataclasses.MISSING, **known):
 
 
 def fields_of(cls: type) -> dict[str, Field]:
-    """Return by name the fields of a dataclass whose fields `field` declared."""
+    """Return by name those fields of a dataclass that `field` declared."""
     annotations = typing.get_type_hints(cls)
     return {
         field.name: Field(
@@ -121,6 +121,7 @@ def fields_of(cls: type) -> dict[str, Field]:
             **field.metadata,
         )
         for field in dataclasses.fields(cls)
+        if field.metadata
     }
 
 

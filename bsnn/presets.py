@@ -57,7 +57,8 @@ REFERENCES["emnist-47class-subset"] = REFERENCES["emnist"]
 
 def preset_values(preset, dataset, given=()):
     """Return what a preset sets where neither that nor its alternative is given."""
-    values = PRESETS[preset] | _OF_DATASET.get((preset, dataset), {})
+    # A model file's runs have its name for a preset, and start as it says.
+    values = PRESETS.get(preset, {}) | _OF_DATASET.get((preset, dataset), {})
     other = {name for pair in ALTERNATIVES if set(pair) & set(given) for name in pair}
     return {name: value for name, value in values.items() if name not in other}
 

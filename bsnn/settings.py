@@ -12,37 +12,27 @@ from dataclasses import dataclass
 from .fields import field, fields_of
 from .machine import DEVICES
 from .presets import ALTERNATIVES, PRESETS, preset_values, reference_values
+from .run_settings import RunSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Everything that determines a run; saved with its results.
+class Settings(RunSettings):
+    """Everything that determines a training of a CUBA LIF chain.
 
-    The order is that of --help, of the tags in a name and of the options in a report.
-    Times carry their unit in the name, because people type and read them here. Settings
-    have one of `initial_mean` and `initial_drive`, and one of `slope_min` and
+    There is one of `initial_mean` and `initial_drive`, and one of `slope_min` and
     `relative_slope_min`: in Hz, or relative to the model.
     """
 
-    dataset: str = field(
-        "mnist, emnist, fashion-mnist, digits, yin-yang, or a folder of your own in "
-        "--data-dir with four files called as those of MNIST"
-    )
-    dt_ms: float = field("time step; 0 = continuous", 1.0, unit="ms")
     rule: str = field(
         "what a spike inside a time step becomes; continuous at 0",
         "grid",
         choices=("grid", "quantised-event", "continuous"),
     )
-    seed: int = field("of weights and data order", 0, least=0)
     preset: str = field(
         "weights before training and gradient: default, the best known, or published, "
         "as in the studies by Bacho & Chu (2023) and of the time step",
         choices=tuple(PRESETS),
     )
-    epochs: int = field("passes over the training samples", 10, least=1)
-    batch_size: int = field("samples an update", least=1)
-    learning_rate: float = field("learning rate of Adam", positive=True)
     layers: tuple[int, ...] = field("inputs, then neurons of each layer")
     v_threshold: tuple[float, ...] = field("threshold of each layer")
     detect: str = field(
@@ -54,9 +44,6 @@ class Settings:
     max_spikes: tuple[int, ...] | None = field(
         "most spikes of a neuron in each layer, under the event rules", None
     )
-    true: float = field("target spikes of the label", 15.0, tag="targets")
-    false: float = field("target spikes of the others", 3.0, tag="targets")
-    spike_penalty: float = field("price of a hidden spike", 0.0, tag="penalty")
     initial_mean: tuple[float, ...] | None = field(
         "mean of each layer's initial weights, in place of --initial-drive",
         None,
@@ -79,22 +66,9 @@ class Settings:
         tag="relative-slope",
         positive=True,
     )
-    learning_rate_factor: float = field(
-        "factor by which the learning rate falls", 1.0, positive=True
-    )
-    learning_rate_epochs: int = field(
-        "epochs between two falls of the learning rate", 10, least=1
-    )
-    learning_rate_floor: float = field(
-        "below which the learning rate does not fall", 0.0
-    )
     tau_mem_ms: float = field("membrane time constant", 260.0, unit="ms", positive=True)
     tau_syn_ms: float = field("synaptic time constant", 130.0, unit="ms", positive=True)
     duration_ms: float = field("length of a sample", 200.0, unit="ms", positive=True)
-    t_max_ms: float = field("latest input spike", 100.0, unit="ms", positive=True)
-    n_train: int | None = field("use the first N training samples", None)
-    n_test: int | None = field("use the first N test samples", None)
-    precision: str = field("of the simulation", "single", choices=("single", "double"))
     projection: str = field(
         "spikes go through a dense matrix or through Brian2's Synapses",
         "dense",
@@ -103,21 +77,9 @@ class Settings:
     device: str = field("cuda needs a GPU", "cpp", choices=DEVICES)
     cuda_arch: float | None = field("compute capability (default: the GPU's)", None)
     replicas: int | None = field("samples at a time on a GPU (default: by it)", None)
-    workers: int | None = field("processes (default: one a core)", None)
 
     def __post_init__(self):
-        from bsnn.inputs.datasets import is_name
-
-        for name, setting in SETTINGS.items():
-            object.__setattr__(self, name, setting.checked(getattr(self, name)))
-        if not is_name(self.dataset):
-            raise ValueError(
-                "'dataset' must be a name of letters, digits and any of _.+- inside, "
-                f"{self._came('dataset')}."
-            )
-        self._check_together()
-
-    def _check_together(self):
+        super().__post_init__()
         from bsnn.equations.units import per_layer
 
         for in_hz, relative in ALTERNATIVES:
@@ -127,17 +89,6 @@ class Settings:
                     f"{getattr(self, in_hz)!r} and {relative}="
                     f"{getattr(self, relative)!r} were; set the other to None."
                 )
-        if self.learning_rate_factor > 1:
-            raise ValueError(
-                "'learning_rate_factor' must not exceed 1, "
-                f"{self._came('learning_rate_factor')}."
-            )
-        if not 0 <= self.learning_rate_floor <= self.learning_rate:
-            raise ValueError(
-                "'learning_rate_floor' must lie in 0..learning_rate, "
-                f"{self._came('learning_rate_floor')} and {self.learning_rate!r}; "
-                "change one of them."
-            )
         if self.initial_mean is not None:
             per_layer(self.initial_mean, len(self.layers) - 1, "initial_mean")
         if self.t_max_ms > self.duration_ms:
@@ -145,9 +96,6 @@ class Settings:
                 f"'t_max_ms' must not exceed 'duration_ms', {self._came('t_max_ms')} "
                 f"and {self.duration_ms!r}; change one of them."
             )
-
-    def _came(self, name):
-        return f"got {getattr(self, name)!r}"
 
     @classmethod
     def reference(cls, dataset: str, **changes) -> "Settings":
@@ -162,20 +110,6 @@ class Settings:
             `changes` leave one out that has no default, or a value is not possible.
         """
         return cls(**reference_values(dataset, changes))
-
-    @classmethod
-    def from_dict(cls, values: Mapping) -> "Settings":
-        """Return settings from `to_dict`; an unknown name is an error."""
-        unknown = sorted(set(values) - set(SETTINGS))
-        if unknown:
-            raise ValueError(f"unknown setting {', '.join(map(repr, unknown))}.")
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ValueError(f"a setting is missing ({error}).") from error
-
-    def to_dict(self) -> dict:
-        return dataclasses.asdict(self)
 
     def model(self):
         """Return the model these settings describe."""
@@ -195,6 +129,17 @@ class Settings:
             max_spikes=self.max_spikes,
         )
 
+    @property
+    def series(self) -> str:
+        """What stands for the network in the names of run folders."""
+        return self.rule if self.detect == "end" else f"{self.rule}-{self.detect}"
+
+    def readout(self, _):
+        """Return how the label is read out: of a chain, the output that fires most."""
+        from .readout import Readout
+
+        return Readout()
+
     def at(self, dt_ms, rule):
         """Return these settings at another time step and rule, "continuous" at 0.
 
@@ -206,14 +151,6 @@ class Settings:
             rule = time_rules.at(0).name
         options = time_rules.named(rule).own(vars(self))
         return dataclasses.replace(self, dt_ms=dt_ms, rule=rule, **options)
-
-    def encode(self, images, model):
-        """Return the input `Spikes` of images."""
-        from brian2.units import ms
-
-        from bsnn.inputs.encoding import encode_ttfs
-
-        return encode_ttfs(images, model, t_max=self.t_max_ms * ms)
 
     def config(self) -> dict:
         """Return what a run folder's config.json holds: settings and their model."""
@@ -234,12 +171,6 @@ class Settings:
                 f"{dataset.title} and end with its {dataset.n_classes} classes, "
                 f"{self._came('layers')}."
             )
-
-    def learning_rate_at(self, epoch: int) -> float:
-        """Return the learning rate of an epoch, counted from 1."""
-        drops = (epoch - 1) // self.learning_rate_epochs
-        rate = self.learning_rate * self.learning_rate_factor**drops
-        return max(rate, self.learning_rate_floor)
 
 
 SETTINGS = fields_of(Settings)

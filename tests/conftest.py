@@ -20,7 +20,10 @@ hypothesis.settings.load_profile("shared")
 def build_cache(tmp_path_factory):
     """Keep the user's build cache out of it, unless BSNN_CACHE names one."""
     if "BSNN_CACHE" not in os.environ:
-        os.environ["BSNN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+        folder = tmp_path_factory.getbasetemp()
+        if "PYTEST_XDIST_WORKER" in os.environ:  # which share what they build
+            folder = folder.parent
+        os.environ["BSNN_CACHE"] = str(folder / "cache")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -185,6 +185,11 @@ class DerivedNetwork(nn.Module):
         return self._clamped.value
 
     @property
+    def gradient(self) -> str:
+        """How derivatives are found: "modes" or "adjoint"."""
+        return "modes" if self._modes else "adjoint"
+
+    @property
     def simulator(self) -> NetworkSimulator:
         """The `NetworkSimulator` that runs the network."""
         return self._simulator

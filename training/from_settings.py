@@ -3,15 +3,22 @@
 import torch
 
 from bsnn.equations.units import per_layer
+from bsnn.errors import ModelFileError, NumbersError
+from bsnn.network_settings import NetworkSettings
 
 from .connection import mean_weights
-from .losses import SpikeCountLoss
+from .derived_network import DerivedNetwork
+from .layered_network import LayeredNetwork
+from .losses import SpikeCountLoss, spike_price
 from .spike_times import relative_slopes
 from .spiking_network import SpikingNetwork
+from .trace_losses import ReadoutLoss
 
 
 def make_network(settings, model):
     """Return the untrained network that `settings` describe."""
+    if isinstance(settings, NetworkSettings):
+        return _layered(settings, model)
     options = {"workers": settings.workers, "device": settings.device}
     means = initial_means(settings, model)
     options |= {"low": [m - 1 for m in means], "high": [m + 1 for m in means]}
@@ -30,11 +37,65 @@ def make_network(settings, model):
     )
 
 
-def make_loss(settings):
-    """Return the loss that `settings` describe."""
-    return SpikeCountLoss(
-        true=settings.true, false=settings.false, spike_penalty=settings.spike_penalty
-    )
+def _layered(settings, network):
+    """Return the network of a model file, and its layers."""
+    file = settings.model_file
+    with file.told("the network cannot be trained"):
+        derived = DerivedNetwork(
+            network,
+            weights=file.weights(network, settings.seed),
+            seed=settings.seed,
+            precision=settings.precision,
+            workers=settings.workers,
+            **file.options(),
+        )
+    return LayeredNetwork(derived, settings.readout(network))
+
+
+def make_loss(settings, readout=None):
+    """Return the loss that `settings` describe: a function of layers and labels."""
+    own = None
+    if isinstance(settings, NetworkSettings):
+        own = settings.model_file.defined.get("loss")
+    if own is not None:
+        return _own_loss(settings.model_file, own)
+    if readout is None or readout.kind == "most-spikes":
+        return SpikeCountLoss(
+            true=settings.true,
+            false=settings.false,
+            spike_penalty=settings.spike_penalty,
+        )
+    if readout.by_spikes:
+        raise ModelFileError(
+            f"{settings.model_file.filename} must define loss(activity, labels) for "
+            f"the readout {readout.kind!r}, such as FirstSpikeLoss(tau=..., "
+            f"duration=...)([activity[{readout.population!r}]], labels)."
+        )
+    cross_entropy = ReadoutLoss(readout.kind, scale=readout.scale)
+
+    def loss(layers, labels):
+        value = cross_entropy(layers[-1].trace[readout.variable], labels)
+        return value + spike_price(layers[:-1], settings.spike_penalty, len(labels))
+
+    return loss
+
+
+def _own_loss(file, own):
+    def loss(layers, labels):
+        with file.told("loss(activity, labels) failed"):
+            value = own(layers.activity, labels)
+        if not isinstance(value, torch.Tensor) or value.ndim:
+            raise ModelFileError(
+                f"loss(activity, labels) of {file.filename} must return a tensor with "
+                f"one number, got {value!r}."
+            )
+        if not torch.isfinite(value):
+            raise NumbersError(
+                f"loss(activity, labels) of {file.filename} is {value.item()}."
+            )
+        return value
+
+    return loss
 
 
 def initial_means(settings, model):

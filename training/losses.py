@@ -77,14 +77,20 @@ class SpikeCountLoss(nn.Module):
         value = 0.5 * n_samples * np.vdot(error, error)
         per_spike = error.ravel()[record.sample_and_neuron]
         loss = KnownGradient.apply(output.time, value, torch.from_numpy(per_spike))
-        if self.spike_penalty:
-            price = self.spike_penalty / n_samples
-            for layer in layers[:-1]:
-                value = price * layer.record.n_spikes
-                loss = loss + KnownGradient.apply(
-                    layer.time, value, torch.full_like(layer.time, -price)
-                )
-        return loss
+        return loss + spike_price(layers[:-1], self.spike_penalty, n_samples)
+
+
+def spike_price(layers: Sequence, price: float, n_samples: int) -> torch.Tensor:
+    """Return the price of the spikes of hidden layers, averaged over the samples.
+
+    As in `SpikeCountLoss`, which see.
+    """
+    total, each = 0.0, price / n_samples
+    for layer in layers if price else ():
+        value = each * layer.record.n_spikes
+        per_spike = torch.full_like(layer.time, -each)
+        total = total + KnownGradient.apply(layer.time, value, per_spike)
+    return total
 
 
 def _output(layers):

@@ -211,6 +211,11 @@ class SpikingNetwork(nn.Module):
             for record, time in zip(records, times, strict=True)
         )
 
+    def named_weights(self) -> list[tuple[str, nn.Parameter]]:
+        """Return the weights of each layer with what messages call them."""
+        layers = enumerate(self.weights, start=1)
+        return [(f"layer {layer}", weight) for layer, weight in layers]
+
     @property
     def simulator(self) -> Simulator:
         """The `Simulator` that runs the model."""

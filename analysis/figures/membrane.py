@@ -79,7 +79,7 @@ def _model_and_weights(sweep, run):
         raise NoData("it needs the trained weights, and no way to load them was given")
     model = sweep.model(run)
     if model is None:
-        raise NoData(f"the config.json of {run} does not describe the model")
+        raise NoData(f"the config.json of {run} describes no chain of CUBA LIF neurons")
     try:
         return model, sweep.load_weights(sweep.path(run))
     except RunFolderError as error:

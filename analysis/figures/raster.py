@@ -12,10 +12,10 @@ from .style import new_figure
 def draw(sweep):
     """Return figure, table and caption."""
     run, layers, label = example(sweep)
-    model = sweep.model(run.run)
     table = raster_table(layers)
     figure, (ax,) = new_figure(height=4.0)
-    plot(table, ax, label, None if model is None else 1e3 * model.duration_seconds)
+    described = sweep.described(run.run)
+    plot(table, ax, label, described.duration_ms, described.names, described.output)
     figure.suptitle(example_title(sweep, run, label), fontsize=9)
     caption = (
         "Spikes of one test sample in all layers, where they take effect. Each layer "
@@ -25,7 +25,7 @@ def draw(sweep):
     return figure, table, caption
 
 
-def plot(table, ax, label=None, duration_ms=None):
+def plot(table, ax, label=None, duration_ms=None, names=None, output=True):
     """Draw the spikes of every layer of one sample, each layer in a band of its own.
 
     Parameters
@@ -37,13 +37,17 @@ def plot(table, ax, label=None, duration_ms=None):
         The sample's label: spikes of that output are coloured.
     duration_ms : float, optional
         End of the time axis.
+    names : sequence of str, optional
+        Of the layers.
+    output : bool
+        Whether the last layer is the output, and not an integrator that never fires.
     """
     layers = table[["layer", "n_neurons"]].drop_duplicates().sort_values("layer")
-    output = layers.layer.max()
+    last = layers.layer.max()
     for band, (layer, n_neurons) in enumerate(layers.itertuples(index=False)):
         spikes = table[table.layer == layer]
         y = band + 0.05 + 0.9 * (spikes.neuron + 0.5) / n_neurons
-        chosen = (spikes.neuron == label) & (layer == output)
+        chosen = (spikes.neuron == label) & (layer == last) & output
         height = max(2.0, min(9.0, 60.0 / n_neurons))
         for which, colour in ((~chosen, "black"), (chosen, COLOURS[1])):
             ax.plot(
@@ -58,7 +62,8 @@ def plot(table, ax, label=None, duration_ms=None):
             )
         if band:
             ax.axhline(band, color="0.7", linewidth=0.6)
-    names = [_layer_name(layer, output) for layer in layers.layer]
+    if names is None:
+        names = [_layer_name(layer, last) for layer in layers.layer]
     ticks = [f"{name}\n({n})" for name, n in zip(names, layers.n_neurons, strict=True)]
     ax.set_yticks(np.arange(len(layers)) + 0.5, ticks)
     ax.tick_params(axis="y", length=0)

@@ -20,6 +20,8 @@ def command_lines(sweep):
             if name not in _APART and config.get(name) is not None:
                 values = np.atleast_1d(np.array(config[name], dtype=object))
                 options += [setting.option, *map(str, values)]
+        if "model_file" in config:
+            options += ["--model", f"{config['model_file']['name']}.py"]
         groups.setdefault(tuple(options), []).append(config)
     lines = []
     for options, configs in groups.items():

@@ -34,7 +34,7 @@ def model_and_steps(sweep):
     model = sweep.model(sweep.runs.run.iloc[0])
     steps = np.array(sorted(set(sweep.runs.dt_ms) - {0.0}))
     if model is None or not len(steps):
-        raise NoData("it needs a time step above 0 and the model in config.json")
+        raise NoData("it needs a time step above 0, and a chain of CUBA LIF neurons")
     chosen = np.unique(np.linspace(0, len(steps) - 1, N_STEPS).round().astype(int))
     return model, steps[chosen]
 

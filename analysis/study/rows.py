@@ -8,6 +8,8 @@ import pandas as pd
 from bsnn.errors import RunFolderError
 from bsnn.inputs.datasets import is_name
 from bsnn.model import Model
+from bsnn.network import Network
+from bsnn.readout import Readout
 from bsnn.runs import CONFIDENCE, CONFIG, EVALUATIONS, SUMMARY, RunFolder
 from bsnn.settings import SETTINGS, TAGS
 
@@ -30,7 +32,10 @@ def read_config(folder):
             raise _damaged(folder, CONFIG, f"has {name} = {value!r}")
     if not is_name(config["dataset"]):
         raise _damaged(folder, CONFIG, f"has dataset = {config['dataset']!r}")
-    for name in ("rule", "detect", "preset"):
+    own = "model_file" in config
+    if own and not _is_own(config):
+        raise _damaged(folder, CONFIG, "describes no network")
+    for name in ("rule", "detect") if own else ("rule", "detect", "preset"):
         if config[name] not in SETTINGS[name].choices:
             raise _damaged(folder, CONFIG, f"has the unknown {name} {config[name]!r}")
     for name in itertools.chain(*TAGS.values()):
@@ -48,6 +53,16 @@ def read_config(folder):
             what = f"has an impossible model ({error})"
             raise _damaged(folder, CONFIG, what) from error
     return config
+
+
+def _is_own(config):
+    """Return whether a configuration describes the network of a model file."""
+    try:
+        Readout(**config["readout"]).of(Network.from_dict(config["network"]))
+        name = config["model_file"]["name"]
+    except (KeyError, TypeError, ValueError):
+        return False
+    return is_name(name) and config["preset"] == name
 
 
 def run_row(folder, config, summary):

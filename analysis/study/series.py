@@ -15,7 +15,7 @@ PLAIN = (*time_rules.RULES, "grid" + CROSSING)
 
 def rule_name(config):
     """Return how tables and figures call a run: its rule, and what is no default."""
-    name = config["rule"]
+    name = config["model_file"]["name"] if "model_file" in config else config["rule"]
     if config["detect"] == "crossing":
         name += CROSSING
     for tag, numbers in departures(config).items():

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -19,6 +20,17 @@ _MAY_DIFFER = ("seed", "workers", "device", "backend", "projection", "versions")
 
 class NoData(ValueError):
     """Something that the data of a sweep do not allow; the message says why."""
+
+
+class Described(NamedTuple):
+    """The length of a run's samples, the names of its layers, whether the last fires.
+
+    What is not known is None.
+    """
+
+    duration_ms: float | None
+    names: list[str] | None = None
+    output: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +82,21 @@ class Sweep:
         """Return the `Model` of a run, by its name; None if none is described."""
         description = self.configs[run].get("model")
         return None if description is None else Model.from_dict(description)
+
+    def described(self, run):
+        """Return what figures need of a run's network, a chain or one of one's own."""
+        config, model = self.configs[run], self.model(run)
+        if "network" not in config:
+            return Described(None if model is None else 1e3 * model.duration_seconds)
+        network, output = config["network"], config["readout"]["population"]
+        firing = {
+            part["name"]: part.get("neuron", {}).get("threshold") is not None
+            for part in network["populations"]
+            if "neuron" in part
+        }
+        hidden = [name for name, fires in firing.items() if fires and name != output]
+        names = ["input", *hidden, *([output] if firing[output] else [])]
+        return Described(1e3 * network["duration"], names, firing[output])
 
 
 def read_sweep(folder, dataset=None, load_weights=None):

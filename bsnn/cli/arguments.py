@@ -4,7 +4,9 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from bsnn.fields import fields_of
 from bsnn.presets import PRESETS, REFERENCES
+from bsnn.run_settings import RunSettings
 from bsnn.settings import SETTINGS
 
 DESCRIPTION = """\
@@ -41,6 +43,7 @@ def _add_train(commands):
     )
     train.add_argument("dataset", help=SETTINGS["dataset"].help)
     train.add_argument("--out", type=_path, help="run folder (default: runs/<name>)")
+    _add_model(train)
     train.add_argument(
         "--resume",
         action="store_true",
@@ -52,9 +55,7 @@ def _add_train(commands):
         default=30.0,
         help="between checkpoints within an epoch (default: 30; 0: after each batch)",
     )
-    for name in SETTINGS:
-        if name != "dataset":
-            _add_setting(train, name)
+    _add_settings(train, [name for name in SETTINGS if name != "dataset"])
     _add_data_dir(train)
 
 
@@ -66,6 +67,7 @@ def _add_sweep(commands):
         "bsnn sweep mnist --dt-ms 0 1 4 8 --rules grid quantised-event --seeds 0 1 2",
     )
     sweep.add_argument("dataset", help="as for train")
+    _add_model(sweep)
     _add_setting(sweep, "dt_ms", nargs="+", required=True, help="in ms")
     sweep.add_argument("--rules", nargs="+", default=["grid"], help="(default: grid)")
     sweep.add_argument("--seeds", type=int, nargs="+", default=[0], help="(default: 0)")
@@ -87,9 +89,7 @@ def _add_sweep(commands):
     )
     # Of the cells; each has one worker.
     own = {"dataset", "dt_ms", "rule", "seed", "spike_penalty", "workers"}
-    for name in SETTINGS:
-        if name not in own:
-            _add_setting(sweep, name)
+    _add_settings(sweep, [name for name in SETTINGS if name not in own])
     _add_data_dir(sweep)
 
 
@@ -101,6 +101,7 @@ def _add_evaluate(commands):
         "bsnn evaluate runs/mnist_1ms --dt-ms 0.5 1 2 4 8",
     )
     evaluate.add_argument("run", type=_path, help="run folder")
+    _add_model(evaluate)
     _add_setting(evaluate, "dt_ms", nargs="+", help="in ms (default: its own)")
     _add_setting(evaluate, "rule", help="(default: its own)")
     _add_setting(evaluate, "workers")
@@ -224,6 +225,16 @@ def _command(commands, name, summary, example):
     return parser
 
 
+def _add_settings(parser, names):
+    """Add the options of settings, those of a chain in a group of their own."""
+    chain = parser.add_argument_group(
+        "the network, a chain of CUBA LIF neurons; left out with --model"
+    )
+    shared = fields_of(RunSettings)
+    for name in names:
+        _add_setting(parser if name in shared else chain, name)
+
+
 def _add_setting(parser, name, **changes):
     """Add the option that a setting is; without it the reference settings hold."""
     setting = SETTINGS[name]
@@ -253,6 +264,16 @@ def _usual(setting):
 
 def _text(value):
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _add_model(parser):
+    parser.add_argument(
+        "--model",
+        type=_path,
+        metavar="FILE.py",
+        help="Python file with a network of your own: a function network(dt), and "
+        "its weights; see the README",
+    )
 
 
 def _add_study(parser):

@@ -103,9 +103,29 @@ def _settings_of(arguments, without=(), **more):
 
     names = SETTINGS.keys() - set(without)
     given = {name: v for name, v in vars(arguments).items() if name in names}
+    if getattr(arguments, "model", None) is not None:
+        return _network_settings(arguments.model, given)
     settings = Settings.reference(**given, **more)
     _check_device(settings)
     return settings
+
+
+def _network_settings(path, given):
+    """Return the settings of the network in a model file."""
+    from bsnn.fields import fields_of
+    from bsnn.model_file import ModelFile
+    from bsnn.network_settings import NetworkSettings
+    from bsnn.settings import SETTINGS
+
+    given = {name: value for name, value in given.items() if value is not None}
+    known = fields_of(NetworkSettings)
+    foreign = [SETTINGS[name].option for name in given if name not in known]
+    if foreign:
+        raise ValueError(
+            f"{', '.join(foreign)} must be left out with 'model': the network of "
+            f"{path} says for itself what they say of a chain of CUBA LIF neurons."
+        )
+    return NetworkSettings(**given, model_file=ModelFile.read(path))
 
 
 def _check_device(settings):
@@ -144,6 +164,8 @@ def _sweep(arguments):
     from bsnn.training.experiments.sweep import make_cells, run_sweep
 
     base = _settings_of(arguments, without=["dt_ms", "spike_penalty"])
+    if arguments.model is not None:  # its network may not exist at any other
+        base = replace(base, dt_ms=arguments.dt_ms[0])
     folder, is_cache = data_folder(arguments.data_dir)
     load = partial(load_dataset, data_dir=None if is_cache else folder.resolve())
     dataset = load(base.dataset).head(base.n_train, base.n_test)
@@ -177,6 +199,7 @@ def _evaluate(arguments):
 
     from bsnn.analysis import Measurement
     from bsnn.inputs.datasets import load_dataset
+    from bsnn.model_file import ModelFile
     from bsnn.runs import RunFolder
     from bsnn.training.experiments.evaluation import evaluate_run
 
@@ -188,6 +211,7 @@ def _evaluate(arguments):
         dt_ms=arguments.dt_ms,
         rule=arguments.rule,
         workers=arguments.workers,
+        model_file=None if arguments.model is None else ModelFile.read(arguments.model),
     )
     print(pd.DataFrame(rows).to_string(index=False, float_format="{:.4g}".format))
     return 0
@@ -234,7 +258,7 @@ def _load_weights(folder):
 
     run = RunFolder(folder)
     state = load_checkpoint(run)
-    check_fits(state, Model.from_dict(run.config()["model"]))
+    check_fits(state, Model.from_dict(run.config()["model"]).weight_shapes)
     return [weight.numpy() for weight in state["weights"]]
 
 

@@ -264,7 +264,7 @@ def test_a_membrane_needs_weights_and_a_model(tmp_path):
     with pytest.raises(NoData, match="no weights there"):
         membrane.draw(read_sweep(tmp_path, load_weights=no_weights))
     change_config(run, model=None)
-    with pytest.raises(NoData, match="does not describe the model"):
+    with pytest.raises(NoData, match="describes no chain of CUBA LIF neurons"):
         membrane.draw(read_sweep(tmp_path, load_weights=no_weights))
 
 
@@ -277,5 +277,5 @@ def test_one_neuron_needs_a_model_and_its_closed_form(tmp_path):
     with pytest.raises(ValueError, match="'tau_mem' .* must be 2 tau_syn"):
         count_table(*model_and_steps(read_sweep(tmp_path)))
     change_config(run, model=None)
-    with pytest.raises(NoData, match="above 0 and the model in config.json"):
+    with pytest.raises(NoData, match="above 0, and a chain of CUBA LIF neurons"):
         model_and_steps(read_sweep(tmp_path))

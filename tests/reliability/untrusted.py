@@ -229,7 +229,10 @@ def make_network():
         torch.nn.Parameter(torch.rand(shape, generator=rng))
         for shape in model.weight_shapes
     ]
-    network = SimpleNamespace(model=model, weights=weights, n_clamped=2)
+    named = [(f"layer {n}", weight) for n, weight in enumerate(weights, start=1)]
+    network = SimpleNamespace(
+        model=model, weights=weights, named_weights=lambda: named, n_clamped=2
+    )
     return network, torch.optim.Adam(weights, fused=True)
 
 

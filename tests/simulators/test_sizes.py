@@ -170,6 +170,9 @@ class Counts:
     def __init__(self):
         self.labels, self.counts = [], []
 
+    def seen(self, layers):
+        return [layer.record for layer in layers]
+
     def add(self, records, labels):
         self.labels += labels.tolist()
         self.counts += records[-1].counts().tolist()

@@ -79,7 +79,12 @@ def _measure(measured, batches):
     """Add the records and labels of batches together, which takes less time."""
     if len(batches) > 1:
         records, labels = zip(*batches, strict=True)
-        layers = map(Spikes.concatenate, zip(*records, strict=True))
-        batches = [(list(layers), np.concatenate(labels))]
+        layers = [_concatenate(parts) for parts in zip(*records, strict=True)]
+        batches = [(layers, np.concatenate(labels))]
     for layers, labels in batches:
         measured.add(layers, labels)
+
+
+def _concatenate(parts):
+    join = Spikes.concatenate if isinstance(parts[0], Spikes) else np.concatenate
+    return join(parts)

@@ -53,13 +53,14 @@ def save_checkpoint(folder, network, optimizer, *, epoch, rows, within=None):
     RunFolderError
         If it cannot be written; the checkpoints there stay.
     """
-    for layer, weight in enumerate(network.weights, start=1):
-        check_weights(weight.detach().numpy(), tuple(weight.shape), f"layer {layer}")
+    for name, weight in network.named_weights():
+        check_weights(weight.detach().numpy(), tuple(weight.shape), name)
     state = {
         "format": FORMAT,
         "epoch": epoch,
         "within": within,
         "weights": [weight.detach() for weight in network.weights],
+        "frozen": [at for at, w in enumerate(network.weights) if not w.requires_grad],
         "optimizer": optimizer.state_dict(),
         "n_clamped": network.n_clamped,
         "rows": rows,
@@ -164,7 +165,9 @@ def _check_state(state, n_bytes):
     """Raise KeyError, TypeError or ValueError unless all is there and of its kind."""
     shapes = [_checked(weight).shape for weight in state["weights"]]
     moments = state["optimizer"]["state"]
-    if moments and sorted(moments) != list(range(len(shapes))):
+    frozen = state.setdefault("frozen", [])  # older versions learned all
+    learned = [at for at in range(len(shapes)) if at not in frozen]
+    if moments and sorted(moments) != learned:
         raise ValueError("its moments are not those of its weights")
     for index, moment in moments.items():
         if set(moment) != set(_ADAM):
@@ -172,7 +175,7 @@ def _check_state(state, n_bytes):
         for name, value in moment.items():
             if _checked(value).shape != (() if name == "step" else shapes[index]):
                 raise ValueError("its moments are not those of its weights")
-    names = ("epoch", "n_clamped", "within", "rows")
+    names = ("epoch", "n_clamped", "within", "rows", "frozen")
     _check_plain([state[name] for name in names], n_bytes)
     counts, within = [state["epoch"], state["n_clamped"]], state["within"]
     _check_rows(state["rows"], METRICS_COLUMNS, text={"split"})
@@ -217,13 +220,12 @@ def _checked(tensor):
     return tensor
 
 
-def check_fits(state, model):
-    """Raise RunFolderError unless a checkpoint's weights are those of a model."""
-    given = [tuple(weight.shape) for weight in state["weights"]]
-    if given != list(model.weight_shapes):
+def check_fits(state, shapes):
+    """Raise RunFolderError unless a checkpoint's weights have these shapes."""
+    given, shapes = [tuple(weight.shape) for weight in state["weights"]], list(shapes)
+    if given != shapes:
         raise RunFolderError(
-            f"the checkpoint holds weights of shapes {given}, the model needs "
-            f"{list(model.weight_shapes)}."
+            f"the checkpoint holds weights of shapes {given}, the model needs {shapes}."
         )
 
 
@@ -235,7 +237,7 @@ def restore_weights(network, state):
     RunFolderError
         If the shapes differ.
     """
-    check_fits(state, network.model)
+    check_fits(state, [tuple(weight.shape) for weight in network.weights])
     with torch.no_grad():
         for weight, saved in zip(network.weights, state["weights"], strict=True):
             weight.copy_(saved)

@@ -66,8 +66,8 @@ def train_epoch(
         for batch, inputs in zip(remaining, inputs_of_each, strict=True):
             labels = samples.labels[batch]
             with numbers_named(f"batch {progress.batch + 1}: "):
-                records, value = _update(network, loss, optimizer, inputs, labels)
-            measuring.add(records, labels)
+                layers, value = _update(network, loss, optimizer, inputs, labels)
+            measuring.add(progress.measured.seen(layers), labels)
             progress.add(value, len(batch))
             if advance is not None:
                 advance(len(batch))
@@ -79,14 +79,14 @@ def train_epoch(
 
 
 def _update(network, loss, optimizer, inputs, labels):
-    """Update the weights once; return the layers' records and the loss before it."""
+    """Update the weights once; return the layers and the loss before it."""
     layers = network(inputs)
     value = loss(layers, labels)
     network.zero_grad()
     value.backward()
     _check_gradients(network)
     optimizer.step()
-    return [layer.record for layer in layers], value.item()
+    return layers, value.item()
 
 
 @contextlib.contextmanager
@@ -103,9 +103,9 @@ def _check_gradients(network):
 
     It spreads from the loss to the input: the last layer that has it is where it began.
     """
-    for layer, weight in reversed([*enumerate(network.weights, start=1)]):
+    for name, weight in reversed(network.named_weights()):
         if weight.grad is not None:
-            check_finite(weight.grad.numpy(), f"the gradient of layer {layer}")
+            check_finite(weight.grad.numpy(), f"the gradient of {name}")
 
 
 def evaluate(
@@ -131,6 +131,6 @@ def evaluate(
         with torch.no_grad():
             layers = network(samples.spikes(chosen))
             value = 0.0 if loss is None else loss(layers, labels).item()
-        measured.add([layer.record for layer in layers], labels)
+        measured.add(measured.seen(layers), labels)
         progress.add(value, len(labels))
     return progress.metrics(), measured.confidence()

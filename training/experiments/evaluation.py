@@ -3,14 +3,23 @@
 from bsnn import runs
 from bsnn.equations import time_rules
 from bsnn.equations.units import as_list, as_number
-from bsnn.settings import Settings
+from bsnn.network_settings import settings_of
 from bsnn.training.from_settings import make_network
 
 from .checkpoint import check_fits, load_checkpoint, restore_weights
 from .epoch import evaluate
 
 
-def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=None):
+def evaluate_run(
+    folder,
+    *,
+    load,
+    measurement,
+    dt_ms=None,
+    rule=None,
+    workers=None,
+    model_file=None,
+):
     """Test the network of a run folder, also at time steps it was not trained at.
 
     The results join those in the folder's evaluations.csv.
@@ -28,6 +37,8 @@ def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=No
         Time rule; that of the training unless given, or "grid" if that is "continuous".
         At 0 ms it is "continuous".
     workers : int, optional
+    model_file : ModelFile, optional
+        Of a run whose network is one's own, the file that it was trained with.
 
     Returns
     -------
@@ -39,11 +50,13 @@ def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=No
     RunFolderError
         If the folder holds no readable run.
     ValueError
-        If the run's layers do not fit the data set.
+        If the run's layers do not fit the data set, `model_file` is not that of the
+        run, or missing.
     """
-    trained = Settings.from_config(folder.config(), workers=workers)
+    trained = settings_of(folder.config(), model_file, workers=workers)
     state = load_checkpoint(folder)
-    check_fits(state, trained.model())  # before memory is reserved for the model
+    if model_file is None:  # before memory is reserved for the model
+        check_fits(state, trained.model().weight_shapes)
     dataset = load(trained.dataset).head(trained.n_train, trained.n_test)
     trained.check_dataset(dataset)
     as_trained = time_rules.named(trained.rule)
@@ -52,12 +65,15 @@ def evaluate_run(folder, *, load, measurement, dt_ms=None, rule=None, workers=No
         dt = as_number(dt, "dt_ms")
         usual = time_rules.at(dt, as_trained).name
         settings = trained.at(dt, usual if rule is None else rule)
-        with make_network(settings, settings.model()) as network:
+        model = settings.model()
+        with make_network(settings, model) as network:
             restore_weights(network, state)
             tested, _ = evaluate(
                 network,
                 dataset.samples("test", settings.encode, network.model),
-                measured=measurement(network.model, settings.true),
+                measured=measurement(
+                    network.model, settings.true, settings.readout(model)
+                ),
             )
         rows.append(
             {"rule": settings.rule, "dt_ms": settings.dt_ms}

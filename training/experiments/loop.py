@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -46,8 +47,8 @@ def train(
     folder : RunFolder
         Made once the program runs.
     measurement : callable
-        ``measurement(model, target)`` returns an object with `add`, `summary` and
-        `confidence`, such as `bsnn.analysis.Measurement`.
+        ``measurement(model, target, readout)`` returns an object with `seen`, `add`,
+        `summary` and `confidence`, such as `bsnn.analysis.Measurement`.
     resume : bool
         Go on from the checkpoint of the run that the folder holds, also for more
         epochs than it had.
@@ -79,12 +80,14 @@ def train(
     config = settings.config()
     folder.check_free(config, resume=resume)
     show = sys.stderr.isatty() if progress is None else progress
-    loss = make_loss(settings)
+    readout = settings.readout(model)
+    loss = make_loss(settings, readout)
     with make_network(settings, model) as network, folder.locked():
         folder.check_free(config, resume=resume)  # another may have begun since
         state = _state_of(folder, settings)  # nothing is altered where it is damaged
         folder.create(config)
-        trainer = _Trainer(settings, network, loss, dataset, measurement)
+        measured = partial(measurement, network.model, settings.true, readout)
+        trainer = _Trainer(settings, network, loss, dataset, measured)
         checkpoints = _Checkpoints(folder, trainer, checkpoint_seconds)
         if state is not None:
             trainer.restore(state)
@@ -138,17 +141,17 @@ def _train_epochs(trainer, folder, checkpoints, show, after_epoch):
 class _Trainer:
     """A network with all that its epochs and tests need, and how far it is."""
 
-    def __init__(self, settings, network, loss, dataset, measurement):
+    def __init__(self, settings, network, loss, dataset, measured):
         self.settings, self.network = settings, network
         self.train_samples, self.test_samples = (
             dataset.samples(split, settings.encode, network.model)
             for split in ("train", "test")
         )
         self.optimizer = torch.optim.Adam(
-            network.parameters(), lr=settings.learning_rate, fused=True
+            network.weights, lr=settings.learning_rate, fused=True
         )
         self.progress = TrainingProgress()
-        self._loss, self._measurement = loss, measurement
+        self._loss, self._measured = loss, measured
 
     def restore(self, state):
         """Go on from a checkpoint."""
@@ -185,9 +188,6 @@ class _Trainer:
             measured=self._measured(),
             loss=self._loss,
         )
-
-    def _measured(self):
-        return self._measurement(self.network.model, self.settings.true)
 
     def _batches(self, epoch):
         # The order of the data is a function of seed and epoch: nothing to save.

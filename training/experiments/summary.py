@@ -58,6 +58,7 @@ def make_summary(settings, rows, tested, network):
                 "silent_layers",
                 "latency_ms",
                 "first_spike_ms",
+                "decision_ms",
                 "silent_samples",
             )
         },

@@ -19,6 +19,7 @@ from bsnn.equations.units import as_int
 from bsnn.errors import RunFolderError
 from bsnn.files import locked
 from bsnn.machine import n_cores
+from bsnn.model import Model
 from bsnn.processes.tasks import Task, run_tasks
 from bsnn.runs import CONFIG, RunFolder
 from bsnn.settings import departures
@@ -33,13 +34,12 @@ log = logging.getLogger(__name__)
 
 def cell_name(settings):
     """Return the name of a cell's run folder, such as ``mnist_grid_dt1_seed0``."""
-    rule = settings.rule
-    if settings.detect != "end":
-        rule += f"-{settings.detect}"
-    series = ""
-    for tag, numbers in departures(settings.to_dict()).items():
-        series += f"_{tag}" + "-".join(f"{number:g}" for number in numbers)
-    return f"{settings.dataset}_{rule}_dt{settings.dt_ms:g}{series}_seed{settings.seed}"
+    config = {**settings.to_dict(), "preset": settings.preset}
+    other = ""
+    for tag, numbers in departures(config).items():
+        other += f"_{tag}" + "-".join(f"{number:g}" for number in numbers)
+    name = f"{settings.dataset}_{settings.series}_dt{settings.dt_ms:g}"
+    return f"{name}{other}_seed{settings.seed}"
 
 
 def make_cells(base, *, dt_ms, rules, seeds, spike_penalties=(0.0,)):
@@ -72,7 +72,9 @@ def make_cells(base, *, dt_ms, rules, seeds, spike_penalties=(0.0,)):
     axes = seeds, dt_ms, rules, spike_penalties
     for seed, dt, rule, penalty in itertools.product(*axes):
         cell = replace(base.at(dt, rule), seed=seed, spike_penalty=penalty, workers=1)
-        check_model(cell.model())
+        model = cell.model()
+        if isinstance(model, Model):
+            check_model(model)
         name = cell_name(cell)
         if cells.setdefault(name, cell) != cell:
             raise ValueError(

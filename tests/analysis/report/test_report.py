@@ -49,7 +49,7 @@ def test_report_is_one_page_that_needs_nothing_else(sweep, tmp_path):
     assert len(page.sources) == len(FIGURES)
     assert (
         "bsnn sweep digits --dt-ms 0 0.5 1 8 --rules grid quantised-event "
-        "--seeds 0 1 --preset published --epochs 2 --batch-size 20 --detect end"
+        "--seeds 0 1 --epochs 2 --batch-size 20"
     ) in text
     assert "<td>2.9.0</td>" in text
     assert "run digits_grid_dt4_seed0: not finished" in text

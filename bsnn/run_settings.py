@@ -1,0 +1,100 @@
+"""The settings that every training has, whatever the network.
+
+The command line reads this file before Brian2 is imported: what needs it is imported
+where it is used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+
+from .fields import field, fields_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What determines a training beside its network; saved with its results.
+
+    The order is that of --help, of the tags in a name and of the options in a report.
+    Times carry their unit in the name, because people type and read them here.
+    """
+
+    dataset: str = field(
+        "mnist, emnist, fashion-mnist, digits, yin-yang, or a folder of your own in "
+        "--data-dir with four files called as those of MNIST"
+    )
+    dt_ms: float = field("time step; 0 = continuous", 1.0, unit="ms")
+    seed: int = field("of weights and data order", 0, least=0)
+    epochs: int = field("passes over the training samples", 10, least=1)
+    batch_size: int = field("samples an update", least=1)
+    learning_rate: float = field("learning rate of Adam", positive=True)
+    true: float = field("target spikes of the label", 15.0, tag="targets")
+    false: float = field("target spikes of the others", 3.0, tag="targets")
+    spike_penalty: float = field("price of a hidden spike", 0.0, tag="penalty")
+    learning_rate_factor: float = field(
+        "factor by which the learning rate falls", 1.0, positive=True
+    )
+    learning_rate_epochs: int = field(
+        "epochs between two falls of the learning rate", 10, least=1
+    )
+    learning_rate_floor: float = field(
+        "below which the learning rate does not fall", 0.0
+    )
+    t_max_ms: float = field("latest input spike", 100.0, unit="ms", positive=True)
+    n_train: int | None = field("use the first N training samples", None)
+    n_test: int | None = field("use the first N test samples", None)
+    precision: str = field("of the simulation", "single", choices=("single", "double"))
+    workers: int | None = field("processes (default: one a core)", None)
+
+    def __post_init__(self):
+        from bsnn.inputs.datasets import is_name
+
+        for name, setting in fields_of(type(self)).items():
+            object.__setattr__(self, name, setting.checked(getattr(self, name)))
+        if not is_name(self.dataset):
+            raise ValueError(
+                "'dataset' must be a name of letters, digits and any of _.+- inside, "
+                f"{self._came('dataset')}."
+            )
+        if self.learning_rate_factor > 1:
+            raise ValueError(
+                "'learning_rate_factor' must not exceed 1, "
+                f"{self._came('learning_rate_factor')}."
+            )
+        if not 0 <= self.learning_rate_floor <= self.learning_rate:
+            raise ValueError(
+                "'learning_rate_floor' must lie in 0..learning_rate, "
+                f"{self._came('learning_rate_floor')} and {self.learning_rate!r}; "
+                "change one of them."
+            )
+
+    def _came(self, name):
+        return f"got {getattr(self, name)!r}"
+
+    @classmethod
+    def from_dict(cls, values: Mapping) -> Self:
+        """Return settings from `to_dict`; an unknown name is an error."""
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ValueError(f"unknown setting {', '.join(map(repr, unknown))}.")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"a setting is missing ({error}).") from error
+
+    def to_dict(self) -> dict:
+        return {name: getattr(self, name) for name in fields_of(type(self))}
+
+    def encode(self, images, model):
+        """Return the input `Spikes` of images."""
+        from brian2.units import ms
+
+        from bsnn.inputs.encoding import encode_ttfs
+
+        return encode_ttfs(images, model, t_max=self.t_max_ms * ms)
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """Return the learning rate of an epoch, counted from 1."""
+        drops = (epoch - 1) // self.learning_rate_epochs
+        rate = self.learning_rate * self.learning_rate_factor**drops
+        return max(rate, self.learning_rate_floor)

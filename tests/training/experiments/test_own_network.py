@@ -1,0 +1,369 @@
+"""A network of one's own in every command: train, go on, evaluate, sweep, plot."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from brian2 import ms
+
+import bsnn
+from bsnn import runs
+from bsnn.analysis import Measurement, read_sweep
+from bsnn.cli.main import main
+from bsnn.errors import BsnnError, ModelFileError, NumbersError
+from bsnn.model_file import ModelFile
+from bsnn.network import Network
+from bsnn.network_settings import NetworkSettings, settings_of
+from bsnn.readout import Readout
+from bsnn.runs import RunFolder
+from bsnn.settings import Settings
+from bsnn.training.experiments.checkpoint import load_checkpoint
+from bsnn.training.experiments.evaluation import evaluate_run
+from bsnn.training.experiments.loop import train
+from bsnn.training.from_settings import make_loss, make_network
+
+pytestmark = pytest.mark.cpp
+
+# Few enough neurons to be quick: cells that fire, integrators that are read out.
+TEXT = """
+from brian2 import ms
+import bsnn
+
+cell = bsnn.Neuron(
+    "dv/dt = (i_syn - v)/tau : 1\\ndi_syn/dt = -i_syn/(10*ms) : 1",
+    threshold="v > 1",
+    reset="v = 0",
+    parameters={"tau": 20*ms},
+    method="euler",
+)
+integrator = bsnn.Neuron("dv/dt = -v/(50*ms) : 1", method="euler")
+
+def network(dt):
+    return bsnn.Network(
+        [
+            bsnn.Inputs("pixels", 64),
+            bsnn.Population("cells", 12, cell),
+            bsnn.Population("sums", 10, integrator, record=["v"]),
+        ],
+        [
+            bsnn.Connection("pixels", "cells", on_pre="i_syn += w"),
+            bsnn.Connection("cells", "sums", on_pre="v += w"),
+        ],
+        dt=dt,
+        duration=60*ms,
+    )
+
+weights = {"pixels->cells": (-0.5, 1.5), "cells->sums": (-0.3, 0.3)}
+learn = {"cells": ["tau"], "pixels->cells": []}
+readout = bsnn.Readout("mean")
+"""
+FILE = ModelFile("summing", TEXT)
+
+
+def settings(text=TEXT, **changes):
+    values = {"dataset": "digits", "dt_ms": 2.0, "epochs": 2, "t_max_ms": 40.0}
+    values |= {"batch_size": 20, "learning_rate": 0.02, "workers": 1}
+    return NetworkSettings(**values | changes, model_file=ModelFile("summing", text))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return bsnn.load_dataset("digits").head(200, 60)
+
+
+def load(digits):
+    return lambda name: digits
+
+
+@pytest.fixture(scope="module")
+def run(digits, tmp_path_factory):
+    """Return the folder of a finished training."""
+    folder = RunFolder(tmp_path_factory.mktemp("own") / "run")
+    train(settings(), digits, folder, measurement=Measurement)
+    return folder
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "summing.py"
+    path.write_text(TEXT)
+    return path
+
+
+def test_a_run_keeps_texts_network_and_results(run):
+    config = run.config()
+    assert config["model_file"] == {"name": "summing", "text": TEXT}
+    network = Network.from_dict(config["network"])
+    assert [part.name for part in network.groups] == ["cells", "sums"]
+    assert Readout(**config["readout"]) == Readout("mean", "sums", "v")
+    summary = run.summary()
+    assert summary["last"]["output_spikes"] == 0 < summary["last"]["hidden_spikes"]
+    assert 0 < summary["decision_ms"] <= 60
+    losses = run.metrics().query("split == 'train'").loss
+    assert losses.iloc[-1] < losses.iloc[0]
+    layers, labels = run.spikes()
+    assert [layer.n_neurons for layer in layers] == [64, 12] and len(labels) == 20
+
+
+def test_what_is_not_learned_stays_and_what_is_moves(run, digits):
+    state = load_checkpoint(run)
+    given = settings()
+    with make_network(given, given.model()) as network:
+        first = {name: w.detach().clone() for name, w in network.named_weights()}
+    trained = dict(zip(first, state["weights"], strict=True))
+    assert torch.equal(trained["pixels->cells"], first["pixels->cells"])
+    assert state["frozen"] == [0]
+    assert not torch.equal(trained["cells->sums"], first["cells->sums"])
+    assert trained["tau of cells"] != first["tau of cells"] == 1
+
+
+def test_a_training_that_is_interrupted_goes_on_as_if_it_had_not(run, digits, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop(epoch):
+        raise Stop
+
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(Stop):
+        train(settings(), digits, folder, measurement=Measurement, after_epoch=stop)
+    train(settings(), digits, folder, measurement=Measurement, resume=True)
+    for one, other in zip(
+        load_checkpoint(folder)["weights"], load_checkpoint(run)["weights"], strict=True
+    ):
+        assert torch.equal(one, other)
+    columns = ["accuracy", "loss", "hidden_spikes"]
+    assert folder.metrics()[columns].equals(run.metrics()[columns])
+
+
+def test_a_run_is_evaluated_at_other_time_steps_with_its_own_file(
+    run, digits, tmp_path
+):
+    folder = RunFolder(shutil.copytree(run.path, tmp_path / "run"))
+    options = {"load": load(digits), "measurement": Measurement}
+    rows = evaluate_run(folder, dt_ms=[2, 4], model_file=FILE, **options)
+    assert rows[0]["accuracy"] == run.summary()["last"]["accuracy"]
+    assert rows[1]["dt_ms"] == 4 and rows[1]["hidden_spikes"] > 0
+    other = ModelFile("summing", TEXT + "# another\n")
+    with pytest.raises(ValueError, match="the file that the run was trained with"):
+        evaluate_run(folder, model_file=other, **options)
+    with pytest.raises(ValueError, match="'model' must be given: the run's network"):
+        evaluate_run(folder, **options)
+    with pytest.raises(ValueError, match="'rule' must be 'grid' for a network of"):
+        evaluate_run(folder, rule="quantised-event", model_file=FILE, **options)
+    with pytest.raises(ValueError, match="'model' must be left out: the run is one of"):
+        settings_of(Settings.reference("digits").config(), FILE)
+
+
+def test_no_text_of_a_run_folder_is_executed(run, tmp_path):
+    """Tables and figures read the network as data."""
+    folder = RunFolder(shutil.copytree(run.path, tmp_path / "run"))
+    mark = tmp_path / "executed"
+    text = f"open({str(mark)!r}, 'w')\n"
+    config = folder.config()
+    config["model_file"]["text"] = text
+    folder.write_json(runs.CONFIG, config)
+    assert main(["plot", str(folder.path)]) == 0
+    assert main(["report", str(folder.path)]) == 0
+    assert main(["evaluate", str(folder.path)]) == 1
+    assert not mark.exists()
+
+
+def test_a_sweep_trains_cells_that_differ_in_the_network(path, tmp_path, capsys):
+    out = tmp_path / "sweep"
+    command = f"sweep digits --model {path} --dt-ms 2 4 --t-max-ms 40 --epochs 1"
+    command += f" --n-train 60 --n-test 40 --out {out}"
+    assert main(command.split()) == 0
+    assert "summing" in capsys.readouterr().out
+    sweep = read_sweep(out)
+    assert list(sweep.runs.run) == [f"digits_summing_dt{dt}_seed0" for dt in (2, 4)]
+    described = sweep.described(sweep.runs.run[0])
+    assert described == (60, ["input", "cells"], False)
+    assert main(["report", str(out), "--out", str(tmp_path / "report.html")]) == 0
+    assert "--model summing.py" in (tmp_path / "report.html").read_text()
+    # Runs of another network would be taken for these.
+    path.write_text(TEXT + "\n# edited\n")
+    assert main(command.split()) == 1
+    assert "another configuration (model_file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("def network(dt):", "line 1: it cannot be executed: IndentationError"),
+        ("import no_such_thing", "imports what is installed, no file beside it"),
+        ("x = 1\nx.y", "line 2: it cannot be executed: AttributeError"),
+        ("", r"must define a function network\(dt\)"),
+        ("network = 3", r"must define a function network\(dt\)"),
+        ("def network(dt):\n  return 3", "must return a bsnn.Network, got int"),
+        ("def network(dt):\n  return 1/0", r"line 2: network\(2\*ms\) failed: ZeroDiv"),
+        (TEXT.replace("dt=dt", "dt=1*ms"), r"network of 1. ms; write Network\(..., dt"),
+        (
+            TEXT.replace('"sums", 10', '"sums", 0'),
+            "line 19: .*'size' must be at least 1, got 0",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_model_file_is_named(text, what):
+    with pytest.raises(ModelFileError, match=what):
+        settings(text).config()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("weights = ", "weight = ", "must define 'weights', by connection: 'pixels->"),
+        ("(-0.3, 0.3)}", "(-0.3, 0.3), 'x': 1}", "cannot be trained: .*'x' is unknown"),
+        ('"tau"]', '"tua"]', "cannot be trained: .*'tua'"),
+    ],
+)
+def test_what_cannot_be_trained_is_named(old, new, what):
+    assert old in TEXT
+    given = settings(TEXT.replace(old, new))
+    with pytest.raises(ModelFileError, match=what):
+        make_network(given, given.model())
+
+
+@pytest.mark.parametrize(
+    ("readout", "what"),
+    [
+        ("'max'", "'readout' of summing.py must be a bsnn.Readout, got 'max'"),
+        ("bsnn.Readout('max', 'all')", "names the population 'all'; the network has"),
+        ("bsnn.Readout('most-spikes')", "'sums' has no threshold and never fires"),
+        ("bsnn.Readout('max', 'cells', 'v')", r"Population\('cells', ..., record="),
+    ],
+)
+def test_a_readout_that_does_not_fit_is_named(readout, what):
+    text = TEXT.replace('bsnn.Readout("mean")', readout)
+    with pytest.raises((ModelFileError, ValueError), match=what):
+        settings(text).config()
+
+
+def test_defaults_follow_from_the_network():
+    without = TEXT.replace('readout = bsnn.Readout("mean")', "")
+    given = settings(without)
+    assert given.readout(given.model()) == Readout("max", "sums", "v")
+    firing = settings(
+        without.replace(
+            'bsnn.Population("sums", 10, integrator, ',
+            ('bsnn.Population("sums", 10, cell, '),
+        ).replace('on_pre="v += w"', 'on_pre="i_syn += w"')
+    )
+    assert firing.readout(firing.model()) == Readout("most-spikes", "sums")
+    first = replace(
+        firing,
+        model_file=ModelFile(
+            "summing",
+            (firing.model_file.text + '\nreadout = bsnn.Readout("first-spike")'),
+        ),
+    )
+    readout = first.readout(first.model())
+    with pytest.raises(ModelFileError, match=r"must define loss\(activity, labels\)"):
+        make_loss(first, readout)
+
+
+def test_a_loss_of_ones_own_gets_all_populations_by_name(digits):
+    """It equals the loss that the readout has by default."""
+    own = TEXT + (
+        "from bsnn.training import ReadoutLoss\n"
+        "def loss(activity, labels):\n"
+        '    return ReadoutLoss("mean")(activity["sums"].trace["v"], labels)\n'
+    )
+    values = []
+    for given in (settings(), settings(own)):
+        model = given.model()
+        with make_network(given, model) as network, torch.no_grad():
+            inputs = given.encode(digits.test_images[:5], network.model)
+            loss = make_loss(given, given.readout(model))
+            values.append(loss(network(inputs), digits.test_labels[:5]).item())
+    assert values[0] == values[1] > 0
+    broken = settings(TEXT + "def loss(activity, labels):\n    return 3\n")
+    model = broken.model()
+    with make_network(broken, model) as network, torch.no_grad():
+        layers = network(broken.encode(digits.test_images[:1], network.model))
+        with pytest.raises(ModelFileError, match="must return a tensor with one num"):
+            make_loss(broken, broken.readout(model))(layers, [0])
+
+
+def test_a_loss_that_is_not_finite_is_named(digits, tmp_path):
+    text = TEXT + (
+        "def loss(activity, labels):\n"
+        '    return activity["sums"].trace["v"].sum() * float("nan")\n'
+    )
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(
+        NumbersError, match="epoch 1, batch 1: loss.* of summing.py is nan"
+    ):
+        train(settings(text), digits, folder, measurement=Measurement)
+
+
+def test_a_price_on_spikes_makes_them_fewer(digits, tmp_path):
+    spikes = {}
+    for price in (0.0, 5.0):
+        text = TEXT.replace(', "pixels->cells": []', "")
+        given = settings(text, spike_penalty=price, epochs=3)
+        folder = RunFolder(tmp_path / f"{price:g}")
+        train(given, digits, folder, measurement=Measurement)
+        spikes[price] = folder.summary()["last"]["hidden_spikes"]
+    assert spikes[5.0] < 0.8 * spikes[0.0]
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ("--layers 64 10", "--layers must be left out with 'model'"),
+        ("--dt-ms 0", "'dt_ms' must be positive for a network of one's own"),
+        ("--t-max-ms 90", "'t_max_ms' must not exceed the network's duration"),
+        ("--model gone.py", "'model' must name a Python file that can be read"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options, what, path, tmp_path, capsys):
+    command = f"train digits --model {path} --t-max-ms 40 --out {tmp_path / 'run'}"
+    assert main([*command.split(), *options.split()]) == 1
+    assert what in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_data_set_that_does_not_fit_is_refused(path, tmp_path, capsys):
+    command = f"train yin-yang --model {path} --t-max-ms 40 --out {tmp_path / 'run'}"
+    assert main(command.split()) == 1
+    assert "with the 4 inputs of Yin-Yang and its 3 classes" in capsys.readouterr().err
+
+
+def test_a_file_with_an_impossible_name_is_refused(path):
+    other = path.rename(path.with_name("my net.py"))
+    with pytest.raises(ValueError, match="of letters, digits and any of"):
+        ModelFile.read(other)
+
+
+def test_a_config_that_describes_no_network_is_refused(run, tmp_path):
+    folder = RunFolder(shutil.copytree(run.path, tmp_path / "run"))
+    config = folder.config()
+    for change in ({"network": {}}, {"preset": "default"}, {"model_file": 3}):
+        (folder.path / runs.CONFIG).write_text(json.dumps({**config, **change}))
+        with pytest.raises(BsnnError, match="describes no network"):
+            read_sweep(folder.path)
+
+
+def test_weights_may_be_a_function_of_network_and_seed():
+    text = TEXT.replace("weights = {", "drawn = {") + (
+        "def weights(network, rng):\n"
+        '    return {"pixels->cells": rng.normal(size=network.weight_shapes[0]),\n'
+        '            "cells->sums": (-1, 1)}\n'
+    )
+    found = []
+    for seed in (3, 3, 4):
+        given = settings(text, seed=seed)
+        with make_network(given, given.model()) as network:
+            found.append(network.weights[0].detach().clone())
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+    expected = np.random.default_rng(3).normal(size=(64, 12))
+    np.testing.assert_array_equal(found[0], expected.astype(np.float32))
+
+
+def test_a_time_step_is_the_same_however_it_is_written():
+    given = settings(dt_ms=0.1)
+    assert given.model().dt_seconds == float(0.1 * ms)
