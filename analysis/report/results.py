@@ -66,6 +66,8 @@ def latency_table(sweep):
     runs = sweep.runs
     values = [name for name in runs if name.startswith("latency_ms_")]
     values.append("first_spike_ms")
+    if runs.decision_ms.notna().any():  # older runs did not measure it
+        values.append("decision_ms")
     curves = sweep.confidence
     if len(curves):
         last = tables.final_confidence(curves)[[*tables.RUN, "confidence"]]
@@ -78,6 +80,8 @@ def latency_table(sweep):
         title, digits = f"confidence {level} (ms)", 1
         if name == "first_spike_ms":
             title = "first output spike (ms)"
+        elif name == "decision_ms":
+            title = "stable decision (ms)"
         elif name == "confidence":
             title, digits = "confidence at the end", 3
         columns[title] = _with_spread(table, name, digits)

@@ -74,8 +74,9 @@ def run_row(folder, config, summary):
             row[f"{at}_total_spikes"] = sum(row[f"{at}_{name}"] for name in SPIKES)
         for level, latency in summary["latency_ms"].items():
             row[f"latency_ms_{level}"] = np.nan if latency is None else float(latency)
-        first = summary.get("first_spike_ms")
-        row["first_spike_ms"] = np.nan if first is None else float(first)
+        for name in ("first_spike_ms", "decision_ms"):
+            time = summary.get(name)
+            row[name] = np.nan if time is None else float(time)
         for name in ("silent_fraction", "dead_labels"):
             row[name] = float(summary[name])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

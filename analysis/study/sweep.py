@@ -44,7 +44,8 @@ class Sweep:
         One row a finished run: the columns `RUN`, `run` (its folder's name), `epochs`;
         `epoch`, `accuracy`, `hidden_spikes`, `output_spikes` and `total_spikes` at the
         best and the last epoch, as ``best_...`` and ``last_...``; `silent_fraction`,
-        `dead_labels`, ``latency_ms_<level>`` and `first_spike_ms` at the last epoch.
+        `dead_labels`, ``latency_ms_<level>``, `first_spike_ms` and `decision_ms` at the
+        last epoch.
     confidence : DataFrame
         Columns `RUN`, `time_ms`, `confidence`: the last epoch of each run that kept it.
     transfer : DataFrame
