@@ -61,5 +61,5 @@ def test_another_loss_start_or_slope_is_a_series_of_its_own(tmp_path):
     assert any("--spike-penalty 0.01 " in line for line in lines)
     assert any("--true 8 --false 2 " in line for line in lines)
     assert any("--initial-mean 0.0 0.1 " in line for line in lines)
-    assert any("--slope-min 5.0 " in line for line in lines)
+    assert any("--slope-min 5.0" in line for line in lines)
     assert any("--relative-slope-min 2.0" in line for line in lines)
