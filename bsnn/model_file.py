@@ -21,7 +21,7 @@ from .network import Network
 from .readout import Readout, default_readout
 
 # What a file may say of its network, as `DerivedNetwork` takes it.
-OPTIONS = ("learn", "bounds", "constraints", "slope_min", "gradient")
+OPTIONS = ("learn", "bounds", "constraints", "slope_min", "gradient", "estimator")
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ from .statements import (
 # Names in the texts below; no user's name begins with an underscore.
 LAMBDA, BEFORE, END = "_lambda_", "_before_", "_end_"
 SLOPE, GRADIENT = "_slope_", "_grad_"
+SENT = "_sent_"  # dL/ds of the spike that a neuron sends in a step, or does not
 OPEN = "_open"  # whether synapses reach what is (unless refractory)
 _FREE = symbol("not_refractory")
 _INT = sp.Function("int_")
@@ -194,6 +195,34 @@ class Adjoint:
                 ("pull", pull),
             )
         }
+
+    def worth(self) -> str:
+        """Return what the reset adds to dL/ds: lambda.(R(c) - c)."""
+        statements, final = self.dynamics.reset
+        gained = sum(
+            _lambda(name) * (final[name] - symbol(name))
+            for name in self.states
+            if final[name] != symbol(name)
+        )
+        sent = ("_sent_", symbol(SENT) + gained)
+        return code_of(_at_end([*statements, sent], self.states))
+
+    def spike(self, surrogate) -> str:
+        """Return what dL/ds of all spikes, sent or not, gives to the step before.
+
+        lambda += DF^T grad g sigma'(g) dL/ds, after the update; see
+        `bsnn.equations.surrogate`.
+        """
+        code, added, bar = self._crossing
+        code = [*code, *added, ("_chance", surrogate.expression)]
+        free = _INT(_FREE) if self.neuron.refractory is not None else 1
+        code.append(("_given", free * symbol("_chance") * symbol(SENT)))
+        code = prune(code, [symbol("_given"), *bar.values()])
+        for name, by in bar.items():
+            prefix = LAMBDA if name in self.states else GRADIENT
+            gathered = symbol(prefix + name) + by * symbol("_given")
+            code.append((prefix + name, gathered))
+        return code_of(code)
 
     @property
     def gains(self) -> tuple[str, ...]:

@@ -126,6 +126,37 @@ class Dynamics:
         leaky neuron v_threshold/tau_mem. Of a neuron that fires by itself from there,
         which crosses steeply, 0.
         """
+        margin, slope, _ = self._at_state(self._start)
+        steepness = sum(s**2 for s in slope)
+        held = [
+            x - s * margin / steepness for x, s in zip(self._start, slope, strict=True)
+        ]
+        _, slope, rate = self._at_state(held)
+        fall = -sum(s * f for s, f in zip(slope, rate, strict=True))
+        return float(np.min(np.maximum(fall, 0.0)))
+
+    def depth(self) -> float:
+        """Return how far below threshold the initial state lies, as a margin.
+
+        Of neurons with values of their own the median.
+        """
+        return float(np.median(-self._at_state(self._start)[0]))
+
+    @property
+    def _start(self):
+        return [np.asarray(v, float) for v in self.neuron.initial_values.values()]
+
+    def _at_state(self, state):
+        """Return margin, its gradient, and rates of change at a state, at time 0."""
+        neuron = self.neuron
+        slopes, evaluate = self._evaluate
+        still = [0.0] * len(neuron.currents) + [0.0, 0.0, 1.0]
+        values = [*state, *neuron.values.values(), *still, *UNITS.values()]
+        found = [np.asarray(x, float) for x in evaluate(*values)]
+        return found[0], found[1 : len(slopes) + 1], found[len(slopes) + 1 :]
+
+    @functools.cached_property
+    def _evaluate(self):
         neuron = self.neuron
         names = [*neuron.states, *neuron.values]
         slopes = [derivative(self.margin, name) for name in neuron.states]
@@ -135,17 +166,4 @@ class Dynamics:
             [self.margin, *slopes, *rates],
             modules=[FUNCTIONS, "numpy"],
         )
-        still = [0.0] * len(neuron.currents) + [0.0, 0.0, 1.0]
-
-        def at(state):
-            values = [*state, *neuron.values.values(), *still, *UNITS.values()]
-            found = [np.asarray(x, float) for x in evaluate(*values)]
-            return found[0], found[1 : len(slopes) + 1], found[len(slopes) + 1 :]
-
-        start = [np.asarray(v, float) for v in neuron.initial_values.values()]
-        margin, slope, _ = at(start)
-        steepness = sum(s**2 for s in slope)
-        held = [x - s * margin / steepness for x, s in zip(start, slope, strict=True)]
-        _, slope, rate = at(held)
-        fall = -sum(s * f for s, f in zip(slope, rate, strict=True))
-        return float(np.min(np.maximum(fall, 0.0)))
+        return slopes, evaluate

@@ -142,17 +142,28 @@ class Synapse:
         """
         return code_of(self._given(adjoint, bent))
 
+    def worth(self) -> str:
+        """Return what one arrival gives to dL/ds of its spike, ``_gain``."""
+        gained = sum(
+            symbol(LAMBDA + name) * value for name, value in self._arriving().items()
+        )
+        return code_of([("_gain", sp.sympify(gained))])
+
     def met(self, adjoint: Adjoint, bent: bool) -> set[str]:
         """Return the names that the code of `adjoint` reads."""
         given = self._given(adjoint, bent)
         return {x.name for _, value in given for x in value.free_symbols}
 
-    def _given(self, adjoint, bent):
-        arriving = {
-            name: value
-            * (_INT(symbol(OPEN)) if name in self.neuron.frozen_states else 1)
+    def _arriving(self):
+        """Return what reaches each variable, nothing where it is frozen."""
+        frozen = self.neuron.frozen_states
+        return {
+            name: value * (_INT(symbol(OPEN)) if name in frozen else 1)
             for name, value in self.added.items()
         }
+
+    def _given(self, adjoint, bent):
+        arriving = self._arriving()
         by_weight = sum(
             symbol(LAMBDA + name) * derivative(value, WEIGHT)
             for name, value in arriving.items()

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from bsnn.lazy import lazy_names
 
 if TYPE_CHECKING:  # what editors complete
+    from bsnn.equations.surrogate import Surrogate as Surrogate
+
     from .constraints import Bounds as Bounds
     from .constraints import Dale as Dale
     from .constraints import Mask as Mask
@@ -30,6 +32,7 @@ _HOME = {
     "ReadoutLoss": ".trace_losses",
     "SpikeCountLoss": ".losses",
     "SpikingNetwork": ".spiking_network",
+    "Surrogate": "bsnn.equations.surrogate",
     "TraceLoss": ".trace_losses",
     "VanRossumLoss": ".van_rossum",
     "away_from_spikes": ".trace_losses",

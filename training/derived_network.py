@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from bsnn.equations.dynamics import Dynamics
+from bsnn.equations.surrogate import Surrogate
 from bsnn.equations.synapse import WEIGHT
 from bsnn.equations.units import one_of
 from bsnn.network import Network
@@ -38,6 +39,7 @@ from .spike_times import LayerSpikes, SpikeTimes
 # what holds it there passes unchanged.
 _RELATIVE_SLOPE = 0.1
 _LEAST_SLOPE = 1e-9  # of a margin per second, where nothing else bounds it
+_NOTHING = types.MappingProxyType({})
 _DTYPES = {"single": torch.float32, "double": torch.float64}
 
 
@@ -51,6 +53,8 @@ class Activity(LayerSpikes):
         None of neurons that have no threshold.
     time : Tensor, shape (n_spikes,), float64, or None
         When each spike takes effect, in seconds.
+    raster : Tensor, shape (n_samples, n_steps, n_neurons), optional
+        1 where a neuron fires, differentiable, under a surrogate.
     trace : dict of str to Tensor, shape (n_samples, n_steps, n_neurons)
         Each recorded variable at the start of each step, in SI units.
     """
@@ -95,6 +99,10 @@ class DerivedNetwork(nn.Module):
         `bsnn.training.linear`, for chains of linear neurons with a soft reset;
         "adjoint" the derived adjoint, for all. They agree to rounding. Unless given,
         "modes" where the algebra allows it and nothing but weights is learned.
+    estimator : Surrogate, optional
+        What stands for the derivative of a spike: a surrogate, under which the
+        population's `raster` is differentiable and its spike times are not. Unless
+        given, spike times are, straight-through across the time grid.
 
     Attributes
     ----------
@@ -124,6 +132,7 @@ class DerivedNetwork(nn.Module):
         slope_min: Mapping[str, float] | None = None,
         workers: int | None = None,
         gradient: str | None = None,
+        estimator: Surrogate | None = None,
     ):
         super().__init__()
         if not isinstance(network, Network):
@@ -137,10 +146,18 @@ class DerivedNetwork(nn.Module):
         _check_known("constraints", constraints, names)
         delayed = [name for name, wanted in joined.items() if DELAY in wanted]
         learn |= {name: [DELAY] for name in delayed}
+        if estimator is not None:
+            _check_estimator(estimator, delayed, gradient, slope_min)
+            gradient = "adjoint"
         self._modes = _chosen_modes(network, learn, gradient)
         self.network, self.precision = network, precision
+        self.estimator = estimator
         self._simulator = NetworkSimulator(
-            network, learn=learn, workers=workers, precision=precision
+            network,
+            learn=learn,
+            workers=workers,
+            precision=precision,
+            surrogate=estimator,
         )
         self._clamped = Count()
         self.slope_min = {
@@ -256,6 +273,11 @@ class DerivedNetwork(nn.Module):
         names, delays = list(self._scale), self._delays()
         weights = [c.read(name) for name, c in self.connections.items()]
         relative = [self.learned[n][p] for n, p in names]
+        if input_times and self.estimator is not None:
+            raise ValueError(
+                "'input_times' must be left out under a surrogate, which "
+                "differentiates no spike times."
+            )
         spikes, _, _ = self._simulator.checked_inputs(inputs, n_samples)
         times = {
             name: torch.tensor(given.arrival, requires_grad=input_times)
@@ -299,9 +321,11 @@ class DerivedNetwork(nn.Module):
             *currents.values(),
         )
         (record,) = records
+        outputs = iter(outputs)
         fired = dict(zip(record.spikes, outputs, strict=False))
-        traced = dict(zip(record.traces, outputs[len(fired) :], strict=True))
-        return self._activity(spikes, times, record, fired, traced)
+        traced = dict(zip(record.traces, outputs, strict=False))
+        rasters = dict(zip(record.spikes, outputs, strict=False))
+        return self._activity(spikes, times, record, fired, traced, rasters)
 
     def _by_modes(self, inputs, spikes, times, weights, seed, keep):
         """Return the activity of a chain of linear neurons, with its fast gradient."""
@@ -318,7 +342,7 @@ class DerivedNetwork(nn.Module):
         named = dict(zip(record.spikes, outputs, strict=True))
         return self._activity(spikes, times, record, named, {})
 
-    def _activity(self, spikes, times, record, fired, traced):
+    def _activity(self, spikes, times, record, fired, traced, rasters=_NOTHING):
         activity = {
             name: Activity(record=spikes[name], time=time, trace={})
             for name, time in times.items()
@@ -327,6 +351,7 @@ class DerivedNetwork(nn.Module):
             activity[part.name] = Activity(
                 record=record.spikes.get(part.name),
                 time=fired.get(part.name),
+                raster=rasters.get(part.name),
                 trace={v: traced[part.name, v] for v in part.record},
             )
         return activity
@@ -379,7 +404,13 @@ class _Run(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         times = (torch.from_numpy(s.arrival.copy()) for s in record.spikes.values())
         traces = (torch.from_numpy(t) for t in record.traces.values())
-        return (*times, *traces)
+        if net.estimator is None:
+            return (*times, *traces)
+        times = tuple(times)
+        ctx.mark_non_differentiable(*times)
+        dtype, n_steps = _DTYPES[net.precision], net.network.n_steps
+        rasters = (_raster(s, n_steps, dtype) for s in record.spikes.values())
+        return (*times, *traces, *rasters)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -403,8 +434,17 @@ class _Run(torch.autograd.Function):
             traces={
                 key: given(grad, trace.shape)
                 for (key, trace), grad in zip(
-                    record.traces.items(), grads[n_fired:], strict=True
+                    record.traces.items(),
+                    grads[n_fired : n_fired + len(record.traces)],
+                    strict=True,
                 )
+            },
+            existing={
+                name: grad.numpy()
+                for name, grad in zip(
+                    record.spikes, grads[n_fired + len(record.traces) :], strict=False
+                )
+                if grad is not None
             },
         )
         found = net._simulator.pull_back(
@@ -457,6 +497,33 @@ def _arguments(net, given, tensors):
         "parameters": {key: net._scale[key] * value for key, value in scaled},
         "delays": {name: MILLISECOND * value for name, value in in_seconds},
     }
+
+
+def _raster(spikes, n_steps, dtype):
+    """Return 1 where a neuron fires, shape (n_samples, n_steps, n_neurons)."""
+    raster = torch.zeros(spikes.n_samples, n_steps, spikes.n_neurons, dtype=dtype)
+    raster.numpy()[spikes.sample, spikes.step, spikes.neuron] = 1
+    return raster
+
+
+def _check_estimator(estimator, delayed, gradient, slope_min):
+    if not isinstance(estimator, Surrogate):
+        raise TypeError(f"'estimator' must be a Surrogate, got {estimator!r}.")
+    for argument, given, why in (
+        ("learn", delayed, "no delay moves a spike that exists or does not"),
+        ("gradient", gradient == "modes", "the modes differentiate spike times"),
+        ("slope_min", slope_min, "no crossing has a slope"),
+    ):
+        if given:
+            raise ValueError(
+                f"'{argument}' and a surrogate 'estimator' exclude each other: {why}; "
+                f"leave out one of them{_named(given)}."
+            )
+
+
+def _named(given):
+    names = given if isinstance(given, list) else []
+    return f" ({', '.join(names)})" if names else ""
 
 
 def _floor(neuron):

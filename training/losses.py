@@ -73,11 +73,15 @@ class SpikeCountLoss(nn.Module):
         n_samples = max(len(counts), 1)
         target = np.full(counts.shape, self.false)
         target[np.arange(len(label)), label] = self.true
+        price = spike_price(layers[:-1], self.spike_penalty, n_samples)
+        if output.raster is not None:
+            distance = torch.from_numpy(target) - output.raster.sum(1, dtype=float)
+            return 0.5 * distance.square().sum() / n_samples + price
         error = (target - counts) / n_samples
         value = 0.5 * n_samples * np.vdot(error, error)
         per_spike = error.ravel()[record.sample_and_neuron]
         loss = KnownGradient.apply(output.time, value, torch.from_numpy(per_spike))
-        return loss + spike_price(layers[:-1], self.spike_penalty, n_samples)
+        return loss + price
 
 
 def spike_price(layers: Sequence, price: float, n_samples: int) -> torch.Tensor:
@@ -87,6 +91,9 @@ def spike_price(layers: Sequence, price: float, n_samples: int) -> torch.Tensor:
     """
     total, each = 0.0, price / n_samples
     for layer in layers if price else ():
+        if layer.raster is not None:
+            total = total + each * layer.raster.sum(dtype=float)
+            continue
         value = each * layer.record.n_spikes
         per_spike = torch.full_like(layer.time, -each)
         total = total + KnownGradient.apply(layer.time, value, per_spike)
@@ -156,10 +163,10 @@ class FirstSpikeLoss(nn.Module):
     def forward(self, layers: Sequence, labels: ArrayLike) -> torch.Tensor:
         """Return the loss of a batch; arguments as for `SpikeCountLoss`."""
         output = _output(layers)
-        record = output.record
+        record, time = output.record, output.differentiable_times()
         shape = (record.n_samples, record.n_neurons)
         label = torch.from_numpy(checked_labels(labels, *shape))
         flat = as_tensor(record.sample_and_neuron)
-        first = output.time.new_full((shape[0] * shape[1],), self.duration)
-        first = first.scatter_reduce(0, flat, output.time, "amin").reshape(shape)
+        first = time.new_full((shape[0] * shape[1],), self.duration)
+        first = first.scatter_reduce(0, flat, time, "amin").reshape(shape)
         return nn.functional.cross_entropy(-first / self.tau, label)

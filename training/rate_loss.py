@@ -92,9 +92,14 @@ class RateLoss(nn.Module):
             )
         rate = record.counts().mean(0)
         under, over = np.maximum(self.least - rate, 0), np.maximum(rate - self.most, 0)
-        value = 0.5 * (under**2 + over**2).sum()
-        per_spike = ((under - over) / max(n_samples, 1))[record.neuron]
-        loss = KnownGradient.apply(layer.time, value, torch.from_numpy(per_spike))
+        if layer.raster is None:
+            value = 0.5 * (under**2 + over**2).sum()
+            per_spike = ((under - over) / max(n_samples, 1))[record.neuron]
+            loss = KnownGradient.apply(layer.time, value, torch.from_numpy(per_spike))
+        else:
+            counted = layer.raster.sum(1, dtype=float).mean(0)
+            outside = torch.relu(self.least - counted) + torch.relu(counted - self.most)
+            loss = 0.5 * outside.square().sum()
         idle = under > 0
         if idle.any():
             missing = torch.relu(1 - _peaks(record, margin) / self.scale).square()

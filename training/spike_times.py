@@ -20,11 +20,30 @@ class LayerSpikes:
         What the simulator recorded.
     time : Tensor, shape (n_spikes,), float64
         When each spike takes effect, in seconds, in the order of `record`. Gradients
-        with respect to it flow back into the weights.
+        with respect to it flow back into the weights, unless spikes have a raster.
+    raster : Tensor, shape (n_samples, n_steps, n_neurons), optional
+        1 where a neuron fires, differentiable, where a surrogate gradient is used.
     """
 
     record: Spikes
     time: torch.Tensor
+    raster: torch.Tensor | None = None
+
+    def differentiable_times(self) -> torch.Tensor:
+        """Return `time`.
+
+        Raises
+        ------
+        TypeError
+            If nothing flows back from it.
+        """
+        if self.raster is not None:
+            raise TypeError(
+                "this loss differentiates spike times, which a surrogate gradient does "
+                "not; use a loss of counts, of the raster or of traces, or leave "
+                "'estimator' out."
+            )
+        return self.time
 
     def counts(self):
         """Return spikes per sample and neuron; shape (n_samples, n_neurons), int64."""

@@ -91,7 +91,7 @@ class VanRossumLoss(nn.Module):
                     f"'target' must have {name} = {getattr(record, name)}, as the "
                     f"layer, got {getattr(target, name)}."
                 )
-        time = layer.time.detach().numpy()
+        time = layer.differentiable_times().detach().numpy()
         value, per_spike = squared_distance(
             np.concatenate([time, target.arrival]),
             np.concatenate([record.sample_and_neuron, target.sample_and_neuron]),

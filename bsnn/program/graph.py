@@ -15,8 +15,18 @@ from brian2.groups.group import CodeRunner, Group
 from brian2.utils.stringtools import get_identifiers
 
 from bsnn.delays import OF_CONNECTION
-from bsnn.equations.adjoint import BEFORE, END, GRADIENT, LAMBDA, OPEN, SLOPE, Adjoint
+from bsnn.equations.adjoint import (
+    BEFORE,
+    END,
+    GRADIENT,
+    LAMBDA,
+    OPEN,
+    SENT,
+    SLOPE,
+    Adjoint,
+)
 from bsnn.equations.dimensions import NORMAL
+from bsnn.equations.surrogate import HEIGHT, WIDTH
 from bsnn.equations.synapse import ADDED, LEFT
 
 _FLAGS = {"not_refractory", OPEN}
@@ -34,6 +44,7 @@ class Graph:
     met: dict  # population: what arrivals meet there, see `_Met`
     adjoints: dict  # population: {"reset", "update", "crossing", "release", "_slope_v"}
     adjoint_projections: tuple
+    worths: dict  # connection: what gives dL/ds of its spikes, under a surrogate
     at_once: dict  # population: whether a sample's crossings are found together
     reads_states: bool  # whether the adjoint reads states between spikes
 
@@ -43,7 +54,7 @@ class Graph:
         return self.reads_states or not all(self.at_once.values())
 
 
-def build_graph(network, code, learn):
+def build_graph(network, code, learn, surrogate=None):
     """Write a network as Brian2 objects on the active device.
 
     Parameters
@@ -54,6 +65,8 @@ def build_graph(network, code, learn):
     learn : dict of str to sequence of str
         Parameters and currents of each population, and "delay" of each connection,
         whose derivatives are wanted; None for a network without a backward pass.
+    surrogate : Surrogate, optional
+        What stands for the derivative of a spike, in place of its crossing's.
 
     Returns
     -------
@@ -67,6 +80,7 @@ def build_graph(network, code, learn):
         _Projection(network, c, groups, code) for c in range(len(network.connections))
     )
     backward, derived, met, adjoints, adjoint_projections = None, {}, {}, {}, ()
+    worths = {}
     if learn is not None:
         derived = {
             p.name: Adjoint(p.neuron, tuple(learn.get(p.name, ())))
@@ -74,10 +88,10 @@ def build_graph(network, code, learn):
         }
         met = {name: _met(network, name, derived[name]) for name in derived}
         for population in network.groups:
-            _add_arrays(groups[population.name], population, learn)
+            _add_arrays(groups[population.name], population, learn, surrogate)
         adjoints = {
             p.name: _adjoint_runners(
-                network, p, derived[p.name], met[p.name].bent, groups, code
+                network, p, derived[p.name], met[p.name].bent, groups, code, surrogate
             )
             for p in network.groups
         }
@@ -93,8 +107,15 @@ def build_graph(network, code, learn):
             )
             for c, joined in enumerate(network.connections)
         )
+        worths = {
+            c: _WorthProjection(network, c, groups, code)
+            for c, joined in enumerate(network.connections)
+            if surrogate is not None and joined.source in groups
+        }
         runners = [runner for named in adjoints.values() for runner in named.values()]
-        backward = BrianNetwork(runners, adjoint_projections, name="network_backward")
+        backward = BrianNetwork(
+            runners, adjoint_projections, list(worths.values()), name="network_backward"
+        )
     return Graph(
         forward=BrianNetwork(
             list(groups.values()), projections, name="network_forward"
@@ -106,12 +127,14 @@ def build_graph(network, code, learn):
         met=met,
         adjoints=adjoints,
         adjoint_projections=adjoint_projections,
+        worths=worths,
         at_once={
             p.name: not any(map(derived[p.name].reads, _changing(p.neuron)))
             for p in network.groups
             if p.name in derived and p.neuron.threshold is not None
         },
-        reads_states=any(
+        reads_states=surrogate is not None
+        or any(
             _reads_states(runner, p.neuron)
             for p in network.groups
             for runner in _between_spikes(
@@ -166,7 +189,7 @@ def _add_array(group, name, dtype=None):
     group.variables.add_array(name, size=len(group), dtype=dtype)
 
 
-def _add_arrays(group, population, learn):
+def _add_arrays(group, population, learn, surrogate):
     """Add to a group what its adjoint reads and writes."""
     neuron = population.neuron
     for state in neuron.states:
@@ -180,9 +203,13 @@ def _add_arrays(group, population, learn):
         _add_array(group, GRADIENT + name)
     if neuron.refractory is not None:
         _add_array(group, OPEN, bool)
+    if surrogate is not None and neuron.threshold is not None:
+        _add_array(group, SENT)
+        for name in (WIDTH, HEIGHT):
+            variables.add_array(name, size=1, scalar=True)
 
 
-def _adjoint_runners(network, population, adjoint, bent, groups, code):
+def _adjoint_runners(network, population, adjoint, bent, groups, code, surrogate):
     """Return the adjoint of a population's step, piece by piece."""
     group = groups[population.name]
     index = network.populations.index(population)
@@ -191,8 +218,12 @@ def _adjoint_runners(network, population, adjoint, bent, groups, code):
     texts = {"update": ("stateupdate", adjoint.update())}
     if fires:
         texts["reset"] = ("adjoint_visit", adjoint.reset())
+    if fires and surrogate is not None:
+        texts["worth"] = ("stateupdate", adjoint.worth())
+        texts["spike"] = ("stateupdate", adjoint.spike(surrogate))
+    elif fires:
         texts["crossing"] = ("adjoint_crossing", adjoint.crossing())
-    if fires and adjoint.dynamics.can_freeze:
+    if fires and surrogate is None and adjoint.dynamics.can_freeze:
         texts["release"] = ("adjoint_visit", adjoint.release())
     # No user's name begins with an underscore, so none is one of those above.
     for v in sorted(targeted):
@@ -320,6 +351,18 @@ class _AdjointProjection(_Projection):
         }
         read = [*arrived, *flags, *left]
         self._make(network, index, groups, code, text, options, read=read)
+
+
+class _WorthProjection(_Projection):
+    """What spikes give to those they reach, sent or not: see `worth_projection.cpp`."""
+
+    _template, _when = "worth_projection", "start"
+
+    def __init__(self, network, index, groups, code):
+        text = network.synapses[index].worth()
+        n_pre = network.named[network.connections[index].source].size
+        options = {"n_pre": n_pre}
+        self._make(network, index, groups, code, text, options, read=["_gain"])
 
 
 class _Met(NamedTuple):

@@ -7,7 +7,7 @@ from bsnn.errors import NumbersError
 
 
 def numbers_of(network, real, parameters, slope_min, delays):
-    """Return parameters, initial values, floors of slopes, and delays in their order.
+    """Return parameters, initial values, numbers of spikes' derivatives, and delays.
 
     Parameters
     ----------
@@ -16,8 +16,8 @@ def numbers_of(network, real, parameters, slope_min, delays):
         Of the program.
     parameters : dict of (str, str) to float or array
         Values in place of those of the neurons, by population and name.
-    slope_min : dict of str to float
-        By population.
+    slope_min : dict of str to float or (float, float)
+        By population; under a surrogate its width and height.
     delays : sequence of ndarray
         In steps, of each connection.
 
@@ -40,10 +40,11 @@ def numbers_of(network, real, parameters, slope_min, delays):
             numbers.append(np.full(size, value, real))
         for name in neuron.states:
             numbers.append(np.full(part.size, neuron.initial_values[name], real))
-    floors = [slope_min.get(part.name, 1e-9) for part in network.populations]
+    given = [slope_min.get(part.name, 1e-9) for part in network.populations]
+    of_spikes = np.array([np.resize(x, 2) for x in given], float)
     return [
         *numbers,
-        np.array(floors, float),
+        of_spikes.T.copy(),
         *(
             in_order(connection, steps)
             for connection, steps in zip(network.connections, delays, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,10 +29,14 @@ class Losses:
         time in 1/s, in the order of its `Spikes`.
     traces : dict of (str, str) to array, shape (n_samples, n_steps, n_neurons)
         Of each trace.
+    existing : dict of str to array, shape (n_samples, n_steps, n_neurons)
+        Under a surrogate, the derivative with respect to each spike that is sent, 1, or
+        not, 0; of populations that the loss depends on in this way.
     """
 
     spikes: dict
     traces: dict
+    existing: dict = field(default_factory=dict)
 
     def select(self, start, stop):
         """Return the derivatives of a range of samples."""
@@ -44,7 +48,8 @@ class Losses:
                 values[first:last],
             )
         traces = {key: trace[start:stop] for key, trace in self.traces.items()}
-        return Losses(spikes=spikes, traces=traces)
+        existing = {name: s[start:stop] for name, s in self.existing.items()}
+        return Losses(spikes=spikes, traces=traces, existing=existing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +191,8 @@ class GraphForm:
                     self._real(batch.losses.traces[part.name, name])
                     for name in part.record
                 ]
+                if part.name in batch.losses.existing:
+                    blocks.append(self._real(batch.losses.existing[part.name]))
             n_chunks = len(batch.bounds) - 1
             blocks.append(np.array([n_chunks, batch.first_chunk], np.int64))
             blocks.append(np.array(batch.bounds, np.int64))
@@ -210,6 +217,8 @@ class GraphForm:
             pattern = connection.pattern
             n_pairs = 0 if pattern is None else len(pattern.i)
             numbers += [steps.max(), math.prod(shape), n_pairs]
+        existing = batch.losses.existing if backwards else ()
+        numbers += [part.name in existing for part in self.network.populations]
         return np.array(numbers, np.int64)
 
     def _real(self, values):

@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike
 
 from bsnn.delays import OF_CONNECTION, as_delay
 from bsnn.equations.adjoint import Adjoint
+from bsnn.equations.dynamics import Dynamics
 from bsnn.equations.statements import symbol
+from bsnn.equations.surrogate import Surrogate
 from bsnn.equations.units import as_int, as_positive, one_of
 from bsnn.errors import NumbersError, ProgramError
 from bsnn.network import Network
@@ -50,6 +52,8 @@ class NetworkSimulator(Turns):
         Processes that share each batch; one per core unless given.
     precision : {"double", "single"}
         Of state, weights and traces in the program.
+    surrogate : Surrogate, optional
+        What stands for the derivative of a spike: its time moves unless given.
     timeout : float
         Seconds after which a batch counts as hung.
 
@@ -77,6 +81,7 @@ class NetworkSimulator(Turns):
         learn: Mapping[str, Sequence[str]] | None = None,
         workers: int | None = None,
         precision: str = "double",
+        surrogate: Surrogate | None = None,
         timeout: float = 60.0,
     ):
         if not isinstance(network, Network):
@@ -87,6 +92,7 @@ class NetworkSimulator(Turns):
             learn=learn,
             workers=workers,
             precision=precision,
+            surrogate=surrogate,
             timeout=timeout,
         )
         if learn is not None:
@@ -94,7 +100,15 @@ class NetworkSimulator(Turns):
         self.network = network
         self.learn = None if learn is None else {k: list(v) for k, v in learn.items()}
         workers, timeout = count_workers(workers), as_positive(timeout, "timeout")
-        self.folder = build_network(network, precision=precision, learn=self.learn)
+        self.surrogate = surrogate
+        self._by_spike = {
+            part.name: surrogate.numbers(Dynamics(part.neuron))
+            for part in network.groups
+            if surrogate is not None and part.neuron.threshold is not None
+        }
+        self.folder = build_network(
+            network, precision=precision, learn=self.learn, surrogate=surrogate
+        )
         self.seconds = 0.0
         self._workers, self._timeout = workers, timeout
         self._real = np.dtype(np.float32 if precision == "single" else np.float64)
@@ -198,7 +212,7 @@ class NetworkSimulator(Turns):
         losses : Losses
             Derivatives with respect to what `run` returned.
         slope_min : dict of str to float
-            Of each population, the floor of dg/dt at a crossing.
+            Of each population, the floor of dg/dt at a crossing; a surrogate has none.
         records : Records, optional
             What `run` returned with `keep`.
         by_inputs : bool
@@ -221,8 +235,9 @@ class NetworkSimulator(Turns):
         if self.learn is None:
             raise RuntimeError("this NetworkSimulator was made without 'learn'.")
         with self._call():
+            by_spike = {**(slope_min or {}), **self._by_spike}
             batch = self._batch(
-                weights, inputs, n_samples, parameters, slope_min or {}, delays, seed
+                weights, inputs, n_samples, parameters, by_spike, delays, seed
             )
             if records is not None and records.crossings is None:
                 records = None

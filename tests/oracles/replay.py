@@ -274,7 +274,7 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min, normal
                 }
             extra["t"] = torch.tensor(step * dt, **double)
             before = free[name]
-            now = _now_free(cell, before, last[name], a, step, dt, extra)
+            now = now_free(cell, before, last[name], a, step, dt, extra)
             if cell.freezes:
                 a = _with_release(cell, a, now, before, latest[name], extra)
             for variable in cell.part.record:
@@ -396,7 +396,7 @@ def _row(values, connection, i, cell, of_delays=False):
     return row.index_put((torch.from_numpy(pattern.j[own]),), values[which])
 
 
-def _now_free(cell, before, last, a, step, dt, extra):
+def now_free(cell, before, last, a, step, dt, extra):
     neuron = cell.neuron
     if neuron.refractory is None:
         return before

@@ -6,8 +6,9 @@ import sys
 
 from bsnn.builds import sanitize_flags
 from bsnn.delays import OF_CONNECTION, OF_SOURCE, OF_SYNAPSE
-from bsnn.equations.adjoint import BEFORE, END, GRADIENT, LAMBDA, OPEN, SLOPE
+from bsnn.equations.adjoint import BEFORE, END, GRADIENT, LAMBDA, OPEN, SENT, SLOPE
 from bsnn.equations.dimensions import NORMAL
+from bsnn.equations.surrogate import HEIGHT, WIDTH, Surrogate
 from bsnn.processes.brian2_files import import_brian2
 from bsnn.program.build import PACKAGE, PROTOCOL, braced, build
 
@@ -42,12 +43,13 @@ _SOURCES = (
             "projection",
             "stateupdate",
             "threshold",
+            "worth_projection",
         )
     ),
 )
 
 
-def build_network(network, *, precision, learn=None):
+def build_network(network, *, precision, learn=None, surrogate=None):
     """Return the folder of a network's compiled program, building it if need be.
 
     Parameters
@@ -57,6 +59,8 @@ def build_network(network, *, precision, learn=None):
     learn : dict of str to sequence of str, optional
         Parameters and currents of each population whose derivatives are wanted; without
         it the program has no backward pass.
+    surrogate : Surrogate, optional
+        What stands for the derivative of a spike; its shape is part of the program.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def build_network(network, *, precision, learn=None):
     """
     return build(
         __name__,
-        specify(network, precision=precision, learn=learn),
+        specify(network, precision=precision, learn=learn, surrogate=surrogate),
         lambda folder: compile_in(folder, flags=_flags(precision), prelude=PRELUDE),
         sources=_SOURCES,
         ingredients=_flags(precision),
@@ -78,7 +82,7 @@ def _flags(precision):
     return [*FLAGS, *SINGLE] if precision == "single" else FLAGS
 
 
-def specify(network, *, precision, learn):
+def specify(network, *, precision, learn, surrogate=None):
     """Return what determines a program, beside sources and compiler: JSON.
 
     Texts and graph; every number of the network is data of the program.
@@ -103,7 +107,8 @@ def specify(network, *, precision, learn):
     ):
         connection["delay"] = part.delay_of
     values |= {"dt": 1e-3, "duration": 1.0}
-    options = {"precision": precision, "learn": learn}
+    shape = surrogate and surrogate.shape
+    options = {"precision": precision, "learn": learn, "surrogate": shape}
     return json.dumps({"network": values, "options": options}, sort_keys=True)
 
 
@@ -139,7 +144,9 @@ def _generate(specification, folder):
         for p in network.groups
         for name in p.neuron.currents
     }
-    graph = build_graph(network, graph_code(changing), options["learn"])
+    surrogate = options["surrogate"] and Surrogate(options["surrogate"])
+    code = graph_code(changing)
+    graph = build_graph(network, code, options["learn"], surrogate)
     for part in (graph.forward, graph.backward):
         if part is not None:
             part.run(0 * second, namespace={})
@@ -230,13 +237,13 @@ def _population(device, graph, network, part, learn):
     adjoint = graph.adjoints.get(part.name, {})
     codes = [
         _run(adjoint[name]) if name in adjoint else "nullptr"
-        for name in ("reset", "update", "crossing", "release")
+        for name in ("reset", "update", "crossing", "release", "worth", "spike")
     ]
     crossing, at_once, arrived, flags, slopes = "{}", "true", (), (), ()
     if part.name in graph.derived:
         _, arrived, flags = graph.met[part.name]
         slopes = _slopes(graph, part.name, sorted(network.targeted(part.name)))
-    if part.name in graph.derived and neuron.threshold is not None:
+    if "crossing" in adjoint:
         derived = graph.derived[part.name]
         crossing = braced(
             at((LAMBDA if name in neuron.states else GRADIENT) + name)
@@ -267,6 +274,7 @@ def _population(device, graph, network, part, learn):
         braced(map(at, arrived)),
         braced(map(at, flags)),
         braced(slopes),
+        *(at(n) if "spike" in adjoint else "nullptr" for n in (SENT, WIDTH, HEIGHT)),
         *codes,
     ]
     if graph.backward is None:
@@ -301,6 +309,7 @@ def _connection(graph, network, index, learn):
             _run(graph.projections[index]),
             backward,
             braced(slopes),
+            _run(graph.worths[index]) if index in graph.worths else "nullptr",
             braced(added),
         ]
     )

@@ -11,6 +11,7 @@ namespace bsnn {
 class Program : public Adjoint {
   const bool repeats_;  // backwards, states between spikes are needed, too
   bool kept_;           // crossings are wanted; backwards, they are given
+  std::vector<int64_t> existing_;  // of each population, whether dL/ds is given
 
  public:
   Program(Clock& clock, std::vector<Population> pops,
@@ -35,6 +36,7 @@ class Program : public Adjoint {
         connections_[c].n_weights = table[6 + 3 * c];
         connections_[c].n_pairs = table[7 + 3 * c];
       }
+      existing_.assign(table + 5 + 3 * connections_.size(), table + request_.n_inputs);
       n_steps_ = request_.n_steps;
       clock_.dt[0] = request_.dt;
       broken_ = {-1, 0, 0, 0, 0};
@@ -137,6 +139,8 @@ class Program : public Adjoint {
       }
       for (size_t r = 0; r < p.recorded.size(); r++)
         loss.traces.push_back(exchange_.block<Real>(at, m * n_steps_ * p.n));
+      if (p.sent && existing_[k])
+        loss.existing = exchange_.block<Real>(at, m * n_steps_ * p.n);
     }
     return losses;
   }

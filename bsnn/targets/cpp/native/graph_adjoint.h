@@ -20,14 +20,20 @@ class Adjoint : public Simulation {
     const int32_t *step = nullptr, *neuron = nullptr;  // themselves, if they are given
     const Real* crossings = nullptr;
     std::vector<const Real*> traces;       // dL/d(trace)
+    const Real* existing = nullptr;        // dL/ds of all steps, under a surrogate
   };
 
   void sweep(int64_t sample, const std::vector<Loss>& losses,
              const std::vector<std::vector<Real*>>& by_current) {
     std::vector<std::vector<Real*>> own(pops_.size());
     std::vector<char*> free(pops_.size()), open(pops_.size());
+    std::vector<Real*> sent(pops_.size());
     for (size_t k = 0; k < pops_.size(); k++) {
       auto& p = pops_[k];
+      if (p.sent) {
+        sent[k] = *p.sent;
+        begin_worth(p, losses[k].existing, sample);
+      }
       for (auto* x : p.state) own[k].push_back(*x);
       if (p.free) free[k] = *p.free, open[k] = *p.open;
       for (auto* x : p.lambda) std::fill(*x, *x + p.n, Real(0));
@@ -40,6 +46,7 @@ class Adjoint : public Simulation {
       clock_.t[0] = n * request_.dt;
       bind_currents(sample, n);
       for (size_t k = 0; k < pops_.size(); k++) bind_step(pops_[k], k, n);
+      for (auto& p : pops_) if (p.worth) p.worth();
       for (auto& p : pops_) if (p.reset && fired[&p - &pops_[0]].n) p.reset();
       // Arrivals are visited last to first: of those that meet, the last ones are taken
       // to be those whose delays do not differ, and then those that were sent last.
@@ -49,12 +56,14 @@ class Adjoint : public Simulation {
         if (p.n_slots) remember(p, n);
       for (size_t c = connections_.size(); c-- > 0;)
         if (connections_[c].delayed()) pull_back_arrivals(c, n);
+      for (size_t c = 0; c < connections_.size(); c++) gather_worth(c, n);
       for (size_t k = 0; k < pops_.size(); k++) {
         auto& p = pops_[k];
         for (size_t q = 0; q < p.current_gradients.size(); q++)
           bind_current_gradient(p, q, by_current[k][q] + (sample * n_steps_ + n) * p.current_gradients[q].n);
         if (p.update) p.update();
-        if (fired[k].n) cross(k, sample, n);
+        if (p.spike) p.spike();
+        else if (fired[k].n) cross(k, sample, n);
         for (size_t q = 0; q < p.current_gradients.size(); q++)
           gather_current_gradient(p, q, by_current[k][q] + (sample * n_steps_ + n) * p.current_gradients[q].n);
         for (size_t r = 0; r < p.recorded.size(); r++) {
@@ -70,7 +79,25 @@ class Adjoint : public Simulation {
       auto& p = pops_[k];
       for (size_t s = 0; s < p.state.size(); s++) *p.state[s] = own[k][s];
       if (p.free) *p.free = free[k], *p.open = open[k];
+      if (p.sent) *p.sent = sent[k];
     }
+  }
+
+  void begin_worth(Population& p, const Real* existing, int64_t sample) {
+    const size_t n = n_steps_ * p.n;
+    if (existing) p.sent_tape.assign(existing + sample * n, existing + (sample + 1) * n);
+    else p.sent_tape.assign(n, Real(0));
+  }
+
+  // What spikes that would arrive in this step are worth to those that they reach.
+  void gather_worth(size_t c, int64_t n) {
+    auto& connection = connections_[c];
+    if (!connection.worth) return;
+    auto& a = arriving[c];
+    a.sent = pops_[connection.source].sent_tape.data();
+    a.step = n;
+    a.late = connection.delay;
+    if (connection.delayed() || n >= connection.delay) connection.worth();
   }
 
   void pull_back_arrivals(size_t c, int64_t n) {
@@ -171,6 +198,7 @@ class Adjoint : public Simulation {
   }
 
   void bind_step(Population& p, size_t k, int64_t n) {
+    if (p.sent) *p.sent = &p.sent_tape[n * p.n];
     for (size_t s = 0; s < p.state.size() && taping_; s++) {
       *p.state[s] = slot(p, n, s);
       *p.end[s] = slot(p, n + 1, s);

@@ -35,6 +35,10 @@ struct Visits {
   void* future;          // what is on its way
   void* past;            // what neurons were like, as backwards all later steps are past
   const char* past_flags;
+  // Under a surrogate: dL/ds of all neurons of the source in each step, from the first;
+  // the step at hand, and what is older by the delay that all share.
+  void* sent;
+  int64_t step, late;
 
   size_t slot_after(int64_t steps) const {
     const int64_t there = slot + steps;
@@ -81,7 +85,10 @@ struct Population {
   std::vector<Real**> arrived;
   std::vector<char**> flags;
   std::vector<Code> slopes;
-  Code reset, update, crossing, release;  // backwards; null where there is nothing
+  // Under a surrogate, else null: dL/ds of the step at hand, and the numbers of its shape.
+  Real **sent, **width, **height;
+  // Backwards; null where there is nothing.
+  Code reset, update, crossing, release, worth, spike;
 
   // Of the sample at hand.
   std::vector<int32_t> neuron;
@@ -99,6 +106,7 @@ struct Population {
   std::vector<Real> past;            // `arrived` and `flags` in each of `n_slots` steps
   std::vector<char> past_flags;
   int64_t n_slots;                   // of the request
+  std::vector<Real> sent_tape;       // dL/ds in each step
   std::vector<int32_t> released;
   std::vector<int64_t> released_spike, released_start;
   // Of the batch.
@@ -119,6 +127,7 @@ struct Connection {
   bool dense, by_source, learns_delay;
   Code forward, backward;
   std::vector<Code> slopes;  // of the target, needed before `backward`
+  Code worth;                // what spikes that arrive give to dL/ds, under a surrogate
   // Where delays differ, else empty: what a spike adds to, and how much is on its way.
   std::vector<Added> added;
   std::vector<Real> future;
