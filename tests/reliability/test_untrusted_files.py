@@ -31,6 +31,7 @@ READERS = (
     "images.gz",
     "labels",
     "labels.gz",
+    "events.h5",
     "spikes",
     "settings",
     "network",
