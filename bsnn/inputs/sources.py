@@ -14,6 +14,7 @@ from bsnn.outside import plain_array
 
 from .events import Events, as_pair
 from .series import Series
+from .waves import Waves
 
 
 class Source(Protocol):
@@ -21,7 +22,7 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def take(self, places: np.ndarray) -> Events | Series:
+    def take(self, places: np.ndarray) -> Events | Series | Waves:
         """Return some samples, in the order of their places."""
         ...
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from brian2.units import Quantity, second
 from numpy.typing import ArrayLike
 
+from bsnn.equations import time_rules
 from bsnn.equations.units import as_int, one_of, positive_seconds
+from bsnn.errors import DataError
 from bsnn.labels import checked_labels
 
+from .mel import Mel
 from .numbers import FIRST_OF_TEST
 from .samples import TimedSamples
 from .sources import Head, Pairs, Source, Windows
+from .wav import WaveFiles
 
 MILLISECOND = 1e-3
 SCANNED = 256  # samples looked at together
@@ -236,6 +241,62 @@ class TimedDataset:
             n_inputs=n_channels,
             n_classes=as_n_classes(n_classes, train_labels, test_labels),
             duration=duration,
+        )
+
+    @classmethod
+    def from_wave_files(
+        cls,
+        train: Sequence[Path],
+        train_labels: ArrayLike,
+        test: Sequence[Path],
+        test_labels: ArrayLike,
+        *,
+        n_classes: int | None = None,
+        mel: Mel | None = None,
+        name: str = "sound",
+        title: str | None = None,
+    ) -> TimedDataset:
+        """Return the data set of mono WAV files, which are read when they are needed.
+
+        Its features are the loudness in mel bands; the cochlea hears the sound itself.
+
+        Parameters
+        ----------
+        train, test : sequence of path
+        train_labels, test_labels : array_like, int
+        n_classes : int, optional
+            One more than the largest label unless given.
+        mel : Mel, optional
+            Bands and frames.
+        name, title : str
+
+        Raises
+        ------
+        DataError
+            If a file cannot be read, is not mono, or has another sampling rate.
+        TypeError, ValueError
+            If labels are none, or not as many as there are files.
+        """
+        mel = Mel() if mel is None else mel
+        train, test = WaveFiles(train, mel), WaveFiles(test, mel)
+        if test.rate != train.rate:
+            raise DataError(
+                f"{test.paths[0]} must have the sampling rate of {train.paths[0]}, "
+                f"{train.rate} Hz, got {test.rate} Hz; convert it."
+            )
+        frame = positive_seconds(mel.frame, "frame")
+        longest = max(train.longest, test.longest)
+        return cls(
+            name=name,
+            title=title or name,
+            train=train,
+            train_labels=train_labels,
+            test=test,
+            test_labels=test_labels,
+            n_inputs=mel.n_bands,
+            n_classes=as_n_classes(n_classes, train_labels, test_labels),
+            duration=time_rules.count_steps(longest, frame) * mel.frame,
+            code="rate",
         )
 
 

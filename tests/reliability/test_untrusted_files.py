@@ -32,6 +32,7 @@ READERS = (
     "labels",
     "labels.gz",
     "events.h5",
+    "sound.wav",
     "spikes",
     "settings",
     "network",

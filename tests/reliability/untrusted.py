@@ -27,6 +27,7 @@ from bsnn.cli.main import _settings_of
 from bsnn.errors import BackendUnavailable, DataError, RunFolderError
 from bsnn.inputs.hdf5 import EventFile
 from bsnn.inputs.idx import read_idx
+from bsnn.inputs.wav import read_wave
 from bsnn.settings import SETTINGS, Settings
 from bsnn.simulators.base import check_model
 from bsnn.training.experiments.checkpoint import (
@@ -36,6 +37,7 @@ from bsnn.training.experiments.checkpoint import (
 )
 from bsnn.training.from_settings import make_loss
 from tests.inputs.event_files import write_events
+from tests.inputs.test_sound import write_wav
 from tests.reliability import networks
 from tests.training.experiments import sweep_folders
 
@@ -114,6 +116,9 @@ def make_readers(folder):
     path = folder / "hdf5" / "events.h5"
     write_events(path, [([0.1, 0.2], [1, 2])] * 3, [0, 1, 2])
     add("events.h5", path, _reader_of_events(path), DataError)
+
+    path = write_wav(folder / "wav" / "sound.wav", range(0, 9000, 90))
+    add("sound.wav", path, lambda path=path: read_wave(path), DataError)
 
     run = _write_run(folder / "spikes")
     path = run.path / runs.SPIKES
