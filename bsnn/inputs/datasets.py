@@ -14,7 +14,7 @@ import numpy as np
 from bsnn.folders import named_folder, user_cache
 from bsnn.labels import checked_labels
 
-from . import hdf5, spoken_digits, yin_yang
+from . import hdf5, spoken_digits, tasks, yin_yang
 from .image_files import IMAGE_SETS, own_files, read_splits
 from .numbers import FIRST_OF_TEST
 from .samples import ImageSamples
@@ -105,7 +105,7 @@ class Dataset:
         return replace(self, **parts)
 
 
-NAMES = (*IMAGE_SETS, "digits", "yin-yang", spoken_digits.NAME)
+NAMES = (*IMAGE_SETS, spoken_digits.NAME, *tasks.NAMES, "digits", "yin-yang")
 
 
 def is_name(text):
@@ -126,9 +126,11 @@ def load_dataset(name, *, data_dir=None) -> Dataset | TimedDataset:
     ----------
     name : str
         "mnist", "emnist", "emnist-47class-subset", "fashion-mnist", "digits",
-        "yin-yang" or "spoken-digits"; or a data set of one's own: a folder of this name
-        in the data folder with four IDX files called as those of MNIST, images of any
-        one size, or with ``*_train.h5`` and ``*_test.h5``, events in the layout of SHD.
+        "yin-yang", "spoken-digits", or a generated task in its usual size, "randman",
+        "store-recall", "sequence" or "evidence" (other sizes: `bsnn.inputs.tasks`); or
+        a data set of one's own: a folder of this name in the data folder with four IDX
+        files called as those of MNIST, images of any one size, or with ``*_train.h5``
+        and ``*_test.h5``, events in the layout of SHD.
     data_dir : path, optional
         Data folder; by default BSNN_DATA, or the user's cache if that is not set.
 
@@ -143,6 +145,8 @@ def load_dataset(name, *, data_dir=None) -> Dataset | TimedDataset:
         return _digits()
     if name == "yin-yang":
         return _yin_yang()
+    if is_name(name) and name in tasks.NAMES:
+        return tasks.make(name)
     folder, is_cache = data_folder(data_dir)
     if name == spoken_digits.NAME:
         return spoken_digits.load(folder)
