@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from bsnn import Model, load_dataset
 from bsnn.inputs import codes, tasks
+from bsnn.inputs.poisson import poisson_events
 from bsnn.inputs.tasks import evidence, randman, sequence, store_recall
-from bsnn.inputs.tasks.drawn import poisson_events
 
 SMALL = {"n_train": 60, "n_test": 30}
 

@@ -30,6 +30,11 @@ class _Code(NamedTuple):
 _CODES = {
     "first-spike": _Code("bsnn.inputs.encoding", "encode_ttfs", 1),
     "events": _Code("bsnn.inputs.codes.events", "encode_events", 1),
+    "rate": _Code("bsnn.inputs.codes.rate", "encode_rate", 1),
+    "population": _Code("bsnn.inputs.codes.population", "encode_population", None),
+    "delta": _Code("bsnn.inputs.codes.delta", "encode_delta", 2),
+    "cochlea": _Code("bsnn.inputs.codes.cochlea", "encode_cochlea", None),
+    "currents": _Code("bsnn.inputs.codes.currents", "encode_currents", 0),
 }
 NAMES = tuple(_CODES)
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from bsnn.equations import time_rules
 from bsnn.equations.units import as_int, as_positive
 from bsnn.inputs.events import Events
-from bsnn.outside import fixed
 from bsnn.spikes import Spikes
+
+from .clock import onto_clock
 
 if TYPE_CHECKING:
     from bsnn.model import Model
@@ -74,29 +71,7 @@ def encode_events(
     neuron = _inputs_of(events, model, as_int(pool, "pool", least=1))
     time = events.time * as_positive(time_scale, "time_scale")
     time, neuron, sample = _in_time(time, neuron, events, model, crop)
-    dt = model.dt_seconds
-    if dt == 0:
-        order = np.lexsort((neuron, time, sample))
-        sample, when, neuron = sample[order], time[order], neuron[order]
-        same = (np.diff(sample) == 0) & (np.diff(when) == 0) & (np.diff(neuron) == 0)
-        kept = np.concatenate([[True], ~same])[: len(sample)]
-        sample, when, neuron = sample[kept], when[kept], neuron[kept]
-    else:
-        n_steps = time_rules.count_steps(model.duration_seconds, dt)
-        # What comes just before the end may round to the step after it.
-        step = np.minimum(time_rules.bin_index(time, dt), n_steps - 1)
-        key = np.sort((sample * n_steps + step) * model.n_inputs + neuron)
-        key = key[np.concatenate([[True], np.diff(key) > 0])[: len(key)]]
-        key, neuron = np.divmod(key, model.n_inputs)
-        sample, when = np.divmod(key, n_steps)
-    _tell_of_merged(len(time) - len(when), len(time), merge, dt)
-    return Spikes.known(
-        neuron=fixed(neuron.astype(np.int32)),
-        offset=fixed(np.searchsorted(sample, np.arange(len(events) + 1))),
-        n_neurons=model.n_inputs,
-        dt=dt,
-        **{"time" if dt == 0 else "step": fixed(when)},
-    )
+    return onto_clock(sample, time, neuron, len(events), model, merge=merge)
 
 
 def _inputs_of(events, model, pool):
@@ -124,20 +99,3 @@ def _in_time(time, neuron, events, model, crop):
             "duration, a 'time_scale', or crop=True to leave later events out."
         )
     return time[~late], neuron[~late], sample[~late]
-
-
-def _tell_of_merged(n_merged, n_events, merge, dt):
-    if not n_merged or merge:
-        return
-    if merge is not None:
-        raise ValueError(
-            f"'events' must not share a time step of {dt} s with another of their "
-            f"input, which fires once in it, got {n_merged} of {n_events} that do; "
-            "choose a smaller time step, or merge=True."
-        )
-    # Issued as from this line and always the same, so that Python shows it once.
-    warnings.warn(
-        "events that share a time step with another of their input, which fires once "
-        "in it, count as one; say merge=True if that is meant.",
-        stacklevel=1,
-    )

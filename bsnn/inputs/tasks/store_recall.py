@@ -15,9 +15,10 @@ import numpy as np
 from brian2.units import Hz, Quantity, ms
 
 from bsnn.equations.units import as_int, as_positive, in_hertz, positive_seconds
+from bsnn.inputs.poisson import poisson_events
 from bsnn.inputs.timed_dataset import TimedDataset
 
-from .drawn import drawn_dataset, poisson_events
+from .drawn import drawn_dataset
 
 STORE, RECALL, N_GROUPS = 2, 3, 4  # groups; 0 and 1 are the bits'
 
