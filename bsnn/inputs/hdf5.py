@@ -151,7 +151,8 @@ def read_folder(folder: Path, name: str):
     DataError
         If a file is missing, not the only one, or cannot be read.
     """
-    from .timed_dataset import TimedDataset, next_millisecond
+    from .sizes import next_millisecond
+    from .timed_dataset import TimedDataset
 
     train, test = (EventFile(path) for path in find_files(folder))
     n_channels = max(train.n_channels, test.n_channels)

@@ -60,6 +60,8 @@ def _dataset(file, name):
             f"must hold a data set '{name}', got {there}; it is no file in the layout "
             "of SHD."
         )
+    if found.external or found.is_virtual or found.file.filename != file.filename:
+        raise BadFileError(f"must hold '{name}' itself, not a link to another file.")
     if len(found.shape or ()) != 1:
         raise BadFileError(
             f"must hold '{name}' with one row for each sample, got shape {found.shape}."

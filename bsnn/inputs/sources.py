@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
+from brian2.units import Quantity
 from numpy.typing import ArrayLike
 
 from bsnn.equations.units import plain_seconds
@@ -72,6 +74,34 @@ class Pairs:
         if not self.allow_empty:
             refuse_empty(events)
         return events
+
+
+class Sequences:
+    """Samples that are arrays of frames, all in memory.
+
+    Parameters
+    ----------
+    frames : sequence of array_like, shape (n_frames, n_features)
+    step : Quantity
+        Length of a frame.
+    low, high : array_like, shape (n_features,)
+        The range of each feature.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Series`.
+    """
+
+    def __init__(self, frames: Sequence, step: Quantity, low, high):
+        self.series = Series(frames=frames, step=step, low=low, high=high)
+
+    def __len__(self):
+        return len(self.series)
+
+    def take(self, places):
+        frames = [self.series.frames[int(m)] for m in places]
+        return replace(self.series, frames=frames, number=np.asarray(places))
 
 
 class Windows:

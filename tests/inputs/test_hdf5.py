@@ -158,6 +158,16 @@ def test_other_layouts_are_named(tmp_path):
         EventFile(path)
 
 
+def test_other_files_are_not_read(tmp_path):
+    write_events(tmp_path / "good.h5", [GOOD], [0])
+    path = tmp_path / "file.h5"
+    with h5py.File(path, "w") as file:
+        for name in ("spikes", "labels"):
+            file[name] = h5py.ExternalLink("good.h5", name)
+    with pytest.raises(DataError, match="'spikes/times' itself, not a link to another"):
+        EventFile(path)
+
+
 def test_a_file_on_which_the_library_dies_or_loops_is_refused(tmp_path, monkeypatch):
     write_events(tmp_path / "file.h5", [GOOD], [0])
     # A process that is killed writes nothing, whatever killed it.
