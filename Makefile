@@ -2,7 +2,7 @@
 # make test: lint and the whole test suite.
 # make study: the runs, tables and figures of docs/results.md; takes hours, can be resumed.
 # make study-quick: a ten-minute version of it.
-# make fuzz: read 125,000 damaged files and spikes, guided by coverage where atheris installs.
+# make fuzz: read 140,000 damaged files and spikes, guided by coverage where atheris installs.
 # make sanitize: spikes, events and gradients with compiled code that checks itself.
 # make soak: train for SOAK_SECONDS (3600) and watch memory and file descriptors: soak.csv.
 # All set up .venv by themselves.

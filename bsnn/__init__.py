@@ -15,8 +15,10 @@ if TYPE_CHECKING:  # what editors complete
     from . import patterns as patterns
     from .equations import CubaLIF as CubaLIF
     from .equations.neuron import Neuron as Neuron
+    from .inputs.datasets import Dataset as Dataset
     from .inputs.datasets import load_dataset as load_dataset
     from .inputs.encoding import encode_ttfs as encode_ttfs
+    from .inputs.timed_dataset import TimedDataset as TimedDataset
     from .model import Model as Model
     from .network import Connection as Connection
     from .network import Inputs as Inputs
@@ -30,6 +32,7 @@ if TYPE_CHECKING:  # what editors complete
 _HOME = {
     "Connection": ".network",
     "CubaLIF": ".equations",
+    "Dataset": ".inputs.datasets",
     "Inputs": ".network",
     "Model": ".model",
     "Network": ".network",
@@ -38,6 +41,7 @@ _HOME = {
     "Population": ".network",
     "Readout": ".readout",
     "Spikes": ".spikes",
+    "TimedDataset": ".inputs.timed_dataset",
     "encode_ttfs": ".inputs.encoding",
     "load_dataset": ".inputs.datasets",
     "make_simulator": ".simulators.choose",

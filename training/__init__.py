@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # what editors complete
     from .constraints import Dale as Dale
     from .constraints import Mask as Mask
     from .constraints import Quantised as Quantised
+    from .data import EncodedSamples as EncodedSamples
+    from .data import collate as collate
     from .derived_network import DerivedNetwork as DerivedNetwork
     from .losses import FirstSpikeLoss as FirstSpikeLoss
     from .losses import SpikeCountLoss as SpikeCountLoss
@@ -25,6 +27,7 @@ _HOME = {
     "Bounds": ".constraints",
     "Dale": ".constraints",
     "DerivedNetwork": ".derived_network",
+    "EncodedSamples": ".data",
     "FirstSpikeLoss": ".losses",
     "Mask": ".constraints",
     "Quantised": ".constraints",
@@ -36,6 +39,7 @@ _HOME = {
     "TraceLoss": ".trace_losses",
     "VanRossumLoss": ".van_rossum",
     "away_from_spikes": ".trace_losses",
+    "collate": ".data",
 }
 __all__ = [*_HOME]
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -1,19 +1,26 @@
 """Data sets: image files, the embedded digits, the generated Yin-Yang task."""
 
+from __future__ import annotations
+
 import importlib.resources
 import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bsnn.folders import named_folder, user_cache
 from bsnn.labels import checked_labels
 
-from . import yin_yang
+from . import hdf5, spoken_digits, tasks, yin_yang
 from .image_files import IMAGE_SETS, own_files, read_splits
+from .numbers import FIRST_OF_TEST
 from .samples import ImageSamples
+
+if TYPE_CHECKING:
+    from .timed_dataset import TimedDataset
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,6 +53,7 @@ class Dataset:
     test_images: np.ndarray
     test_labels: np.ndarray
     n_classes: int
+    code = "first-spike"  # what makes spikes of them, unless the user names another
 
     def __post_init__(self):
         for split in ("train", "test"):
@@ -68,7 +76,9 @@ class Dataset:
 
         one_of(split, "split", ("train", "test"))
         images = getattr(self, f"{split}_images")
-        return ImageSamples(images, getattr(self, f"{split}_labels"), encode, model)
+        labels = getattr(self, f"{split}_labels")
+        first = FIRST_OF_TEST if split == "test" else 0
+        return ImageSamples(images, labels, encode, model, first)
 
     def head(self, n_train=None, n_test=None):
         """Return the first `n_train` and `n_test` samples; None takes all.
@@ -95,7 +105,7 @@ class Dataset:
         return replace(self, **parts)
 
 
-NAMES = (*IMAGE_SETS, "digits", "yin-yang")
+NAMES = (*IMAGE_SETS, spoken_digits.NAME, *tasks.NAMES, "digits", "yin-yang")
 
 
 def is_name(text):
@@ -104,7 +114,7 @@ def is_name(text):
     return isinstance(text, str) and re.fullmatch(plain, text) is not None
 
 
-def load_dataset(name, *, data_dir=None) -> Dataset:
+def load_dataset(name, *, data_dir=None) -> Dataset | TimedDataset:
     """Return a data set by name.
 
     Image files are read from the data folder, laid out as ours or as torchvision's;
@@ -115,9 +125,12 @@ def load_dataset(name, *, data_dir=None) -> Dataset:
     Parameters
     ----------
     name : str
-        "mnist", "emnist", "emnist-47class-subset", "fashion-mnist", "digits" or
-        "yin-yang"; or a data set of one's own: a folder of this name in the data folder
-        with four IDX files called as those of MNIST, images of any one size.
+        "mnist", "emnist", "emnist-47class-subset", "fashion-mnist", "digits",
+        "yin-yang", "spoken-digits", or a generated task in its usual size, "randman",
+        "store-recall", "sequence" or "evidence" (other sizes: `bsnn.inputs.tasks`); or
+        a data set of one's own: a folder of this name in the data folder with four IDX
+        files called as those of MNIST, images of any one size, or with ``*_train.h5``
+        and ``*_test.h5``, events in the layout of SHD.
     data_dir : path, optional
         Data folder; by default BSNN_DATA, or the user's cache if that is not set.
 
@@ -132,7 +145,11 @@ def load_dataset(name, *, data_dir=None) -> Dataset:
         return _digits()
     if name == "yin-yang":
         return _yin_yang()
+    if is_name(name) and name in tasks.NAMES:
+        return tasks.make(name)
     folder, is_cache = data_folder(data_dir)
+    if name == spoken_digits.NAME:
+        return spoken_digits.load(folder)
     if name == "emnist":
         name = available_emnist(folder)
     files = IMAGE_SETS.get(name) if is_name(name) else None
@@ -142,6 +159,8 @@ def load_dataset(name, *, data_dir=None) -> Dataset:
                 f"'name' of a data set must be one of {', '.join(NAMES)}, or of a "
                 f"folder in {folder}, got {name!r}."
             )
+        if hdf5.has_files(folder / name):
+            return hdf5.read_folder(folder / name, name)
         files = own_files(name)
     splits = read_splits(files, folder, fetch=is_cache)
     labels = splits["train_labels"].max(), splits["test_labels"].max()

@@ -67,7 +67,7 @@ def encode_ttfs(
             f"'t_max' must not exceed the model's duration of {model.duration!s}, "
             f"got {t_max!s}; pass a smaller one."
         )
-    pixels = _intensities(images, model.n_inputs)
+    pixels = intensities(images, model.n_inputs)
 
     def moment(intensity):
         time = latest * (1 - intensity / WHITE)
@@ -116,7 +116,7 @@ def _warn_if_faint(sample, intensity):
     )
 
 
-def _intensities(images, n_inputs):
+def intensities(images, n_inputs):
     """Return `images` as (n_samples, n_inputs), uint8 or float64, after checking."""
     images = np.asarray(images)
     if images.dtype.kind not in "uif":

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from .numbers import with_numbers
+
 if TYPE_CHECKING:  # `bsnn doctor` loads data sets and copes without Brian2
     from bsnn.model import Model
     from bsnn.spikes import Spikes
+
+    from .sources import Source
 
 
 class Samples(Protocol):
@@ -44,15 +48,50 @@ class ImageSamples:
     encode : callable
         ``encode(images, model)`` returns their spikes, such as `encode_ttfs`.
     model : Model
+    first : int
+        Number of the first sample, see `bsnn.inputs.numbers`.
     """
 
     images: np.ndarray
     labels: np.ndarray
     encode: Callable[[np.ndarray, Model], Spikes]
     model: Model
+    first: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def spikes(self, indices: np.ndarray) -> Spikes:
-        return self.encode(self.images[indices], self.model)
+        images = with_numbers(self.images[indices], self.first + np.asarray(indices))
+        return self.encode(images, self.model)
+
+
+@dataclass(frozen=True, eq=False)
+class TimedSamples:
+    """Samples of a `Source` that become spikes when they are asked for.
+
+    Parameters
+    ----------
+    source : Source
+    labels : ndarray, shape (n_samples,), int64
+    encode : callable
+        ``encode(values, model)`` returns the spikes of what the source holds, such as
+        the codes in `bsnn.inputs.codes`.
+    model : Model
+    first : int
+        Number of the first sample, see `bsnn.inputs.numbers`.
+    """
+
+    source: Source
+    labels: np.ndarray
+    encode: Callable[..., Spikes]
+    model: Model
+    first: int = 0
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def spikes(self, indices: np.ndarray) -> Spikes:
+        indices = np.asarray(indices)
+        values = self.source.take(indices)
+        return self.encode(values.numbered(self.first + indices), self.model)

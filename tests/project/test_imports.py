@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "bsnn/runs.py": [FILES, "bsnn/interchange"],
     "bsnn/interchange": [FILES],
     "bsnn/processes": [FILES],
-    "bsnn/inputs": ["equations", FILES],
+    "bsnn/inputs": ["equations", FILES, "bsnn/processes"],
     "bsnn/program": ["equations", FILES, "bsnn/processes"],
     "bsnn/targets": ["equations", FILES, "bsnn/processes", "bsnn/program"],
     "bsnn/simulators": [

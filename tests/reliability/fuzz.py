@@ -1,4 +1,4 @@
-"""Read 125,000 damaged inputs; any error but the documented ones is a failure.
+"""Read 140,000 damaged inputs; any error but the documented ones is a failure.
 
     python -m tests.reliability.fuzz [--scale 1] [--seed 0] [--keep fuzz] [READER ...]
 
@@ -38,6 +38,8 @@ INPUTS = {
     "images.gz": 15_000,
     "labels": 10_000,
     "labels.gz": 10_000,
+    "events.h5": 500,  # a process each
+    "sound.wav": 10_000,
     "spikes": 15_000,
     "settings": 15_000,
     "network": 3_000,

@@ -31,6 +31,8 @@ READERS = (
     "images.gz",
     "labels",
     "labels.gz",
+    "events.h5",
+    "sound.wav",
     "spikes",
     "settings",
     "network",

@@ -25,7 +25,9 @@ from bsnn.analysis.traces import raster_table
 from bsnn.cli.arguments import make_parser
 from bsnn.cli.main import _settings_of
 from bsnn.errors import BackendUnavailable, DataError, RunFolderError
+from bsnn.inputs.hdf5 import EventFile
 from bsnn.inputs.idx import read_idx
+from bsnn.inputs.wav import read_wave
 from bsnn.settings import SETTINGS, Settings
 from bsnn.simulators.base import check_model
 from bsnn.training.experiments.checkpoint import (
@@ -34,6 +36,8 @@ from bsnn.training.experiments.checkpoint import (
     save_checkpoint,
 )
 from bsnn.training.from_settings import make_loss
+from tests.inputs.event_files import write_events
+from tests.inputs.test_sound import write_wav
 from tests.reliability import networks
 from tests.training.experiments import sweep_folders
 
@@ -109,6 +113,13 @@ def make_readers(folder):
             read = _reader_of_idx(path, shape)
             add(name + suffix, path, read, DataError, *damages, valid=pack(data))
 
+    path = folder / "hdf5" / "events.h5"
+    write_events(path, [([0.1, 0.2], [1, 2])] * 3, [0, 1, 2])
+    add("events.h5", path, _reader_of_events(path), DataError)
+
+    path = write_wav(folder / "wav" / "sound.wav", range(0, 9000, 90))
+    add("sound.wav", path, lambda path=path: read_wave(path), DataError)
+
     run = _write_run(folder / "spikes")
     path = run.path / runs.SPIKES
     add("spikes", path, _reader_of_spikes(run), RunFolderError, damage_zip, damage_npz)
@@ -166,6 +177,14 @@ def _reader_of_idx(path, shape):
     def read():
         items = read_idx(path, shape)
         assert items.shape[1:] == shape
+
+    return read
+
+
+def _reader_of_events(path):
+    def read():
+        file = EventFile(path, allow_empty=True)
+        file.take(np.arange(min(len(file), 10)))
 
     return read
 

@@ -1,0 +1,40 @@
+"""Numbers of samples, by which random codes tell them apart.
+
+A sample must get the same spikes in whatever batch it comes. So each data set numbers
+its samples, those for training from 0 and those for testing from `FIRST_OF_TEST`, and
+hands the numbers on with the values: `Events`, `Series` and `Waves` have a `number`,
+and images come as an array that has one, too. A code seeds the generator of a sample
+with its own seed and that number. Values without numbers, from a user's hand, are
+numbered by their place in the batch.
+"""
+
+import numpy as np
+
+FIRST_OF_TEST = 1 << 40
+
+
+class NumberedArray(np.ndarray):
+    """An array whose items along the first axis are samples with numbers."""
+
+    number = None  # and none in what is computed from it
+
+
+def with_numbers(images, number):
+    """Return a view of images that tells the numbers of its samples."""
+    view = np.asarray(images).view(NumberedArray)
+    view.number = number
+    return view
+
+
+def name_of(number):
+    """Return what a message calls the sample of a number."""
+    if number < FIRST_OF_TEST:
+        return f"sample {number}"
+    return f"test sample {number - FIRST_OF_TEST}"
+
+
+def generators(values, n_samples, seed):
+    """Yield a random generator for each sample."""
+    number = getattr(values, "number", None)
+    for m in range(n_samples) if number is None else number:
+        yield np.random.default_rng([seed, int(m)])
