@@ -31,8 +31,10 @@ class ModelFile:
     ``network(dt)`` returns the `Network` for a time step. `weights` are the initial
     ones, as `DerivedNetwork` takes them, or a function of network and random generator
     that returns them. It may define `learn`, `bounds`, `constraints`, `slope_min` and
-    `gradient`, also as `DerivedNetwork` takes them; `readout`, a `Readout`; and
-    ``loss(activity, labels)``, which returns a scalar tensor.
+    `gradient` and `estimator`, also as `DerivedNetwork` takes them; `readout`, a
+    `Readout`; ``loss(activity, labels)``, which returns a scalar tensor; and
+    ``encode(values, network)``, which returns the network's inputs, of what the data
+    set holds: see `bsnn.inputs.codes`.
 
     The file may import what is installed, but no file beside it: its text is all that
     the run folder and other machines have of it.
@@ -137,6 +139,11 @@ class ModelFile:
             )
         return readout.of(network)
 
+    @property
+    def encode(self):
+        """The file's function that makes inputs of values, or None."""
+        return self.defined.get("encode")
+
     def weights(self, network: Network, seed: int) -> dict:
         """Return the initial weights by connection."""
         if "weights" not in self.defined:
@@ -176,7 +183,7 @@ def _network(file, dt_ms):
             f"network({dt_ms:g}*ms) of {file.filename} returned a network of "
             f"{network.dt!s}; write Network(..., dt=dt)."
         )
-    if len(network.inputs) != 1:
+    if len(network.inputs) != 1 and file.encode is None:
         raise ModelFileError(
             f"the network of {file.filename} must have one Inputs, into which the "
             f"data go, got {len(network.inputs)}."

@@ -46,14 +46,15 @@ class NetworkSettings(RunSettings):
 
     def model(self):
         """Return the network these settings describe."""
-        network = self.model_file.network(self.dt_ms)
-        if self.t_max_ms > 1e3 * network.duration_seconds:
-            raise ValueError(
-                f"'t_max_ms' must not exceed the network's duration, "
-                f"{self._came('t_max_ms')} and {network.duration!s}; change one of "
-                "them."
-            )
-        return network
+        return self.model_file.network(self.dt_ms)
+
+    def encode(self, values, model):
+        """Return the inputs of what a data set holds, by the file's code if any."""
+        network, own = self.model(), self.model_file.encode
+        if own is None:
+            return super().encode(values, network.entrance(network.inputs[0]))
+        with self.model_file.told("encode(values, network) failed"):
+            return own(values, network)
 
     def readout(self, network):
         """Return how the label is read out of a network."""
@@ -114,15 +115,18 @@ class NetworkSettings(RunSettings):
 
     def check_dataset(self, dataset):
         """Raise ValueError unless the network fits the data set."""
-        network = self.model()
+        network, file = self.model(), self.model_file
         output = network.named[self.readout(network).population]
-        if dataset.n_inputs != network.n_inputs or dataset.n_classes > output.size:
+        if dataset.n_classes > output.size:
             raise ValueError(
-                f"{self.model_file.filename} must define a network with the "
-                f"{dataset.n_inputs} inputs of {dataset.title} and its "
-                f"{dataset.n_classes} classes in {output.name!r}, got "
-                f"{network.n_inputs} and {output.size}."
+                f"the network of {file.filename} must have the {dataset.n_classes} "
+                f"classes of {dataset.title} in {output.name!r}, got {output.size} "
+                "neurons."
             )
+        if file.encode is None:
+            duration_ms = 1e3 * network.duration_seconds
+            what = f"the network of {file.filename}"
+            self._check_inputs(dataset, network.n_inputs, duration_ms, what)
 
 
 def settings_of(config, model_file=None, **changes):

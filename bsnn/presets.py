@@ -91,10 +91,11 @@ def reference_values(dataset, changes):
 
 
 def with_preset(config):
-    """Return what config.json holds, even for a run from before there were presets.
+    """Return what config.json holds, even for a run from before presets and codes.
 
     Such a run had the settings as published where it does not say otherwise.
     """
+    config = {"code": "first-spike", **config}
     if "preset" in config:
         return config
     given = {name for name, value in config.items() if value is not None}

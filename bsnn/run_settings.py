@@ -5,10 +5,13 @@ where it is used.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 from .fields import field, fields_of
+
+FIRST_SPIKE = "first-spike"
+CODES = (FIRST_SPIKE, "events", "rate", "population", "delta", "cochlea")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +43,14 @@ class RunSettings:
     learning_rate_floor: float = field(
         "below which the learning rate does not fall", 0.0
     )
-    t_max_ms: float = field("latest input spike", 100.0, unit="ms", positive=True)
+    code: str | None = field(
+        "how the data become input spikes (default: as the data set says)",
+        None,
+        choices=CODES,
+    )
+    t_max_ms: float = field(
+        "latest input spike, with the code first-spike", 100.0, unit="ms", positive=True
+    )
     n_train: int | None = field("use the first N training samples", None)
     n_test: int | None = field("use the first N test samples", None)
     precision: str = field("of the simulation", "single", choices=("single", "double"))
@@ -85,13 +95,36 @@ class RunSettings:
     def to_dict(self) -> dict:
         return {name: getattr(self, name) for name in fields_of(type(self))}
 
-    def encode(self, images, model):
-        """Return the input `Spikes` of images."""
+    def of(self, dataset) -> Self:
+        """Return these settings with the code of a data set, unless one is chosen."""
+        return replace(self, code=self.code or dataset.code, dataset=dataset.name)
+
+    def encode(self, values, model):
+        """Return the input `Spikes` of what a data set holds."""
         from brian2.units import ms
 
-        from bsnn.inputs.encoding import encode_ttfs
+        from bsnn.inputs import codes
 
-        return encode_ttfs(images, model, t_max=self.t_max_ms * ms)
+        code = self.code or FIRST_SPIKE
+        options = {"t_max": self.t_max_ms * ms} if code == FIRST_SPIKE else {}
+        return codes.named(code)(values, model, **options)
+
+    def _check_inputs(self, dataset, n_inputs, duration_ms, what):
+        """Raise ValueError unless samples, encoded, fit a network's inputs."""
+        from bsnn.inputs import codes
+
+        code = self.code or dataset.code
+        needed = codes.n_inputs(code, dataset.n_inputs)
+        if needed not in (None, n_inputs):
+            raise ValueError(
+                f"{what} must begin with the {needed} inputs of {dataset.title} in the "
+                f"code {code}, got {n_inputs}."
+            )
+        if code == FIRST_SPIKE and self.t_max_ms > duration_ms:
+            raise ValueError(
+                f"'t_max_ms' must not exceed the length of a sample, "
+                f"{self._came('t_max_ms')} and {duration_ms:g}; change one of them."
+            )
 
     def learning_rate_at(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 1."""

@@ -136,6 +136,8 @@ class RunFolder:
         there, asked = self.config(), json.loads(json.dumps(config))
         if more_epochs and _is_less(there.get("epochs"), asked.get("epochs")):
             there["epochs"] = asked["epochs"]
+        if None in (asked.get("code"), there.get("code")):  # the data set's own
+            asked["code"] = there.get("code")
         names = sorted(
             (there.keys() | asked.keys()) - {"workers"}
         )  # it changes nothing

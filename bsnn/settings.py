@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .fields import field, fields_of
 from .machine import DEVICES
 from .presets import ALTERNATIVES, PRESETS, preset_values, reference_values
-from .run_settings import RunSettings
+from .run_settings import FIRST_SPIKE, RunSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class Settings(RunSettings):
                 )
         if self.initial_mean is not None:
             per_layer(self.initial_mean, len(self.layers) - 1, "initial_mean")
-        if self.t_max_ms > self.duration_ms:
+        if self.code in (None, FIRST_SPIKE) and self.t_max_ms > self.duration_ms:
             raise ValueError(
                 f"'t_max_ms' must not exceed 'duration_ms', {self._came('t_max_ms')} "
                 f"and {self.duration_ms!r}; change one of them."
@@ -165,11 +165,11 @@ class Settings(RunSettings):
     def check_dataset(self, dataset):
         """Raise ValueError unless the layers fit the data set."""
         inputs, *_, outputs = self.layers
-        if dataset.n_inputs != inputs or dataset.n_classes > outputs:
+        self._check_inputs(dataset, inputs, self.duration_ms, "'layers'")
+        if dataset.n_classes > outputs:
             raise ValueError(
-                f"'layers' must begin with the {dataset.n_inputs} inputs of "
-                f"{dataset.title} and end with its {dataset.n_classes} classes, "
-                f"{self._came('layers')}."
+                f"'layers' must end with the {dataset.n_classes} classes of "
+                f"{dataset.title}, {self._came('layers')}."
             )
 
 

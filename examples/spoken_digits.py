@@ -47,8 +47,8 @@ da/dt     = -a/tau_a                            : 1
 """
 LEARNED = {"tau_mem": 20 * ms, "tau_syn": 10 * ms, "tau_a": 200 * ms, "beta": 0.1}
 BOUNDS = {
-    "tau_mem": (5 * ms, 100 * ms),
-    "tau_syn": (3 * ms, 100 * ms),
+    "tau_mem": (12 * ms, 100 * ms),  # an exact update divides by their difference
+    "tau_syn": (3 * ms, 11 * ms),
     "tau_a": (20 * ms, 1000 * ms),
     "beta": (0, 1),
 }

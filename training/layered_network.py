@@ -23,13 +23,11 @@ class Layers(NamedTuple):
         Populations that fire, and the output last.
     layer_sizes : tuple of int
         Their neurons.
-    n_inputs : int
     dt_seconds, duration_seconds : float
     """
 
     names: tuple[str, ...]
     layer_sizes: tuple[int, ...]
-    n_inputs: int
     dt_seconds: float
     duration_seconds: float
 
@@ -78,7 +76,6 @@ class LayeredNetwork(nn.Module):
         self.model = Layers(
             tuple(names),
             tuple(graph.named[name].size for name in names),
-            graph.n_inputs,
             graph.dt_seconds,
             graph.duration_seconds,
         )
@@ -117,6 +114,10 @@ class LayeredNetwork(nn.Module):
         with torch.no_grad():
             layers = self(inputs)
         return [layer.record for layer in layers if layer.record is not None]
+
+    def entering(self, inputs: Mapping) -> list[Spikes]:
+        """Return the spikes among inputs by name, in the order of the network."""
+        return [inputs[part.name] for part in self.network.network.inputs]
 
     def close(self) -> None:
         """End the simulator's processes."""

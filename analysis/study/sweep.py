@@ -96,7 +96,8 @@ class Sweep:
             if "neuron" in part
         }
         hidden = [name for name, fires in firing.items() if fires and name != output]
-        names = ["input", *hidden, *([output] if firing[output] else [])]
+        entering = [p["name"] for p in network["populations"] if "neuron" not in p]
+        names = [*entering, *hidden, *([output] if firing[output] else [])]
         return Described(1e3 * network["duration"], names, firing[output])
 
 

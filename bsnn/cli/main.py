@@ -144,7 +144,7 @@ def _train(arguments):
 
     settings = _settings_of(arguments)
     dataset = load_dataset(settings.dataset, data_dir=arguments.data_dir)
-    settings = replace(settings, dataset=dataset.name)  # a subset says so
+    settings = settings.of(dataset)  # a subset says so
     out = arguments.out or Path("runs") / cell_name(settings)
     train(
         settings,
@@ -169,7 +169,7 @@ def _sweep(arguments):
     folder, is_cache = data_folder(arguments.data_dir)
     load = partial(load_dataset, data_dir=None if is_cache else folder.resolve())
     dataset = load(base.dataset).head(base.n_train, base.n_test)
-    base = replace(base, dataset=dataset.name)  # a subset says so
+    base = base.of(dataset)  # a subset says so
     base.check_dataset(dataset)
     cells = make_cells(
         base,

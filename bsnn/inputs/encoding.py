@@ -64,7 +64,7 @@ def encode_ttfs(
     dt, duration = model.dt_seconds, model.duration_seconds
     if latest > duration:
         raise ValueError(
-            f"'t_max' must not exceed the model's duration of {model.duration!s}, "
+            f"'t_max' must not exceed the model's duration of {duration} s, "
             f"got {t_max!s}; pass a smaller one."
         )
     pixels = intensities(images, model.n_inputs)

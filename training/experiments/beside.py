@@ -5,7 +5,7 @@ thread, so batches are measured in the order in which they came.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 
 import numpy as np
@@ -38,7 +38,7 @@ def encoded(
             pending = encode(following)
         bounds = itertools.accumulate(map(len, group), initial=0)
         for start, stop in itertools.pairwise(bounds):
-            yield inputs.select(start, stop)
+            yield _part(inputs, start, stop)
 
 
 class MeasuringBeside:
@@ -73,6 +73,15 @@ class MeasuringBeside:
             self._pending.result()
         self._pending = self._beside.submit(_measure, self._measured, self._batches)
         self._batches = []
+
+
+def _part(inputs, start, stop):
+    """Return a range of samples of spikes, of currents, or of both by name."""
+    if isinstance(inputs, Spikes):
+        return inputs.select(start, stop)
+    if isinstance(inputs, Mapping):
+        return {name: _part(given, start, stop) for name, given in inputs.items()}
+    return inputs[start:stop]
 
 
 def _measure(measured, batches):

@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -75,6 +75,7 @@ def train(
     ProgramError
         If the simulating program dies; the last checkpoint stands.
     """
+    settings = settings.of(dataset)
     model = settings.model()
     settings.check_dataset(dataset)
     config = settings.config()
@@ -228,5 +229,6 @@ class _Checkpoints:
 def _record_spikes(network, samples, folder):
     chosen = np.arange(min(N_RECORDED, len(samples)))
     inputs = samples.spikes(chosen)
-    layers = [inputs, *network.simulate(inputs)]
+    entering = network.entering(inputs) if isinstance(inputs, Mapping) else [inputs]
+    layers = [*entering, *network.simulate(inputs)]
     save_spikes(folder.path / runs.SPIKES, layers, samples.labels[chosen])

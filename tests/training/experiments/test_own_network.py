@@ -181,7 +181,7 @@ def test_a_sweep_trains_cells_that_differ_in_the_network(path, tmp_path, capsys)
     sweep = read_sweep(out)
     assert list(sweep.runs.run) == [f"digits_summing_dt{dt}_seed0" for dt in (2, 4)]
     described = sweep.described(sweep.runs.run[0])
-    assert described == (60, ["input", "cells"], False)
+    assert described == (60, ["pixels", "cells"], False)
     assert main(["report", str(out), "--out", str(tmp_path / "report.html")]) == 0
     assert "--model summing.py" in (tmp_path / "report.html").read_text()
     # Runs of another network would be taken for these.
@@ -300,6 +300,67 @@ def test_a_loss_that_is_not_finite_is_named(digits, tmp_path):
         train(settings(text), digits, folder, measurement=Measurement)
 
 
+DRIVEN = """
+from brian2 import ms
+import bsnn
+from bsnn.inputs import codes
+
+cell = bsnn.Neuron(
+    "dv/dt = (I_stim(t, i) - v)/(20*ms) : 1",
+    threshold="v > 1",
+    reset="v = 0",
+    currents={"I_stim": 1},
+    method="euler",
+)
+out = bsnn.Neuron("dv/dt = -v/(50*ms) : 1", threshold="v > 1", reset="v = 0")
+
+def network(dt):
+    return bsnn.Network(
+        [bsnn.Population("cells", 64, cell), bsnn.Population("digit", 10, out)],
+        [bsnn.Connection("cells", "digit", on_pre="v += w")],
+        dt=dt,
+        duration=60*ms,
+    )
+
+def encode(values, network):
+    currents = codes.named("currents")
+    return currents(values, network, population="cells", gain=2/255)
+
+weights = {"cells->digit": (0, 0.3)}
+"""
+
+
+def test_data_may_drive_neurons_directly(digits, tmp_path):
+    given = settings(DRIVEN, epochs=2, batch_size=10)
+    folder = RunFolder(tmp_path / "run")
+    train(given, digits, folder, measurement=Measurement)
+    losses = folder.metrics().query("split == 'train'").loss
+    assert losses.iloc[-1] < losses.iloc[0]
+    layers, _ = folder.spikes()
+    assert [layer.n_neurons for layer in layers] == [64, 10]  # nothing enters as spikes
+    assert read_sweep(folder.path).described("run").names == ["cells", "digit"]
+    broken = DRIVEN.replace('population="cells"', 'population="cell"')
+    folder = RunFolder(tmp_path / "broken")
+    with pytest.raises(ModelFileError, match="line 25: encode.* failed: .*'population"):
+        train(settings(broken), digits, folder, measurement=Measurement)
+
+
+def test_a_code_is_chosen_and_kept(digits, run, tmp_path):
+    assert run.config()["code"] == "first-spike"
+    folder = RunFolder(tmp_path / "run")
+    given = settings(code="rate", epochs=1)
+    train(given, digits, folder, measurement=Measurement)
+    assert folder.config()["code"] == "rate"
+    layers, _ = folder.spikes()
+    assert layers[0].counts().max() > 1  # not one spike a pixel
+    with pytest.raises(ValueError, match="'code' must be one of first-spike, events"):
+        settings(code="morse")
+    with pytest.raises(
+        ValueError, match="must begin with the 128 inputs of UCI digits"
+    ):
+        settings(code="delta").check_dataset(digits)
+
+
 def test_a_price_on_spikes_makes_them_fewer(digits, tmp_path):
     spikes = {}
     for price in (0.0, 5.0):
@@ -316,7 +377,7 @@ def test_a_price_on_spikes_makes_them_fewer(digits, tmp_path):
     [
         ("--layers 64 10", "--layers must be left out with 'model'"),
         ("--dt-ms 0", "'dt_ms' must be positive for a network of one's own"),
-        ("--t-max-ms 90", "'t_max_ms' must not exceed the network's duration"),
+        ("--t-max-ms 90", "'t_max_ms' must not exceed the length of a sample"),
         ("--model gone.py", "'model' must name a Python file that can be read"),
     ],
 )
@@ -330,7 +391,8 @@ def test_options_that_do_not_fit_are_refused(options, what, path, tmp_path, caps
 def test_a_data_set_that_does_not_fit_is_refused(path, tmp_path, capsys):
     command = f"train yin-yang --model {path} --t-max-ms 40 --out {tmp_path / 'run'}"
     assert main(command.split()) == 1
-    assert "with the 4 inputs of Yin-Yang and its 3 classes" in capsys.readouterr().err
+    said = "the network of summing.py must begin with the 4 inputs of Yin-Yang in the"
+    assert said in capsys.readouterr().err
 
 
 def test_a_file_with_an_impossible_name_is_refused(path):

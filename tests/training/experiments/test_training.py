@@ -549,8 +549,11 @@ def test_a_run_is_not_tested_on_data_of_another_size(finished, own_data):
         test_images=dataset.test_images[:, :3],
     )
     many = replace(dataset, n_classes=11)
-    for other in (narrow, many):
-        with pytest.raises(ValueError, match="'layers' must begin with the .* inputs"):
+    for other, what in (
+        (narrow, "begin with the .* inputs"),
+        (many, "end with the 11"),
+    ):
+        with pytest.raises(ValueError, match=f"'layers' must {what}"):
             evaluate_run(
                 finished, load=lambda name, o=other: o, measurement=Measurement
             )
@@ -631,7 +634,7 @@ def assert_one_message(run, words):
         (["digits", "--dt-ms", "500"], "'dt' must not be longer than 'duration'"),
         (["digits", "--rule", "euler"], "'rule' must be one of grid"),
         (["digits", "--layers", "63", "10"], "'layers' must begin with the 64 inputs"),
-        (["digits", "--layers", "64", "9"], "end with its 10 classes"),
+        (["digits", "--layers", "64", "9"], "end with the 10 classes"),
         (["digits", "--seed", "-1"], "'seed' must not be negative"),
         (["digits", "--epochs", "0"], "'epochs' must be 1 or more"),
         (["digits", "--learning-rate", "0"], "'learning_rate' must be positive"),
