@@ -388,7 +388,7 @@ def test_a_filter_answers_a_click_with_a_gammatone():
     centre = np.array([500.0])
     click = np.zeros(400)
     click[0] = 1
-    found = cochlea.filtered(click, centre, RATE)[:, 0]
+    found = cochlea.filtered(click, cochlea.filter_bank(centre, RATE))[:, 0]
     t = np.arange(400) / RATE
     width = 1.019 * 24.7 * (1 + 4.37e-3 * 500)
     # Four poles in discrete time: (n + 1)(n + 2)(n + 3) stands for n^3.
@@ -407,8 +407,8 @@ def test_a_filter_answers_a_click_with_a_gammatone():
 @pytest.mark.parametrize("place", [2, 11, 20])
 def test_a_tone_has_gain_one_at_its_place_and_fires_there_most(place):
     centres = cochlea.centre_frequencies(100, 0.4 * RATE, FILTERS, RATE)
-    wave = tone(centres[place], seconds=1)
-    out = np.abs(cochlea.filtered(wave, centres, RATE)[RATE // 2 :]).max(axis=0)
+    wave, bank = tone(centres[place], seconds=1), cochlea.filter_bank(centres, RATE)
+    out = np.abs(cochlea.filtered(wave, bank)[RATE // 2 :]).max(axis=0)
     assert out[place] == pytest.approx(1, abs=0.02)
     assert out.argmax() == place
     waves = Waves(waves=[tone(centres[place])], rate=RATE * Hz)
