@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import bsnn
 from bsnn import Model
+from bsnn.gate import spikes_for
 from bsnn.inputs import codes
 from bsnn.inputs.codes import cochlea
 from bsnn.inputs.codes.cochlea import encode_cochlea
@@ -456,6 +457,22 @@ def test_batches_do_not_matter(name, dt_ms):
     for m in range(3):
         alone = replace(series, frames=[series.frames[m]], number=np.array([m]))
         assert spikes_of(code(alone, model)) == spikes_of(whole.select(m, m + 1))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_inputs_of_a_network_take_what_a_code_makes_of_them(name):
+    n_inputs = CALLS[name][1]
+    cells = make_network().groups[0]
+    network = bsnn.Network(
+        [bsnn.Inputs("few", 1), bsnn.Inputs("in", n_inputs), cells],
+        [],
+        dt=0.5 * ms,
+        duration=LENGTH * second,
+    )
+    entrance = network.entrance(network.named["in"])
+    spikes = codes.named(name)(make_series(), entrance)
+    assert spikes_for(entrance, spikes) is spikes
+    assert spikes.n_spikes > 0
 
 
 @pytest.mark.parametrize("name", CALLS)
