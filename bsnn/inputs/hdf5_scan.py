@@ -18,7 +18,7 @@ TIMES, UNITS, LABELS = "spikes/times", "spikes/units", "labels"
 MAX_SAMPLES = 10_000_000
 ROWS = 64  # read together
 MEMORY = 4 << 30  # bytes
-SECONDS, BYTES_A_SECOND = 10, 1_000_000  # of processor time: what any file may take
+SECONDS, BYTES_A_SECOND = 5, 1_000_000  # of processor time: what any file may take
 
 
 class BadFileError(Exception):

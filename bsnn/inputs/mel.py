@@ -50,7 +50,7 @@ class Mel:
     window: Quantity = field(default_factory=lambda: 25 * ms)
     lowest: float | Quantity = 50.0
     highest: float | Quantity | None = None
-    range_db: float = 80.0
+    range_db: float = 40.0
 
     def __post_init__(self):
         as_int(self.n_bands, "n_bands", least=1)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import bsnn
 from bsnn import Model
+from bsnn.gate import spikes_for
 from bsnn.inputs import codes
 from bsnn.inputs.codes import cochlea
 from bsnn.inputs.codes.cochlea import encode_cochlea
@@ -388,7 +389,7 @@ def test_a_filter_answers_a_click_with_a_gammatone():
     centre = np.array([500.0])
     click = np.zeros(400)
     click[0] = 1
-    found = cochlea.filtered(click, centre, RATE)[:, 0]
+    found = cochlea.filtered(click, cochlea.filter_bank(centre, RATE))[:, 0]
     t = np.arange(400) / RATE
     width = 1.019 * 24.7 * (1 + 4.37e-3 * 500)
     # Four poles in discrete time: (n + 1)(n + 2)(n + 3) stands for n^3.
@@ -407,8 +408,8 @@ def test_a_filter_answers_a_click_with_a_gammatone():
 @pytest.mark.parametrize("place", [2, 11, 20])
 def test_a_tone_has_gain_one_at_its_place_and_fires_there_most(place):
     centres = cochlea.centre_frequencies(100, 0.4 * RATE, FILTERS, RATE)
-    wave = tone(centres[place], seconds=1)
-    out = np.abs(cochlea.filtered(wave, centres, RATE)[RATE // 2 :]).max(axis=0)
+    wave, bank = tone(centres[place], seconds=1), cochlea.filter_bank(centres, RATE)
+    out = np.abs(cochlea.filtered(wave, bank)[RATE // 2 :]).max(axis=0)
     assert out[place] == pytest.approx(1, abs=0.02)
     assert out.argmax() == place
     waves = Waves(waves=[tone(centres[place])], rate=RATE * Hz)
@@ -456,6 +457,22 @@ def test_batches_do_not_matter(name, dt_ms):
     for m in range(3):
         alone = replace(series, frames=[series.frames[m]], number=np.array([m]))
         assert spikes_of(code(alone, model)) == spikes_of(whole.select(m, m + 1))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_inputs_of_a_network_take_what_a_code_makes_of_them(name):
+    n_inputs = CALLS[name][1]
+    cells = make_network().groups[0]
+    network = bsnn.Network(
+        [bsnn.Inputs("few", 1), bsnn.Inputs("in", n_inputs), cells],
+        [],
+        dt=0.5 * ms,
+        duration=LENGTH * second,
+    )
+    entrance = network.entrance(network.named["in"])
+    spikes = codes.named(name)(make_series(), entrance)
+    assert spikes_for(entrance, spikes) is spikes
+    assert spikes.n_spikes > 0
 
 
 @pytest.mark.parametrize("name", CALLS)

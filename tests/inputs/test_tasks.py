@@ -173,6 +173,10 @@ def test_manifolds_are_smooth_and_alpha_says_how():
 def test_a_manifold_is_the_sum_of_its_definition():
     surface = randman.Surface(np.random.default_rng(1), 3, 2, 2.0)
     assert len(surface.k) == 31  # (k + 1)^-2 reaches a thousandth at 31.6
+    a, b, c = np.random.default_rng(1).random((3, 31, 3, 2))
+    for k in range(1, 32):
+        np.testing.assert_allclose(surface.amplitude[k - 1], a[k - 1] / (k + 1) ** 2)
+    assert np.array_equal(surface.stretch, b) and np.array_equal(surface.phase, c)
     x = np.random.default_rng(2).random((4, 2))
     for n in range(4):
         for i in range(3):

@@ -120,6 +120,7 @@ def drive(
         model.n_inputs,
         waves.rate,
     )
+    bank = filter_bank(centres, waves.rate)
     n_steps, duration = count_steps(model), model.duration_seconds
     driven = np.empty((len(waves), n_steps, len(centres)))
     for m, (wave, number) in enumerate(zip(waves.waves, waves.number, strict=True)):
@@ -129,23 +130,28 @@ def drive(
                 f"{len(wave) / waves.rate:g} s of {name_of(int(number))}; choose a "
                 "longer duration, or crop=True to leave the rest out."
             )
-        heard = np.maximum(filtered(wave, centres, waves.rate), 0)
+        heard = np.maximum(filtered(wave, bank), 0)
         loudness = np.sqrt(np.mean(wave**2))
         heard = gain * (heard / (loudness or 1)) ** compression
         driven[m] = step_means(heard, 1 / waves.rate, model.dt_seconds, n_steps)
     return driven
 
 
-def filtered(wave: np.ndarray, centres: np.ndarray, rate: float) -> np.ndarray:
-    """Return what each filter makes of a wave; shape (n, n_filters), float64."""
-    out = np.empty((len(wave), len(centres)))
-    for k, frequency in enumerate(centres):
+def filter_bank(centres: np.ndarray, rate: float) -> list[tuple]:
+    """Return the coefficients of each filter, as ``lfilter`` takes them."""
+    bank = []
+    for frequency in centres:
         width = 1.019 * equivalent_bandwidth(frequency)
         radius = np.exp(-2 * np.pi * width / rate)
         pole = radius * np.exp(2j * np.pi * frequency / rate)
-        y = signal.lfilter([(1 - radius) ** ORDER], np.poly([pole] * ORDER), wave)
-        out[:, k] = 2 * y.real
-    return out
+        # Of a real tone half goes through: hence the 2.
+        bank.append(([2 * (1 - radius) ** ORDER], np.poly([pole] * ORDER)))
+    return bank
+
+
+def filtered(wave: np.ndarray, bank: list[tuple]) -> np.ndarray:
+    """Return what each filter makes of a wave; shape (n, n_filters), float64."""
+    return np.stack([signal.lfilter(*one, wave).real for one in bank], axis=1)
 
 
 def equivalent_bandwidth(frequency):
