@@ -349,10 +349,16 @@ class NetworkSimulator(Turns):
     def _check_sound(self, broken, first):
         if broken is not None:
             population, variable, step, sample, neuron = broken
+            remedy = "a smaller dt, another method or smaller weights may help"
+            if self.network.named[population].neuron.method in ("exact", "linear"):
+                remedy += (
+                    "; an exact update divides by the difference of time constants, so "
+                    "keep learned ones apart by 'bounds'"
+                )
             raise NumbersError(
                 f"{variable!r} of population {population!r} is not finite any more at "
                 f"the end of step {step} of sample {first + sample} (neuron {neuron}); "
-                "a smaller dt, another method or smaller weights may help."
+                f"{remedy}."
             )
 
     def _check_derivatives(self, found):
