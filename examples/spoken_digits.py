@@ -27,6 +27,7 @@ import bsnn  # isort: skip  before torch, whose idle threads would spin
 import argparse
 import copy
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ from brian2 import ms
 from torch import nn
 
 from bsnn.analysis import decision_latency
+from bsnn.inputs.mel import Mel
 from bsnn.training import DerivedNetwork, ReadoutLoss, Surrogate
 
 HIDDEN, BANDS, FRAMES, FRAME = 256, 40, 80, 10.0  # the last in ms
@@ -119,7 +121,8 @@ def read():
     """
     dataset = bsnn.load_dataset("spoken-digits")
     parts = [dataset.test, dataset.train]
-    series = [part.take(np.arange(len(part))).series() for part in parts]
+    waves = [part.take(np.arange(len(part))) for part in parts]
+    series = [replace(one, mel=Mel(range_db=80)).series() for one in waves]
     frames = [f.astype(np.float32) for one in series for f in one.frames]
     labels = np.concatenate([dataset.test_labels, dataset.train_labels])
     return frames, labels, np.arange(len(labels)) % N_SPEAKERS

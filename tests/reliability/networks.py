@@ -8,6 +8,8 @@ import warnings
 from brian2.units import ms
 
 from bsnn import Connection, Inputs, Network, Population
+from bsnn.errors import RunFolderError
+from bsnn.readout import Readout
 from bsnn.runs import CONFIG, RunFolder
 from tests.neurons import CASES, SIZE
 
@@ -42,27 +44,47 @@ def write_network(folder):
     return folder / CONFIG
 
 
+def describe_own(run):
+    """Let a run be one of a network of one's own, in place of its chain."""
+    network = Network.from_dict(
+        json.loads(write_network(run.path / "network").read_text())["network"]
+    )
+    config = {n: v for n, v in run.config().items() if n != "model"}
+    config |= {"preset": "mine", "model_file": {"name": "mine", "text": "import bsnn"}}
+    config |= {"network": network.to_dict(), "readout": Readout().of(network).to_dict()}
+    run.write_json(CONFIG, config)
+
+
 def reader_of_network(path):
+    def read():
+        values = RunFolder(path.parent).config().get("network")
+        network = Network.from_dict(values)
+        assert Network.from_dict(network.to_dict()).to_dict() == network.to_dict()
+
+    return in_time(read, path)
+
+
+def in_time(read, path):
+    """Return a reader of a network that must end, or refuse with words, in time."""
+
     def late(*_):
         raise RuntimeError(f"{path} was not read within {SECONDS} s.")
 
-    def read():
+    def read_in_time():
         for kind in (DeprecationWarning, ResourceWarning):  # of Brian2 itself
             warnings.simplefilter("ignore", kind)
         before = signal.signal(signal.SIGALRM, late)
         signal.alarm(SECONDS)
         try:
-            values = RunFolder(path.parent).config().get("network")
-            network = Network.from_dict(values)
-            assert Network.from_dict(network.to_dict()).to_dict() == network.to_dict()
-        except (TypeError, ValueError) as error:
+            read()
+        except (TypeError, ValueError, RunFolderError) as error:
             assert str(error)
             raise
         finally:
             signal.alarm(0)
             signal.signal(signal.SIGALRM, before)
 
-    return read
+    return read_in_time
 
 
 def damage_texts(data, rng):

@@ -149,6 +149,11 @@ def make_readers(folder):
     ):
         run = _write_run(folder / name.replace(".", "_"))
         add(name, run.path / name, _reader_of_run(run), RunFolderError, damage)
+    run = _write_run(folder / "own_network")
+    networks.describe_own(run)
+    path, damages = run.path / runs.CONFIG, (damage_json, networks.damage_texts)
+    read = networks.in_time(_reader_of_run(run), path)
+    add("own network", path, read, RunFolderError, *damages)
     run = _write_run(folder / "one_neuron")
     sweep_folders.write_counts(run.path)
     path = run.path / one_neuron.FILE
