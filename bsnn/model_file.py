@@ -7,6 +7,7 @@ folder keeps of it is text, which is compared and shown, and never executed.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import linecache
 import traceback
@@ -17,6 +18,8 @@ import numpy as np
 from brian2.units import ms
 
 from .errors import ModelFileError
+from .inputs.datasets import Dataset, data_folder, is_name, load_dataset
+from .inputs.timed_dataset import TimedDataset
 from .network import Network
 from .readout import Readout, default_readout
 
@@ -34,7 +37,7 @@ class ModelFile:
     `gradient` and `estimator`, also as `DerivedNetwork` takes them; `readout`, a
     `Readout`; ``loss(activity, labels)``, which returns a scalar tensor; and
     ``encode(values, network)``, which returns the network's inputs, of what the data
-    set holds: see `bsnn.inputs.codes`.
+    set holds: see `bsnn.inputs.codes`. ``dataset(folder)`` reads data of one's own.
 
     The file may import what is installed, but no file beside it: its text is all that
     the run folder and other machines have of it.
@@ -60,8 +63,6 @@ class ModelFile:
         ValueError
             If its name cannot be part of the names of folders.
         """
-        from bsnn.inputs.datasets import is_name
-
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8")
@@ -138,6 +139,35 @@ class ModelFile:
                 f"'readout' of {self.filename} must be a bsnn.Readout, got {readout!r}."
             )
         return readout.of(network)
+
+    def load(self, name: str, *, data_dir=None):
+        """Return a data set: by the file's ``dataset(folder)``, if it defines one.
+
+        Parameters
+        ----------
+        name : str
+            Of a data set, as for `load_dataset`, or else of a folder in the data folder
+            that ``dataset`` reads.
+        data_dir : path, optional
+            As for `load_dataset`.
+
+        Raises
+        ------
+        ModelFileError
+            If ``dataset`` fails or returns something else.
+        """
+        own = self.defined.get("dataset")
+        if own is None:
+            return load_dataset(name, data_dir=data_dir)
+        folder = data_folder(data_dir)[0] / name
+        with self.told(f"dataset({str(folder)!r}) failed"):
+            found = own(folder)
+        if not isinstance(found, (Dataset, TimedDataset)):
+            raise ModelFileError(
+                f"dataset(folder) of {self.filename} must return a bsnn.Dataset or "
+                f"bsnn.TimedDataset, got {type(found).__name__}."
+            )
+        return dataclasses.replace(found, name=name)
 
     @property
     def encode(self):

@@ -128,6 +128,14 @@ def _network_settings(path, given):
     return NetworkSettings(**given, model_file=ModelFile.read(path))
 
 
+def _loader(settings):
+    """Return what loads the data set of settings."""
+    from bsnn.inputs.datasets import load_dataset
+
+    file = getattr(settings, "model_file", None)
+    return load_dataset if file is None else file.load
+
+
 def _check_device(settings):
     if settings.device == "cuda":
         from bsnn.targets.cuda.target import require_gpu
@@ -137,13 +145,12 @@ def _check_device(settings):
 
 def _train(arguments):
     from bsnn.analysis import Measurement, console_table, read_sweep
-    from bsnn.inputs.datasets import load_dataset
     from bsnn.runs import RunFolder
     from bsnn.training.experiments.loop import train
     from bsnn.training.experiments.sweep import cell_name
 
     settings = _settings_of(arguments)
-    dataset = load_dataset(settings.dataset, data_dir=arguments.data_dir)
+    dataset = _loader(settings)(settings.dataset, data_dir=arguments.data_dir)
     settings = settings.of(dataset)  # a subset says so
     out = arguments.out or Path("runs") / cell_name(settings)
     train(
@@ -160,14 +167,14 @@ def _train(arguments):
 
 def _sweep(arguments):
     from bsnn.analysis import Measurement, console_table, read_sweep
-    from bsnn.inputs.datasets import data_folder, load_dataset
+    from bsnn.inputs.datasets import data_folder
     from bsnn.training.experiments.sweep import make_cells, run_sweep
 
     base = _settings_of(arguments, without=["dt_ms", "spike_penalty"])
     if arguments.model is not None:  # its network may not exist at any other
         base = replace(base, dt_ms=arguments.dt_ms[0])
     folder, is_cache = data_folder(arguments.data_dir)
-    load = partial(load_dataset, data_dir=None if is_cache else folder.resolve())
+    load = partial(_loader(base), data_dir=None if is_cache else folder.resolve())
     dataset = load(base.dataset).head(base.n_train, base.n_test)
     base = base.of(dataset)  # a subset says so
     base.check_dataset(dataset)
@@ -204,14 +211,16 @@ def _evaluate(arguments):
     from bsnn.training.experiments.evaluation import evaluate_run
 
     folder = RunFolder(arguments.run)
+    file = None if arguments.model is None else ModelFile.read(arguments.model)
+    load = load_dataset if file is None else file.load
     rows = evaluate_run(
         folder,
-        load=lambda name: load_dataset(name, data_dir=arguments.data_dir),
+        load=lambda name: load(name, data_dir=arguments.data_dir),
         measurement=Measurement,
         dt_ms=arguments.dt_ms,
         rule=arguments.rule,
         workers=arguments.workers,
-        model_file=None if arguments.model is None else ModelFile.read(arguments.model),
+        model_file=file,
     )
     print(pd.DataFrame(rows).to_string(index=False, float_format="{:.4g}".format))
     return 0

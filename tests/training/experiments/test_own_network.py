@@ -345,6 +345,45 @@ def test_data_may_drive_neurons_directly(digits, tmp_path):
         train(settings(broken), digits, folder, measurement=Measurement)
 
 
+READING = (
+    TEXT.replace('pixels", 64', 'pixels", 4')
+    + """
+import numpy as np
+
+def dataset(folder):
+    times = np.loadtxt(folder / "times.txt", ndmin=2)  # seconds, of four channels
+    labels = np.loadtxt(folder / "labels.txt", dtype=int)
+    pairs = [(row, np.arange(4)) for row in times]
+    return bsnn.TimedDataset.from_events(
+        pairs[:30], labels[:30], pairs[30:], labels[30:],
+        n_channels=4, n_classes=10, duration=60*ms, name="x", title="My events",
+    )
+"""
+)
+
+
+def test_data_of_ones_own_are_read_by_the_file(tmp_path, rng, capsys):
+    folder = tmp_path / "data" / "mine"
+    folder.mkdir(parents=True)
+    np.savetxt(folder / "times.txt", rng.uniform(0, 0.05, (40, 4)))
+    np.savetxt(folder / "labels.txt", rng.integers(0, 3, 40), fmt="%d")
+    path, out = tmp_path / "summing.py", tmp_path / "sweep"
+    path.write_text(READING)
+    common = f"--model {path} --data-dir {folder.parent}"
+    command = f"sweep mine {common} --dt-ms 2 --epochs 1 --out {out}"
+    assert main(command.split()) == 0
+    run = out / "mine_summing_dt2_seed0"
+    config = RunFolder(run).config()
+    assert (config["dataset"], config["code"]) == ("mine", "events")
+    assert main(f"evaluate {run} {common} --dt-ms 1 2".split()) == 0
+    assert main(f"train gone {common} --out {tmp_path / 'run'}".split()) == 1
+    said = capsys.readouterr().err
+    assert "line 36: dataset(" in said and "times.txt not found" in said
+    path.write_text(TEXT + "def dataset(folder):\n    return [1]\n")
+    assert main(f"train mine {common} --out {tmp_path / 'run'}".split()) == 1
+    assert "must return a bsnn.Dataset or bsnn.Timed" in capsys.readouterr().err
+
+
 def test_a_code_is_chosen_and_kept(digits, run, tmp_path):
     assert run.config()["code"] == "first-spike"
     folder = RunFolder(tmp_path / "run")
