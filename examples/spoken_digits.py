@@ -59,37 +59,51 @@ INTEGRATOR = bsnn.Neuron(
 )
 
 
-def make_network(dt, recurrent):
+def make_network(dt, recurrent, hidden, n_classes, n_frames):
     cell = bsnn.Neuron(
         EQUATIONS,
         threshold="v > 1 + a",
         reset="v -= 1; a += beta",
-        parameters={name: np.full(HIDDEN, 1) * x for name, x in LEARNED.items()},
+        parameters={name: np.full(hidden, 1) * x for name, x in LEARNED.items()},
         currents={"I_stim": 1},
     )
     joined = [("hidden", "hidden")] * recurrent + [("hidden", "out")]
     return bsnn.Network(
         [
-            bsnn.Population("hidden", HIDDEN, cell),
-            bsnn.Population("out", N_DIGITS, INTEGRATOR, record=["v"]),
+            bsnn.Population("hidden", hidden, cell),
+            bsnn.Population("out", n_classes, INTEGRATOR, record=["v"]),
         ],
         [bsnn.Connection(*ends, on_pre="i_syn += w") for ends in joined],
         dt=dt,
-        duration=FRAMES * FRAME * ms,
+        duration=n_frames * FRAME * ms,
     )
 
 
 class Listener(nn.Module):
-    """A linear layer that makes currents of loudness, and the spiking network."""
+    """A linear layer that makes currents of features, and the spiking network.
 
-    def __init__(self, dt, recurrent, seed):
+    Called with features of shape (n_samples, n_frames, n_features), it returns the
+    activity of the populations "hidden" and "out".
+    """
+
+    def __init__(
+        self,
+        dt,
+        *,
+        recurrent=True,
+        seed=0,
+        n_features=BANDS,
+        hidden=HIDDEN,
+        n_classes=N_DIGITS,
+        n_frames=FRAMES,
+    ):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        self.entry = nn.Linear(BANDS, HIDDEN)
+        self.entry = nn.Linear(n_features, hidden)
         with torch.no_grad():
             self.entry.weight.uniform_(-0.25, 0.25, generator=generator)
             self.entry.bias.fill_(0.5)
-        network = make_network(dt, recurrent)
+        network = make_network(dt, recurrent, hidden, n_classes, n_frames)
         weights = {"hidden->hidden": (-0.05, 0.05), "hidden->out": (-0.5, 0.5)}
         self.spiking = DerivedNetwork(
             network,
@@ -101,8 +115,8 @@ class Listener(nn.Module):
         )
         self.per_frame = round(FRAME * ms / dt)
 
-    def forward(self, loudness):
-        currents = self.entry(loudness).repeat_interleave(self.per_frame, 1)
+    def forward(self, features):
+        currents = self.entry(features).repeat_interleave(self.per_frame, 1)
         return self.spiking({"hidden": {"I_stim": currents}})
 
     def groups(self):
@@ -131,9 +145,9 @@ def read():
 def altered(frames, rng):
     """Return frames stretched in time and frequency, noisier and partly covered."""
     n_frames = max(5, round(len(frames) * np.exp(rng.uniform(-0.15, 0.15))))
-    frames = _read_at(frames, np.linspace(0, len(frames) - 1, n_frames))
+    frames = read_at(frames, np.linspace(0, len(frames) - 1, n_frames))
     bands = np.arange(BANDS) * (1 + rng.uniform(-0.04, 0.04)) + rng.uniform(-1.5, 1.5)
-    frames = _read_at(frames.T, bands.clip(0, BANDS - 1)).T
+    frames = read_at(frames.T, bands.clip(0, BANDS - 1)).T
     frames = frames + rng.uniform(-0.08, 0.08) + rng.normal(0, 0.02, frames.shape)
     for along, most in ((frames, min(8, n_frames // 4)), (frames.T, 6)):
         width = rng.integers(most + 1)
@@ -142,7 +156,7 @@ def altered(frames, rng):
     return np.pad(frames, ((rng.integers(3), 0), (0, 0)), mode="edge")
 
 
-def _read_at(rows, places):
+def read_at(rows, places):
     """Return rows between others, linearly."""
     below = np.minimum(places.astype(int), len(rows) - 2)
     share = (places - below)[:, None]
@@ -194,7 +208,8 @@ def main():
 
     torch.manual_seed(arguments.seed)
     rng = np.random.default_rng(arguments.seed)
-    net = Listener(arguments.dt_ms * ms, not arguments.feed_forward, arguments.seed)
+    recurrent = not arguments.feed_forward
+    net = Listener(arguments.dt_ms * ms, recurrent=recurrent, seed=arguments.seed)
     print(f"{sum(p.numel() for p in net.parameters()):,} parameters")
     optimizer = torch.optim.Adam(net.groups())
     n_batches = len(learned) // BATCH
