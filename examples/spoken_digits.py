@@ -20,6 +20,19 @@ and the test set is used once, after the last. ``--leave-out 2`` tests on all re
 of the third speaker, of whom nothing is learned; ``--feed-forward`` leaves the
 recurrent connections out; ``--torch`` times the same network written in plain torch
 beside it.
+
+| network                      | right of the test set | spikes        | decided    |
+| ---------------------------- | --------------------- | ------------- | ---------- |
+| recurrent, seeds 0, 1, 2     | 99.0, 99.7, 100.0 %   | 549, 563, 607 | 142-152 ms |
+| feed-forward                 | 98.3 %                | 752           | 183 ms     |
+| recurrent, steps of 5 ms     | 99.3 %                | 656           | 121 ms     |
+| recurrent, steps of 2 ms     | 99.3 %                | 990           | 139 ms     |
+| on a speaker who is left out | 94.8 %                | 577           | 306 ms     |
+
+Spikes are those of hidden neurons in a sample. One of the 300 recordings is 0.33 %.
+Single runs are of seed 0; steps of 2 ms had 40 epochs. The recurrent network has 79,616
+parameters, the other 14,080. An epoch took about 2 s on two cores beside other work,
+3.6 s in plain torch; Brian2 2.9, torch 2.13.
 """
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin

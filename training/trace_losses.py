@@ -157,6 +157,10 @@ class ReadoutLoss(nn.Module):
 
     averaged over the samples.
 
+    The mean hardly depends on when a spike comes unless the integrator remembers for
+    long: where spike times are differentiated, give it a time constant of the order of
+    the sample, or take a surrogate gradient.
+
     Parameters
     ----------
     readout : {"max", "mean"}
