@@ -23,8 +23,9 @@ class RunSettings:
     """
 
     dataset: str = field(
-        "mnist, emnist, fashion-mnist, digits, yin-yang, or a folder of your own in "
-        "--data-dir with four files called as those of MNIST"
+        "mnist, emnist, fashion-mnist, digits, yin-yang, spoken-digits, randman, "
+        "store-recall, sequence, evidence, or a folder of your own in --data-dir with "
+        "four files called as those of MNIST, or events in the layout of SHD"
     )
     dt_ms: float = field("time step; 0 = continuous", 1.0, unit="ms")
     seed: int = field("of weights and data order", 0, least=0)

@@ -42,6 +42,7 @@ READERS = (
     "metrics.csv",
     "confidence.csv",
     "evaluations.csv",
+    "own network",
     "one_neuron.csv",
     "checkpoint",
 )
