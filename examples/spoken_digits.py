@@ -31,8 +31,8 @@ beside it.
 
 Spikes are those of hidden neurons in a sample. One of the 300 recordings is 0.33 %.
 Single runs are of seed 0; steps of 2 ms had 40 epochs. The recurrent network has 79,616
-parameters, the other 14,080. An epoch took about 2 s on two cores beside other work,
-3.6 s in plain torch; Brian2 2.9, torch 2.13.
+parameters, the other 14,080. An epoch takes 1.4 s on two quiet cores, 4.7 s in
+plain torch; Brian2 2.9, torch 2.13.
 """
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin
