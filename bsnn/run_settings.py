@@ -9,9 +9,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Self
 
 from .fields import field, fields_of
+from .inputs.codes import NAMES
 
 FIRST_SPIKE = "first-spike"
-CODES = (FIRST_SPIKE, "events", "rate", "population", "delta", "cochlea")
+# That of currents has to be told what they drive, by a file's own `encode`.
+CODES = tuple(name for name in NAMES if name != "currents")
 
 
 @dataclass(frozen=True, kw_only=True)

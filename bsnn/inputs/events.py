@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,11 +12,11 @@ from bsnn.equations.units import plain_seconds
 from bsnn.outside import fixed, floats, indices, whole_number
 from bsnn.sound import check_shapes
 
-from .numbers import name_of
+from .numbers import Numbered, name_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Events:
+class Events(Numbered):
     """Events of some samples, as they were recorded; a code makes `Spikes` of them.
 
     Parameters
@@ -108,12 +107,6 @@ class Events:
     def sample(self) -> np.ndarray:
         """Place of each event's sample; shape (n_events,), int64."""
         return np.repeat(np.arange(len(self)), np.diff(self.offset))
-
-    def numbered(self, number: np.ndarray) -> Events:
-        """Return the same events under other numbers of their samples."""
-        other = copy.copy(self)
-        other.__dict__["number"] = np.asarray(number)
-        return other
 
     def sample_of(self, event: int) -> str:
         """Return what messages call the sample that an event belongs to."""

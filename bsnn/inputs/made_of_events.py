@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from bsnn.equations.units import as_int, positive_seconds
 
 from . import neo_trains
-from .sizes import as_n_classes, last_event, next_millisecond
+from .sizes import last_event, next_millisecond
 from .sources import Pairs, Windows
 from .tonic_events import TonicPairs
 
@@ -65,13 +65,13 @@ def from_events(
         duration = next_millisecond(last)
     return cls(
         name=name,
-        title=title or name,
+        title=title,
         train=train,
         train_labels=train_labels,
         test=test,
         test_labels=test_labels,
         n_inputs=n_channels,
-        n_classes=as_n_classes(n_classes, train_labels, test_labels),
+        n_classes=n_classes,
         duration=duration,
     )
 
@@ -133,13 +133,13 @@ def from_recording(
     )
     return cls(
         name=name,
-        title=title or name,
+        title=title,
         train=train,
         train_labels=train_labels,
         test=test,
         test_labels=test_labels,
         n_inputs=n_channels,
-        n_classes=as_n_classes(n_classes, train_labels, test_labels),
+        n_classes=n_classes,
         duration=duration,
     )
 

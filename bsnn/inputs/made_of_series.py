@@ -15,7 +15,6 @@ from bsnn.errors import BackendUnavailable, DataError
 
 from .mel import Mel
 from .series import checked_frames
-from .sizes import as_n_classes
 from .sources import Sequences
 from .wav import WaveFiles
 
@@ -74,13 +73,13 @@ def from_series(
     longest = max(len(frames) for frames in (*train, *test))
     return cls(
         name=name,
-        title=title or name,
+        title=title,
         train=sources[0],
         train_labels=train_labels,
         test=sources[1],
         test_labels=test_labels,
         n_inputs=train[0].shape[1],
-        n_classes=as_n_classes(n_classes, train_labels, test_labels),
+        n_classes=n_classes,
         duration=longest * step,
         code="rate",
     )
@@ -168,13 +167,13 @@ def from_wave_files(
     longest = max(train.longest, test.longest)
     return cls(
         name=name,
-        title=title or name,
+        title=title,
         train=train,
         train_labels=train_labels,
         test=test,
         test_labels=test_labels,
         n_inputs=mel.n_bands,
-        n_classes=as_n_classes(n_classes, train_labels, test_labels),
+        n_classes=n_classes,
         duration=time_rules.count_steps(longest, frame) * mel.frame,
         code="rate",
     )

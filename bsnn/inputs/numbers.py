@@ -8,9 +8,22 @@ with its own seed and that number. Values without numbers, from a user's hand, a
 numbered by their place in the batch.
 """
 
+import copy
+from typing import Self
+
 import numpy as np
 
 FIRST_OF_TEST = 1 << 40
+
+
+class Numbered:
+    """Values of samples that have a `number` each, in a frozen dataclass."""
+
+    def numbered(self, number: np.ndarray) -> Self:
+        """Return the same values under other numbers of their samples."""
+        other = copy.copy(self)
+        other.__dict__["number"] = np.asarray(number)
+        return other
 
 
 class NumberedArray(np.ndarray):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,9 +12,11 @@ from numpy.typing import ArrayLike
 from bsnn.equations.units import positive_seconds
 from bsnn.outside import fixed, floats
 
+from .numbers import Numbered
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Series:
+class Series(Numbered):
     """Frames of some samples, one after another; a code makes `Spikes` of them.
 
     Parameters
@@ -83,12 +84,6 @@ class Series:
     @property
     def step_seconds(self) -> float:
         return positive_seconds(self.step, "step")
-
-    def numbered(self, number: np.ndarray) -> Series:
-        """Return the same frames under other numbers of their samples."""
-        other = copy.copy(self)
-        other.__dict__["number"] = np.asarray(number)
-        return other
 
 
 def checked_frames(frames, m) -> np.ndarray:

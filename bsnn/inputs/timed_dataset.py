@@ -13,6 +13,7 @@ from bsnn.labels import checked_labels
 from . import made_of_events, made_of_series
 from .numbers import FIRST_OF_TEST
 from .samples import TimedSamples
+from .sizes import as_n_classes
 from .sources import Head, Source
 
 
@@ -24,15 +25,16 @@ class TimedDataset:
     ----------
     name : str
         What `load_dataset` calls it.
-    title : str
-        What a report must call it.
+    title : str, optional
+        What a report must call it; its name unless given.
     train, test : Source
         Hand out the samples, a batch at a time.
     train_labels, test_labels : array_like, shape (n_samples,), int
         In 0..n_classes-1.
     n_inputs : int
         Channels or features of a sample.
-    n_classes : int
+    n_classes : int, optional
+        One more than the largest label unless given.
     duration : Quantity
         Of the longest sample, or as chosen.
     code : str
@@ -47,17 +49,20 @@ class TimedDataset:
     """
 
     name: str
-    title: str
+    title: str | None = None
     train: Source
     train_labels: np.ndarray
     test: Source
     test_labels: np.ndarray
     n_inputs: int
-    n_classes: int
+    n_classes: int | None = None
     duration: Quantity
     code: str = "events"
 
     def __post_init__(self):
+        labels = self.train_labels, self.test_labels
+        n_classes = as_n_classes(self.n_classes, *labels)
+        self.__dict__.update(title=self.title or self.name, n_classes=n_classes)
         for split in ("train", "test"):
             name = f"{split}_labels"
             n_samples = len(getattr(self, split))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,12 +13,12 @@ from bsnn.equations.units import as_positive, in_hertz
 from bsnn.outside import fixed, floats
 
 from .mel import Mel
-from .numbers import name_of
+from .numbers import Numbered, name_of
 from .series import Series
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Waves:
+class Waves(Numbered):
     """Sound of some samples; the cochlea hears it, other codes see its mel bands.
 
     Parameters
@@ -62,12 +61,6 @@ class Waves:
 
     def __len__(self) -> int:
         return len(self.waves)
-
-    def numbered(self, number: np.ndarray) -> Waves:
-        """Return the same waves under other numbers of their samples."""
-        other = copy.copy(self)
-        other.__dict__["number"] = np.asarray(number)
-        return other
 
     def series(self) -> Series:
         """Return the loudness of each mel band over time, 0..1."""

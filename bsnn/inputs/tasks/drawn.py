@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from brian2.units import Quantity
 
-from bsnn.equations.units import as_int
+from bsnn.equations.units import as_int, as_positive, in_hertz, positive_seconds
 from bsnn.inputs.events import Events
 from bsnn.inputs.numbers import FIRST_OF_TEST
+from bsnn.inputs.poisson import poisson_events
 from bsnn.inputs.timed_dataset import TimedDataset
 
 
@@ -74,6 +75,45 @@ def drawn_dataset(
         duration=duration,
         **splits,
     )
+
+
+def drawn_in_slots(
+    draw_active: Callable,
+    *,
+    n_groups: int,
+    n_slots: int,
+    group_size: int,
+    rate: Quantity,
+    slot: Quantity,
+    **named,
+) -> TimedDataset:
+    """Return the data set of groups of inputs that are active in slots of time.
+
+    Parameters
+    ----------
+    draw_active : callable
+        ``draw_active(rng, label)`` returns which groups are active in each slot, shape
+        (n_slots, n_groups), bool.
+    n_groups, n_slots : int
+    group_size : int
+        Inputs of a group.
+    rate : Quantity
+        At which the inputs of an active group fire.
+    slot : Quantity
+        Length of a slot.
+    **named
+        The others that `drawn_dataset` takes.
+    """
+    group_size = as_int(group_size, "group_size", least=1)
+    hertz = as_positive(in_hertz(rate, "rate"), "rate")
+    seconds = positive_seconds(slot, "slot")
+
+    def draw(rng, label):
+        rates = draw_active(rng, label) * hertz
+        return poisson_events(rng, np.repeat(rates, group_size, 1), seconds)
+
+    n_channels, duration = n_groups * group_size, n_slots * slot
+    return drawn_dataset(draw, n_channels=n_channels, duration=duration, **named)
 
 
 def balanced_labels(n_samples, n_classes, seed):

@@ -10,11 +10,10 @@ from __future__ import annotations
 import numpy as np
 from brian2.units import Hz, Quantity, ms
 
-from bsnn.equations.units import as_int, as_positive, in_hertz, positive_seconds
-from bsnn.inputs.poisson import poisson_events
+from bsnn.equations.units import as_int
 from bsnn.inputs.timed_dataset import TimedDataset
 
-from .drawn import drawn_dataset
+from .drawn import drawn_in_slots
 
 
 def make(
@@ -56,27 +55,26 @@ def make(
     n_symbols = as_int(n_symbols, "n_symbols", least=2)
     length = as_int(length, "length", least=2)
     n_slots = as_int(n_slots, "n_slots", least=2)
-    group_size = as_int(group_size, "group_size", least=1)
     if length > min(n_symbols, n_slots):
         raise ValueError(
             f"'length' must be at most 'n_symbols' and 'n_slots', {n_symbols} and "
             f"{n_slots}, got {length}."
         )
-    hertz = as_positive(in_hertz(rate, "rate"), "rate")
-    seconds = positive_seconds(slot, "slot")
 
-    def draw(rng, label):
+    def draw_active(rng, label):
         symbols = draw_symbols(rng, label, n_symbols, length, n_slots)
-        active = symbols[:, None] == np.arange(n_symbols)
-        return poisson_events(rng, np.repeat(active * hertz, group_size, 1), seconds)
+        return symbols[:, None] == np.arange(n_symbols)
 
-    return drawn_dataset(
-        draw,
+    return drawn_in_slots(
+        draw_active,
         name="sequence",
         title="Sequence detection",
-        n_channels=n_symbols * group_size,
+        n_groups=n_symbols,
+        n_slots=n_slots,
+        group_size=group_size,
+        rate=rate,
+        slot=slot,
         n_classes=2,
-        duration=n_slots * slot,
         n_train=n_train,
         n_test=n_test,
         seed=seed,

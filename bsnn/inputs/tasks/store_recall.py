@@ -14,11 +14,10 @@ from __future__ import annotations
 import numpy as np
 from brian2.units import Hz, Quantity, ms
 
-from bsnn.equations.units import as_int, as_positive, in_hertz, positive_seconds
-from bsnn.inputs.poisson import poisson_events
+from bsnn.equations.units import as_int
 from bsnn.inputs.timed_dataset import TimedDataset
 
-from .drawn import drawn_dataset
+from .drawn import drawn_in_slots
 
 STORE, RECALL, N_GROUPS = 2, 3, 4  # groups; 0 and 1 are the bits'
 
@@ -58,27 +57,26 @@ def make(
         If a size is none, or there is no slot to store in.
     """
     n_slots = as_int(n_slots, "n_slots", least=2)
-    group_size = as_int(group_size, "group_size", least=1)
     store_within = as_int(store_within, "store_within", least=1)
     if store_within >= n_slots:
         raise ValueError(
             f"'store_within' must be less than 'n_slots', {n_slots}, whose last is for "
             f"the recall, got {store_within}."
         )
-    hertz = as_positive(in_hertz(rate, "rate"), "rate")
-    length = positive_seconds(slot, "slot")
 
-    def draw(rng, label):
-        active = draw_groups(rng, label, n_slots, store_within)
-        return poisson_events(rng, np.repeat(active * hertz, group_size, 1), length)
+    def draw_active(rng, label):
+        return draw_groups(rng, label, n_slots, store_within)
 
-    return drawn_dataset(
-        draw,
+    return drawn_in_slots(
+        draw_active,
         name="store-recall",
         title="Store-recall",
-        n_channels=N_GROUPS * group_size,
+        n_groups=N_GROUPS,
+        n_slots=n_slots,
+        group_size=group_size,
+        rate=rate,
+        slot=slot,
         n_classes=2,
-        duration=n_slots * slot,
         n_train=n_train,
         n_test=n_test,
         seed=seed,
