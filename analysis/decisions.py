@@ -17,13 +17,17 @@ at that step's end.
 from collections.abc import Iterator
 
 import numpy as np
+from brian2.units import Quantity
 
+from bsnn.equations.units import any_seconds
 from bsnn.readout import Readout
+
+from .recorded import as_spikes
 
 _AT_A_TIME = 4_000_000  # scores in memory
 
 
-def scores(readout: Readout, output, dt: float) -> Iterator[tuple]:
+def scores(readout: Readout, output, dt: float | None = None) -> Iterator[tuple]:
     """Yield the scores so far of some samples after others.
 
     Parameters
@@ -104,21 +108,58 @@ def stable_since(score, time) -> np.ndarray:
     return np.where(label[:, -1] < 0, np.nan, at)
 
 
-def decision_latency(output, readout: Readout | None = None, *, dt: float = 0.0):
+def as_trace(output, readout: Readout, name: str = "'output'") -> np.ndarray:
+    """Return the trace of an output if it is one; `name` is for the message.
+
+    Raises
+    ------
+    TypeError
+        If it is no array of shape (n_samples, n_steps, n_neurons).
+    """
+    if not isinstance(output, np.ndarray) or output.ndim != 3:
+        shape = f" of shape {output.shape}" if isinstance(output, np.ndarray) else ""
+        raise TypeError(
+            f"{name} must be a trace of shape (n_samples, n_steps, n_neurons) under "
+            f"the readout {readout.kind!r}, got {type(output).__name__}{shape}."
+        )
+    return output
+
+
+def decision_latency(
+    output, readout: Readout | None = None, *, dt: float | Quantity | None = None
+):
     """Return the time to a stable decision of each sample.
 
     Parameters
     ----------
-    output : Spikes, or ndarray, shape (n_samples, n_steps, n_neurons)
+    output : Spikes or SpikeMonitor, or ndarray, shape (n_samples, n_steps, n_neurons)
+        Of the output population: its trace under "max" and "mean".
     readout : Readout, optional
         Most spikes unless given.
-    dt : float
-        Time step of a trace, in seconds.
+    dt : Quantity or float, optional
+        Time step of a trace, for which it is needed; a number is in seconds.
 
     Returns
     -------
     latency : ndarray, shape (n_samples,), float64
         Seconds; NaN where nothing is decided.
+
+    Raises
+    ------
+    TypeError
+        If `output` is not what the readout reads.
+    ValueError
+        If a trace has no time step.
     """
-    parts = [stable_since(*part) for part in scores(readout or Readout(), output, dt)]
+    readout, step = readout or Readout(), None
+    if readout.by_spikes:
+        output = as_spikes(output)
+    else:
+        output = as_trace(output, readout)
+        step = 0.0 if dt is None else any_seconds(dt, "dt")
+        if step <= 0:
+            raise ValueError(
+                f"'dt' must be positive for a trace, got {dt!r}; give its time step."
+            )
+    parts = [stable_since(*part) for part in scores(readout, output, step)]
     return np.concatenate(parts) if parts else np.zeros(0)

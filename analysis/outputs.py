@@ -34,7 +34,7 @@ class OutputSpikes:
         if readout.kind == "most-spikes":
             score = self._spikes.counts()
         else:
-            parts = [s[:, -1] for s, _ in decisions.scores(readout, self._spikes, 0.0)]
+            parts = [s[:, -1] for s, _ in decisions.scores(readout, self._spikes)]
             score = np.concatenate([np.zeros((0, self.n_neurons)), *parts])
         self.prediction, self.tied = _decided(score)
 
@@ -86,12 +86,7 @@ class OutputTrace:
     n_spikes = 0
 
     def __init__(self, readout: Readout, output, dt: float):
-        if not isinstance(output, np.ndarray) or output.ndim != 3:
-            raise TypeError(
-                f"the last of 'layers' must be a trace of shape (n_samples, n_steps, "
-                f"n_neurons) under the readout {readout.kind!r}, got "
-                f"{type(output).__name__}."
-            )
+        output = decisions.as_trace(output, readout, "the last of 'layers'")
         self._trace, self._readout, self._dt = output, readout, dt
         self.n_samples, _, self.n_neurons = output.shape
         along = output.max if readout.kind == "max" else output.mean

@@ -129,6 +129,19 @@ def test_a_measurement_goes_on_under_any_readout(rng):
     assert again.summary() == whole.summary()
 
 
+def test_a_trace_needs_its_shape_and_time_step(rng):
+    trace, readout = rng.normal(size=(2, 3, 2)), Readout("max")
+    for dt in (None, 0.0, -DT):
+        with pytest.raises(ValueError, match="'dt' must be positive for a trace, got"):
+            decision_latency(trace, readout, dt=dt)
+    with pytest.raises(TypeError, match=r"got ndarray of shape \(3, 2\)"):
+        decision_latency(trace[0], readout, dt=DT)
+    with pytest.raises(TypeError, match="must be Spikes, a SpikeMonitor or a pair"):
+        decision_latency([1, 2, 3])
+    in_ms = decision_latency(trace, readout, dt=1 * ms)
+    np.testing.assert_array_equal(in_ms, decision_latency(trace, readout, dt=DT))
+
+
 def test_what_cannot_be_read_out_is_named():
     with pytest.raises(TypeError, match="the last of 'layers' must be a trace"):
         measured(Readout("max"), spikes_of([[]]), [0])
