@@ -10,7 +10,7 @@ import itertools
 
 PRESETS = {
     "default": {"initial_drive": 4.0, "relative_slope_min": 6.0},
-    "published": {"initial_drive": 0.0, "slope_min": 0.1},
+    "published": {"initial_drive": 0.0, "slope_min": 0.1, "validation": 0.0},
 }
 # Two thirds of the hidden neurons of yin-yang never fire.
 _OF_DATASET = {("default", "yin-yang"): {"initial_drive": 8.0}}
@@ -91,11 +91,12 @@ def reference_values(dataset, changes):
 
 
 def with_preset(config):
-    """Return what config.json holds, even for a run from before presets and codes.
+    """Return what config.json holds, even where it is older than some settings.
 
-    Such a run had the settings as published where it does not say otherwise.
+    Runs from before presets had the settings as published where they do not say
+    otherwise; those from before validation were tested after each epoch.
     """
-    config = {"code": "first-spike", **config}
+    config = {"code": "first-spike", "validation": 0.0, **config}
     if "preset" in config:
         return config
     given = {name for name, value in config.items() if value is not None}

@@ -4,7 +4,7 @@ The command line reads this file before Brian2 is imported: what needs it is imp
 where it is used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
@@ -46,6 +46,24 @@ class RunSettings:
     learning_rate_floor: float = field(
         "below which the learning rate does not fall", 0.0
     )
+    learning_rate_patience: int | None = field(
+        "epochs without a better validation after which the learning rate falls, in "
+        "place of --learning-rate-epochs",
+        None,
+        least=1,
+    )
+    validation: float = field(
+        "share of the training samples, the last of each class, that chooses the "
+        "epoch whose weights are tested, once; 0: no choice, a test after each epoch",
+        0.1,
+        tag="validation",
+    )
+    validation_seed: int | None = field(
+        "draw the validation samples with this seed instead", None, least=0
+    )
+    patience: int | None = field(
+        "epochs without a better validation after which training stops", None, least=1
+    )
     code: str | None = field(
         "how the data become input spikes (default: as the data set says)",
         None,
@@ -80,6 +98,19 @@ class RunSettings:
                 f"{self._came('learning_rate_floor')} and {self.learning_rate!r}; "
                 "change one of them."
             )
+
+        if not 0 <= self.validation < 1:
+            raise ValueError(
+                "'validation' must lie in 0..1 and leave samples to train on, "
+                f"{self._came('validation')}."
+            )
+        if not self.validation:
+            for name in ("validation_seed", "patience", "learning_rate_patience"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"'{name}' must be left out without a part of the samples for "
+                        f"'validation', {self._came(name)}; give a share, as 0.1."
+                    )
 
     def _came(self, name):
         return f"got {getattr(self, name)!r}"
@@ -129,8 +160,39 @@ class RunSettings:
                 f"{self._came('t_max_ms')} and {duration_ms:g}; change one of them."
             )
 
-    def learning_rate_at(self, epoch: int) -> float:
-        """Return the learning rate of an epoch, counted from 1."""
-        drops = (epoch - 1) // self.learning_rate_epochs
+    def learning_rate_at(self, epoch: int, validations: Sequence = ()) -> float:
+        """Return the learning rate of an epoch, counted from 1.
+
+        Parameters
+        ----------
+        epoch : int
+        validations : sequence
+            What the epochs before reached on the validation samples, the better the
+            higher.
+        """
+        if self.learning_rate_patience is None:
+            drops = (epoch - 1) // self.learning_rate_epochs
+        else:
+            drops = _n_waits(validations, self.learning_rate_patience)
         rate = self.learning_rate * self.learning_rate_factor**drops
         return max(rate, self.learning_rate_floor)
+
+    def is_over(self, validations: Sequence) -> bool:
+        """Return whether training stops early after these validations."""
+        return self.patience is not None and _n_waits(validations, self.patience) > 0
+
+
+def _n_waits(values, patience):
+    """Return how often `patience` values in a row were no better than all before.
+
+    Each wait begins after the one before, or after a better value.
+    """
+    best, waited, n_waits = None, 0, 0
+    for value in values:
+        if best is None or value > best:
+            best, waited = value, 0
+        else:
+            waited += 1
+        if waited == patience:
+            n_waits, waited = n_waits + 1, 0
+    return n_waits

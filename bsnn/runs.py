@@ -133,7 +133,7 @@ class RunFolder:
         return {*self._leftovers(), self.path / LOCK}
 
     def _differences(self, config, more_epochs=False):
-        there, asked = self.config(), json.loads(json.dumps(config))
+        there, asked = self.config(), with_preset(json.loads(json.dumps(config)))
         if more_epochs and _is_less(there.get("epochs"), asked.get("epochs")):
             there["epochs"] = asked["epochs"]
         if None in (asked.get("code"), there.get("code")):  # the data set's own

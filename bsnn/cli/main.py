@@ -263,12 +263,16 @@ def _report(arguments):
 def _load_weights(folder):
     from bsnn.model import Model
     from bsnn.runs import RunFolder
-    from bsnn.training.experiments.checkpoint import check_fits, load_checkpoint
+    from bsnn.training.experiments.checkpoint import (
+        check_fits,
+        load_checkpoint,
+        weights_that_count,
+    )
 
     run = RunFolder(folder)
     state = load_checkpoint(run)
     check_fits(state, Model.from_dict(run.config()["model"]).weight_shapes)
-    return [weight.numpy() for weight in state["weights"]]
+    return [weight.numpy() for weight in weights_that_count(state)]
 
 
 def _bench(arguments):

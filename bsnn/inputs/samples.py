@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -35,6 +36,74 @@ class Samples(Protocol):
         It is called in another thread, while other samples are simulated.
         """
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenSamples:
+    """Some of the samples of another.
+
+    Parameters
+    ----------
+    samples : Samples
+    indices : ndarray, shape (n_chosen,), int
+    """
+
+    samples: Samples
+    indices: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.samples.labels[self.indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def spikes(self, indices: np.ndarray) -> Spikes:
+        return self.samples.spikes(self.indices[indices])
+
+
+def held_out(
+    samples: Samples, share: float, seed: int | None = None
+) -> tuple[Samples, Samples]:
+    """Return the samples to train on and those for validation.
+
+    Of each class the same share is held out, to one sample: its last samples, or some
+    drawn with a seed.
+
+    Parameters
+    ----------
+    samples : Samples
+    share : float
+        In 0..1; with 0 there are none for validation.
+    seed : int, optional
+
+    Raises
+    ------
+    ValueError
+        If a class would have no samples left.
+    """
+    if not share:
+        return samples, ChosenSamples(samples, np.empty(0, int))
+    classes, n_of_each = np.unique(samples.labels, return_counts=True)
+    quotas = share * n_of_each
+    n_held_out = np.floor(quotas).astype(int)
+    # What the floors leave of the whole goes to the largest remainders.
+    left = math.ceil(share * len(samples)) - n_held_out.sum()
+    n_held_out[np.argsort(n_held_out - quotas, kind="stable")[:left]] += 1
+    if (n_held_out >= n_of_each).any():
+        raise ValueError(
+            f"'validation' must leave samples of each class to train on, {share} of "
+            f"{len(samples)} samples does not; give a smaller share, or 0 to test "
+            "after each epoch."
+        )
+    chosen = np.zeros(len(samples), bool)
+    rng = None if seed is None else np.random.default_rng(seed)
+    for label, n in zip(classes, n_held_out, strict=True):
+        (of_class,) = np.nonzero(samples.labels == label)
+        if rng is not None:
+            rng.shuffle(of_class)
+        chosen[of_class[len(of_class) - n :]] = True
+    return tuple(ChosenSamples(samples, np.flatnonzero(c)) for c in (~chosen, chosen))
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,9 @@ EPOCHS, N_TRAIN, N_TEST, BATCH_SIZE = 4, 400, 50, 25
 N_IN_BUILD, N_AT_RENAMING, N_IN_BATCH = 3, 8, 8
 # Kills while these are written: anywhere, at the end of an epoch, and of the training.
 WRITES = (runs.CONFIG, *3 * [runs.CHECKPOINT])
-WRITES_OF_EPOCH = (*2 * [runs.METRICS], runs.CONFIDENCE)
-LAST_WRITES = (runs.SPIKES, runs.SUMMARY)
+WRITES_OF_EPOCH = 2 * (runs.METRICS,)
+LAST_WRITES = (runs.CONFIDENCE, runs.SPIKES, runs.SUMMARY)
+N_BATCHES = 15  # of 360 samples: a tenth of them validates
 
 
 def train_digits(path, **changes):

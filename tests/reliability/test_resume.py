@@ -21,6 +21,7 @@ from bsnn.training.experiments.checkpoint import load_checkpoint
 from tests.reliability.kill_training import (
     BATCH_SIZE,
     EPOCHS,
+    N_BATCHES,
     N_TEST,
     N_TRAIN,
     alter_a_bit,
@@ -64,8 +65,9 @@ def test_kills_of_a_run_that_goes_on_for_more_epochs_change_nothing(unbroken, tm
 def assert_same_end(found, expected):
     """Compare all that two trainings left, but how long they took."""
     one, other = load_checkpoint(found), load_checkpoint(expected)
-    for a, b in zip(one["weights"], other["weights"], strict=True):
-        assert torch.equal(a, b)
+    for name in ("weights", "chosen"):
+        for a, b in zip(one[name], other[name], strict=True):
+            assert torch.equal(a, b)
     one, other = one["optimizer"]["state"], other["optimizer"]["state"]
     assert len(one) == len(other) == 2
     for moment in other:
@@ -99,9 +101,9 @@ def test_programs_that_keep_dying_end_the_training(unbroken, tmp_path, caplog):
 
         def simulate_and_kill(network, weights, inputs):
             call = next(calls)
-            if call in (5, 20):
+            if call in (5, 19):
                 os.kill(network.simulator.pids[0], signal.SIGKILL)
-            if call == 20:  # 16 batches and a test before it
+            if call == 19:  # the batches and a validation before it
                 patch.setattr(ResidentProgram, "_start", start_and_die)
             return simulate(network, weights, inputs)
 
@@ -156,6 +158,5 @@ def test_a_damaged_checkpoint_falls_back(unbroken, tmp_path, how):
         alter_a_bit(newest, 0.5)
     with pytest.warns(UserWarning, match="checkpoint.pt is damaged"):
         state = load_checkpoint(runs.RunFolder(tmp_path), mend=True)
-    last = N_TRAIN // BATCH_SIZE - 1
-    assert (state["epoch"], state["within"]["batch"]) == (EPOCHS - 1, last)
+    assert (state["epoch"], state["within"]["batch"]) == (EPOCHS - 1, N_BATCHES - 1)
     assert newest.read_bytes() == whole

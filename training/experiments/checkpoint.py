@@ -31,7 +31,9 @@ _GLOBALS = (
 )
 
 
-def save_checkpoint(folder, network, optimizer, *, epoch, rows, within=None):
+def save_checkpoint(
+    folder, network, optimizer, *, epoch, rows, within=None, chosen=None
+):
     """Write the state of a training, and keep the one before as `PREVIOUS`.
 
     Parameters
@@ -45,6 +47,8 @@ def save_checkpoint(folder, network, optimizer, *, epoch, rows, within=None):
         Of metrics.csv so far.
     within : dict, optional
         How far the next epoch is, as `EpochProgress.state` says it.
+    chosen : list of Tensor, optional
+        Weights of the epoch that validation has chosen so far.
 
     Raises
     ------
@@ -64,6 +68,7 @@ def save_checkpoint(folder, network, optimizer, *, epoch, rows, within=None):
         "optimizer": optimizer.state_dict(),
         "n_clamped": network.n_clamped,
         "rows": rows,
+        "chosen": chosen,
     }
     content = io.BytesIO()  # to a file that cannot grow, torch raises RuntimeError
     torch.save(state, content)
@@ -166,6 +171,9 @@ def _check_state(state, n_bytes):
     shapes = [_checked(weight).shape for weight in state["weights"]]
     moments = state["optimizer"]["state"]
     frozen = state.setdefault("frozen", [])  # older versions learned all
+    chosen = state.setdefault("chosen", None)  # and validated nothing
+    if chosen is not None and [_checked(w).shape for w in chosen] != shapes:
+        raise ValueError("the weights chosen are not those of its network")
     learned = [at for at in range(len(shapes)) if at not in frozen]
     if moments and sorted(moments) != learned:
         raise ValueError("its moments are not those of its weights")
@@ -229,8 +237,20 @@ def check_fits(state, shapes):
         )
 
 
+def weights_that_count(state):
+    """Return the weights of a checkpoint's network: those chosen, or the last."""
+    return state["weights"] if state["chosen"] is None else state["chosen"]
+
+
+def set_weights(network, weights):
+    """Put weights into a network of the same shapes."""
+    with torch.no_grad():
+        for weight, saved in zip(network.weights, weights, strict=True):
+            weight.copy_(saved)
+
+
 def restore_weights(network, state):
-    """Put a checkpoint's weights into a network of the same shape.
+    """Put the weights that count in a checkpoint into a network of the same shapes.
 
     Raises
     ------
@@ -238,14 +258,13 @@ def restore_weights(network, state):
         If the shapes differ.
     """
     check_fits(state, [tuple(weight.shape) for weight in network.weights])
-    with torch.no_grad():
-        for weight, saved in zip(network.weights, state["weights"], strict=True):
-            weight.copy_(saved)
+    set_weights(network, weights_that_count(state))
 
 
 def restore_training(network, optimizer, state):
-    """Put a checkpoint's weights and moments back, as `restore_weights` does."""
-    restore_weights(network, state)
+    """Put a checkpoint's last weights and moments back; raises as `restore_weights`."""
+    check_fits(state, [tuple(weight.shape) for weight in network.weights])
+    set_weights(network, state["weights"])
     # The options of the optimiser follow from the settings.
     optimizer.load_state_dict(
         {**optimizer.state_dict(), "state": state["optimizer"]["state"]}

@@ -13,14 +13,20 @@ from tqdm import tqdm
 from bsnn import runs
 from bsnn.errors import RunFolderError
 from bsnn.inputs.datasets import Dataset
+from bsnn.inputs.samples import held_out
 from bsnn.interchange.npz import save_spikes
 from bsnn.settings import Settings
 from bsnn.training.from_settings import make_loss, make_network
 
-from .checkpoint import load_checkpoint, restore_training, save_checkpoint
+from .checkpoint import (
+    load_checkpoint,
+    restore_training,
+    save_checkpoint,
+    set_weights,
+)
 from .epoch import evaluate, numbers_named, train_epoch
 from .progress import EpochProgress, TrainingProgress
-from .summary import make_curve, make_line, make_summary, warn_of_silence
+from .summary import make_curve, make_line, make_row, make_summary, warn_of_silence
 
 N_RECORDED = 20  # test samples whose spikes are kept
 
@@ -93,9 +99,10 @@ def train(
         if state is not None:
             trainer.restore(state)
             log.info("resuming %s after epoch %d", folder.path, state["epoch"])
-        tested = _train_epochs(trainer, folder, checkpoints, show, after_epoch)
+        _train_epochs(trainer, folder, checkpoints, show, after_epoch)
+        rows, tested = _test(trainer, folder)
         _record_spikes(network, trainer.test_samples, folder)
-    summary = make_summary(settings, trainer.progress.rows, tested, network)
+    summary = make_summary(settings, rows, tested, network)
     folder.write_json(runs.SUMMARY, summary)
     return summary
 
@@ -113,30 +120,46 @@ def _state_of(folder, settings):
 
 
 def _train_epochs(trainer, folder, checkpoints, show, after_epoch):
-    """Train all epochs that are not done; return the metrics of the last test."""
-    progress, epochs = trainer.progress, trainer.settings.epochs
-    if progress.epoch == epochs:
-        tested, _ = trainer.test()
-        return tested
-    folder.remove(runs.EVALUATIONS)  # of weights that are not the last
+    """Train all epochs that are not done, unless validation ends it early."""
+    progress, settings = trainer.progress, trainer.settings
     warned = set()
-    for epoch in range(progress.epoch + 1, epochs + 1):
-        label = f"epoch {epoch}/{epochs}"
+    for epoch in range(progress.epoch + 1, settings.epochs + 1):
+        if settings.is_over(progress.validations()):
+            log.info("no better validation in %d epochs", settings.patience)
+            return
+        folder.remove(runs.EVALUATIONS)  # of weights that are not the last
+        label = f"epoch {epoch}/{settings.epochs}"
         with numbers_named(f"epoch {epoch}, "):
             trained = trainer.train(epoch, label, show, checkpoints.save_if_due)
         with numbers_named(f"epoch {epoch}, after its last batch: "):
-            tested, curve = trainer.test()
-        progress.end_epoch(trained, tested)
+            seen, curve = trainer.look()
+        progress.end_epoch(trained, seen, trainer.split)
+        trainer.choose()
         # Before the checkpoint: after a kill in between, the epoch is trained again and
         # writes its rows again; the other way round, they could be missing for ever.
         folder.write_table(runs.METRICS, progress.rows, runs.METRICS_COLUMNS)
-        folder.write_epoch(runs.CONFIDENCE, epoch, make_curve(epoch, *curve))
+        if not trainer.validates:
+            folder.write_epoch(runs.CONFIDENCE, epoch, make_curve(epoch, *curve))
         checkpoints.save()
-        log.info("%s", make_line(label, trained, tested))
-        warn_of_silence(epoch, tested, warned)
+        log.info("%s", make_line(label, trained, seen, trainer.split))
+        warn_of_silence(epoch, seen, warned, trainer.split)
         if after_epoch is not None:
             after_epoch(epoch)
-    return tested
+
+
+def _test(trainer, folder):
+    """Test the weights that count; return the rows of metrics.csv, and the test's."""
+    epoch = trainer.take_chosen()
+    tested, curve = trainer.test()
+    rows = trainer.progress.rows
+    if trainer.validates:
+        rows = [*rows, make_row(epoch, "test", tested)]
+        folder.write_table(runs.METRICS, rows, runs.METRICS_COLUMNS)
+        folder.write_table(
+            runs.CONFIDENCE, make_curve(epoch, *curve), runs.CONFIDENCE_COLUMNS
+        )
+        log.info("epoch %d is chosen  test %.2f %%", epoch, 100 * tested["accuracy"])
+    return rows, tested
 
 
 class _Trainer:
@@ -144,10 +167,14 @@ class _Trainer:
 
     def __init__(self, settings, network, loss, dataset, measured):
         self.settings, self.network = settings, network
-        self.train_samples, self.test_samples = (
+        samples, self.test_samples = (
             dataset.samples(split, settings.encode, network.model)
             for split in ("train", "test")
         )
+        self.train_samples, self.validation_samples = held_out(
+            samples, settings.validation, settings.validation_seed
+        )
+        self._chosen = None
         self.optimizer = torch.optim.Adam(
             network.weights, lr=settings.learning_rate, fused=True
         )
@@ -157,12 +184,15 @@ class _Trainer:
     def restore(self, state):
         """Go on from a checkpoint."""
         restore_training(self.network, self.optimizer, state)
+        self._chosen = state["chosen"]
         self.progress.restore(state)
 
     def train(self, epoch, label, show, after_batch):
         """Train an epoch, or go on within it; return its metrics."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate_at(epoch)
+            group["lr"] = self.settings.learning_rate_at(
+                epoch, self.progress.validations()
+            )
         progress = EpochProgress(self._measured())
         with tqdm(
             total=len(self.train_samples), desc=label, unit="sample", disable=not show
@@ -181,14 +211,47 @@ class _Trainer:
                 after_batch=after_batch,
             )
 
+    @property
+    def validates(self):
+        return len(self.validation_samples) > 0
+
+    @property
+    def split(self):
+        """What the samples are that are looked at after each epoch."""
+        return "validation" if self.validates else "test"
+
+    def look(self):
+        """Return what `evaluate` does for the samples looked at after each epoch."""
+        return self._evaluated(
+            self.validation_samples if self.validates else self.test_samples
+        )
+
     def test(self):
         """Return what `evaluate` does for the test samples."""
+        return self._evaluated(self.test_samples)
+
+    def _evaluated(self, samples):
         return evaluate(
-            self.network,
-            self.test_samples,
-            measured=self._measured(),
-            loss=self._loss,
+            self.network, samples, measured=self._measured(), loss=self._loss
         )
+
+    def choose(self):
+        """Keep the weights if no epoch before has done better in validation."""
+        validations = self.progress.validations()
+        if validations and validations[-1] > max(validations[:-1], default=()):
+            self._chosen = [w.detach().clone() for w in self.network.weights]
+
+    def take_chosen(self):
+        """Put the weights that were chosen in their place; return their epoch."""
+        if not self.validates:
+            return self.progress.epoch
+        set_weights(self.network, self._chosen)
+        validations = self.progress.validations()
+        return 1 + validations.index(max(validations))
+
+    def state(self):
+        """Return what a checkpoint holds beside the network's and the optimiser's."""
+        return {**self.progress.state(), "chosen": self._chosen}
 
     def _batches(self, epoch):
         # The order of the data is a function of seed and epoch: nothing to save.
@@ -211,7 +274,7 @@ class _Checkpoints:
             self._folder,
             trainer.network,
             trainer.optimizer,
-            **trainer.progress.state(),
+            **trainer.state(),
         )
         self._saved = time.monotonic()
 

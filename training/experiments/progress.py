@@ -88,13 +88,29 @@ class TrainingProgress:
     def __init__(self):
         self.epoch, self.rows, self.within = 0, [], None
 
-    def end_epoch(self, trained: dict, tested: dict) -> None:
-        """Note that an epoch is done, by the metrics of its training and its test."""
+    def end_epoch(self, trained: dict, seen: dict, split: str) -> None:
+        """Note that an epoch is done.
+
+        Parameters
+        ----------
+        trained, seen : dict
+            Metrics of its training, and of the samples that it was tried on.
+        split : {"validation", "test"}
+            Which those are.
+        """
         self.epoch, self.within = self.epoch + 1, None
         self.rows += [
             make_row(self.epoch, "train", trained),
-            make_row(self.epoch, "test", tested),
+            make_row(self.epoch, split, seen),
         ]
+
+    def validations(self) -> list[tuple[float, float]]:
+        """Return what each epoch reached on validation samples, the better the higher.
+
+        Accuracy, and where it is the same, the lower loss.
+        """
+        rows = (row for row in self.rows if row["split"] == "validation")
+        return [(row["accuracy"], -row["loss"]) for row in rows]
 
     def state(self) -> dict:
         """Return what a checkpoint holds of it."""

@@ -21,19 +21,24 @@ def make_curve(epoch, time_ms, confidence):
     return pd.DataFrame(dict(columns))
 
 
-def make_line(label, trained, tested):
+def make_line(label, trained, seen, split):
     return (
         f"{label}  train {100 * trained['accuracy']:.2f} %  "
-        f"test {100 * tested['accuracy']:.2f} %  "
-        f"loss {tested['loss']:.3f}  "
-        f"spikes {tested['hidden_spikes']:.1f} + {tested['output_spikes']:.1f}  "
+        f"{split} {100 * seen['accuracy']:.2f} %  "
+        f"loss {seen['loss']:.3f}  "
+        f"spikes {seen['hidden_spikes']:.1f} + {seen['output_spikes']:.1f}  "
         f"{trained['seconds']:.1f} s"
     )
 
 
 def make_summary(settings, rows, tested, network):
-    tests = [row for row in rows if row["split"] == "test"]
-    seconds = [row["seconds"] for row in rows if row["split"] == "train"]
+    tests, validations, trainings = (
+        [row for row in rows if row["split"] == split]
+        for split in ("test", "validation", "train")
+    )
+    seconds = [row["seconds"] for row in trainings]
+    # With validation there is one test, of the weights that it chose.
+    chosen = [row for row in validations if row["epoch"] == tests[-1]["epoch"]]
 
     def brief(row):
         names = ("epoch", "accuracy", "hidden_spikes", "output_spikes")
@@ -48,6 +53,7 @@ def make_summary(settings, rows, tested, network):
         "epochs": settings.epochs,
         "best": brief(max(tests, key=lambda row: row["accuracy"])),
         "last": brief(tests[-1]),
+        "validation": brief(chosen[0]) if chosen else None,
         **{
             name: tested[name]
             for name in (
@@ -75,16 +81,16 @@ def make_summary(settings, rows, tested, network):
     }
 
 
-def warn_of_silence(epoch, tested, warned):
+def warn_of_silence(epoch, seen, warned, split):
     """Say, once each, that output neurons or whole layers do not fire."""
     remedy = (
         "another 'seed', a larger 'initial_drive', a lower 'v_threshold' or another "
         "'learning_rate' may wake them"
     )
     for name, what in (
-        ("dead_labels", "outputs fire for no test sample: their labels are lost"),
-        ("silent_layers", "layers fire for no test sample"),
+        ("dead_labels", f"outputs fire for no {split} sample: their labels are lost"),
+        ("silent_layers", f"layers fire for no {split} sample"),
     ):
-        if tested[name] and name not in warned:
+        if seen[name] and name not in warned:
             warned.add(name)
-            log.warning("epoch %d: %d %s; %s", epoch, tested[name], what, remedy)
+            log.warning("epoch %d: %d %s; %s", epoch, seen[name], what, remedy)

@@ -279,8 +279,8 @@ def test_the_latest_input_spike_is_a_setting(digits, tmp_path, monkeypatch):
     evaluate_run(folder, load=lambda name: few, measurement=Measurement)
     # The darkest grey there is, 16 of 255, comes at 50 (1 - 16/255) = 46.9 ms.
     assert set(latest) == {23}
-    # Three batches, the test and the samples that are kept; the test.
-    assert (n_trained, len(latest)) == (5, 6)
+    # Three batches, validation, the test and the samples that are kept; the test.
+    assert (n_trained, len(latest)) == (6, 7)
 
 
 def test_each_layer_starts_with_weights_about_its_mean():
@@ -381,17 +381,21 @@ def test_a_run_folder_explains_itself(finished):
     }
     table = finished.metrics()
     assert list(table.columns) == list(runs.METRICS_COLUMNS)
-    assert table.epoch.tolist() == [1, 1, 2, 2]
-    assert table.split.tolist() == ["train", "test"] * 2
-    best = table[table.split == "test"].accuracy.max()
-    assert summary["best"]["accuracy"] == best
-    assert 0.15 < best <= 1
+    assert table.split.tolist() == ["train", "validation"] * 2 + ["test"]
+    validated = table[table.split == "validation"].reset_index()
+    chosen = 1 + validated.accuracy.idxmax()
+    assert table.epoch.tolist() == [1, 1, 2, 2, chosen]
+    assert summary["validation"]["accuracy"] == validated.accuracy.max()
+    assert summary["best"] == summary["last"]
+    assert summary["last"]["accuracy"] == table.accuracy.iloc[-1] > 0.15
+    assert summary["last"]["epoch"] == summary["validation"]["epoch"] == chosen
     layers, labels = finished.spikes()
     assert [layer.n_neurons for layer in layers] == [64, 128, 10]
     assert len(labels) == layers[0].n_samples
     assert layers[1].n_spikes > 0
     curve = finished.confidence()
-    assert (curve[curve.epoch == 2].confidence.diff().dropna() >= 0).all()
+    assert curve.epoch.unique().tolist() == [chosen]
+    assert (curve.confidence.diff().dropna() >= 0).all()
 
 
 def test_one_worker_and_two_train_the_same(finished, tmp_path):
