@@ -8,7 +8,7 @@ from bsnn.analysis.study.sweep import NoData
 
 from .axes import drop_repetitions
 from .colours import MARKERS, check_one_dataset, sequential_colour
-from .labels import interval, subtitle, time_step_label
+from .labels import interval, subtitle, time_step_label, when
 from .style import N_PANELS, new_figure
 
 
@@ -32,7 +32,7 @@ def draw(sweep):
     figure.suptitle(subtitle(sweep, table), fontsize=9)
     caption = (
         "Prediction confidence (spikes of the true label's output so far, over their "
-        "target) after the last epoch, mean over the test set. Open markers: "
+        f"target) {when(sweep.runs)}, mean over the test set. Open markers: "
         "published. " + interval(sweep, table)
     )
     return figure, table, caption

@@ -1,6 +1,6 @@
 """What titles, legends and captions say of series, time steps and seeds."""
 
-from bsnn.analysis.study import published
+from bsnn.analysis.study import published, tables
 
 
 def series_label(source, rule):
@@ -11,6 +11,12 @@ def series_label(source, rule):
 def time_step_label(dt):
     """Return how a legend calls a time step in ms."""
     return "0 (continuous)" if dt == 0 else f"{dt:g} ms"
+
+
+def when(runs):
+    """Return at which epoch runs were tested."""
+    chosen = tables.validated(runs)
+    return "at the epoch that validation chose" if chosen else "after the last epoch"
 
 
 def subtitle(sweep, table, what="mean ± SD over seeds"):

@@ -10,7 +10,7 @@ from bsnn.analysis.study.sweep import NoData
 
 from .axes import ACCURACY_NOTE, accuracy_axis, label_points
 from .colours import each_series
-from .labels import interval, series_label, subtitle
+from .labels import interval, series_label, subtitle, when
 from .style import new_figure
 
 # One collapsed cell, with this many times the smallest error, would hide differences
@@ -56,7 +56,7 @@ def _draw(sweep, runs):
     figure.legend(*entries, loc="outside lower center", ncols=3)
     figure.suptitle(subtitle(sweep, table), fontsize=9)
     caption = (
-        "Test accuracy after the last epoch over the inverse of all hidden and output "
+        f"Test accuracy {when(sweep.runs)} over the inverse of all hidden and output "
         "spikes of a test sample: better is up and to the right. Numbers are time "
         f"steps in ms, black on the Pareto front. {ACCURACY_NOTE} "
         + interval(sweep, table)

@@ -2,7 +2,7 @@
 
 from bsnn.analysis.study import tables
 
-from .labels import interval, subtitle
+from .labels import interval, subtitle, when
 from .over_dt import plot, runs_over_dt
 from .style import new_figure
 
@@ -16,7 +16,7 @@ def draw(sweep):
     axes[1].get_legend().remove()
     figure.suptitle(subtitle(sweep, table), fontsize=9)
     caption = (
-        "Spikes per test sample against the time step after the last epoch: all hidden "
+        f"Spikes per test sample against the time step {when(sweep.runs)}: all hidden "
         "and output spikes, and those of the output alone. " + interval(sweep, table)
     )
     return figure, table, caption

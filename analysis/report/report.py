@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from bsnn.analysis.figures.catalogue import draw_all
+from bsnn.analysis.figures.labels import when
 from bsnn.analysis.figures.style import print_style
-from bsnn.analysis.study import published
+from bsnn.analysis.study import published, tables
 from bsnn.analysis.study.sweep import read_sweep
 from bsnn.files import replacing
 
@@ -79,12 +80,14 @@ def _add_results(page, sweep):
     page.heading("Results")
     page.table(results.results_table(sweep.runs))
     level = f"{results.LATENCY_LEVEL:g}"
+    chosen = "The best epoch is chosen by the test accuracy itself."
+    if tables.validated(sweep.runs):
+        chosen = "The test set was used once a run."
     page.note(
         "Mean ± standard deviation over seeds. Spikes per test sample, latency (when "
         f"the mean prediction confidence reaches {level}; – means never, in "
         "at least one seed), neurons silent in the whole test set and labels whose "
-        "output is: after the last epoch. The best epoch is chosen by the test "
-        "accuracy itself."
+        f"output is: {when(sweep.runs)}. " + chosen
     )
     page.heading("Latency")
     page.table(results.latency_table(sweep))

@@ -24,9 +24,9 @@ def console_table(runs: pd.DataFrame) -> str:
     Returns
     -------
     text : str
-        Time step, rule, accuracy at the best and the last epoch; hidden and output
-        spikes, latency, silent neurons and dead labels at the last; mean ± standard
-        deviation if there are seeds.
+        Time step, rule, accuracy at the best and the last epoch, or in validation and
+        test; hidden and output spikes, latency, silent neurons and dead labels at the
+        last; mean ± standard deviation if there are seeds.
     """
     return results_table(runs).to_string(index=False)
 
@@ -34,16 +34,20 @@ def console_table(runs: pd.DataFrame) -> str:
 def results_table(runs):
     """Return the table behind `console_table`: a DataFrame of formatted str."""
     latency = f"latency_ms_{LATENCY_LEVEL:g}"
-    percents = ["best_accuracy", "last_accuracy"]
+    percents = {"best (%)": "best_accuracy", "last (%)": "last_accuracy"}
+    if tables.validated(runs):
+        percents = {
+            "validation (%)": "validation_accuracy",
+            "test (%)": "last_accuracy",
+        }
     spikes = ["last_hidden_spikes", "last_output_spikes"]
-    values = [*percents, *spikes, latency, "silent_fraction", "dead_labels"]
+    values = [*percents.values(), *spikes, latency, "silent_fraction", "dead_labels"]
     runs = runs.assign(**{name: np.nan for name in values if name not in runs})
     table = tables.mean_over_seeds(runs, tables.CELL, values)
     columns = {
         DT: [f"{dt:g}" for dt in table.dt_ms],
         "rule": table.rule,
-        "best (%)": _with_spread(table, "best_accuracy", 2, 100),
-        "last (%)": _with_spread(table, "last_accuracy", 2, 100),
+        **{title: _with_spread(table, n, 2, 100) for title, n in percents.items()},
         "hidden spikes": _with_spread(table, "last_hidden_spikes", 1),
         "output spikes": _with_spread(table, "last_output_spikes", 1),
         f"latency {LATENCY_LEVEL:g} (ms)": _with_spread(table, latency, 1),

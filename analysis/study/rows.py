@@ -72,6 +72,8 @@ def run_row(folder, config, summary):
         for at in ("best", "last"):
             row |= {f"{at}_{name}": float(summary[at][name]) for name in _POINT}
             row[f"{at}_total_spikes"] = sum(row[f"{at}_{name}"] for name in SPIKES)
+        validated = summary.get("validation") or {"accuracy": np.nan}
+        row["validation_accuracy"] = float(validated["accuracy"])
         for level, latency in summary["latency_ms"].items():
             row[f"latency_ms_{level}"] = np.nan if latency is None else float(latency)
         for name in ("first_spike_ms", "decision_ms"):

@@ -45,7 +45,8 @@ class Sweep:
         `epoch`, `accuracy`, `hidden_spikes`, `output_spikes` and `total_spikes` at the
         best and the last epoch, as ``best_...`` and ``last_...``; `silent_fraction`,
         `dead_labels`, ``latency_ms_<level>``, `first_spike_ms` and `decision_ms` at the
-        last epoch.
+        last epoch. Best and last are one where validation chose the epoch, whose
+        `validation_accuracy` is NaN elsewhere.
     confidence : DataFrame
         Columns `RUN`, `time_ms`, `confidence`: the last epoch of each run that kept it.
     transfer : DataFrame

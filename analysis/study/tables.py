@@ -72,6 +72,11 @@ def cells(runs, at="last"):
     return mean_over_seeds(chosen, CELL, values)
 
 
+def validated(runs):
+    """Return whether validation chose the epoch that was tested, in all runs."""
+    return "validation_accuracy" in runs and runs.validation_accuracy.notna().all()
+
+
 def final_confidence(curves):
     """Return the rows of confidence curves at the end of each run's sample."""
     return curves[curves.time_ms == curves.groupby(RUN).time_ms.transform("max")]
