@@ -125,6 +125,11 @@ def fields_of(cls: type) -> dict[str, Field]:
     }
 
 
+def in_short(value) -> str:
+    """Return a value as names, tables and help texts show it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _as_text(value, name):
     if not isinstance(value, str):
         raise TypeError(f"'{name}' must be str, got {value!r}.")

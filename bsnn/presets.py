@@ -96,7 +96,10 @@ def with_preset(config):
     Runs from before presets had the settings as published where they do not say
     otherwise; those from before validation were tested after each epoch.
     """
-    config = {"code": "first-spike", "validation": 0.0, **config}
+    usual = {"code": "first-spike", "validation": 0.0}
+    if "model_file" not in config:
+        usual["estimator"] = "straight-through"
+    config = {**usual, **config}
     if "preset" in config:
         return config
     given = {name for name, value in config.items() if value is not None}

@@ -13,6 +13,18 @@ from .inputs.codes import NAMES
 
 FIRST_SPIKE = "first-spike"
 # That of currents has to be told what they drive, by a file's own `encode`.
+# Those of `bsnn.equations.estimators`, which imports Brian2, with their options.
+STRAIGHT_THROUGH = "straight-through"
+ESTIMATORS = (
+    STRAIGHT_THROUGH,
+    "straight-through-linear",
+    "straight-through-end",
+    "fast-sigmoid",
+    "arctan",
+    "triangle",
+    "gaussian",
+)
+OF_ESTIMATORS = ("slope_cap", "surrogate_width", "surrogate_height")
 CODES = tuple(name for name in NAMES if name != "currents")
 
 
@@ -34,6 +46,26 @@ class RunSettings:
     epochs: int = field("passes over the training samples", 10, least=1)
     batch_size: int = field("samples an update", least=1)
     learning_rate: float = field("learning rate of Adam", positive=True)
+    estimator: str | None = field(
+        "what stands for the derivative of a spike (default: as the file says)",
+        None,
+        choices=ESTIMATORS,
+        tag="estimator",
+    )
+    slope_cap: float | None = field(
+        "straight-through, slopes count as at most so many times the least",
+        None,
+        tag="cap",
+    )
+    surrogate_width: float | None = field(
+        "of a surrogate, relative to the depth of rest below threshold (default: 0.2)",
+        None,
+        tag="width",
+        positive=True,
+    )
+    surrogate_height: float | None = field(
+        "of a surrogate at threshold (default: 1)", None, tag="height", positive=True
+    )
     true: float = field("target spikes of the label", 15.0, tag="targets")
     false: float = field("target spikes of the others", 3.0, tag="targets")
     spike_penalty: float = field("price of a hidden spike", 0.0, tag="penalty")
@@ -99,6 +131,7 @@ class RunSettings:
                 "change one of them."
             )
 
+        self.make_estimator()
         if not 0 <= self.validation < 1:
             raise ValueError(
                 "'validation' must lie in 0..1 and leave samples to train on, "
@@ -114,6 +147,25 @@ class RunSettings:
 
     def _came(self, name):
         return f"got {getattr(self, name)!r}"
+
+    def make_estimator(self):
+        """Return the estimator that is chosen, None where none is.
+
+        Raises
+        ------
+        ValueError
+            If an option is not one of this estimator's, or its value is not possible.
+        """
+        from bsnn.equations import estimators
+
+        options = {name: getattr(self, name) for name in OF_ESTIMATORS}
+        if self.estimator is None and not any(options.values()):
+            return None
+        return estimators.named(self.estimator or STRAIGHT_THROUGH, **options)
+
+    def simulated(self) -> Self:
+        """Return these settings without what only a backward pass asks for."""
+        return self
 
     @classmethod
     def from_dict(cls, values: Mapping) -> Self:

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from .fields import field, fields_of
 from .machine import DEVICES
 from .presets import ALTERNATIVES, PRESETS, preset_values, reference_values
-from .run_settings import FIRST_SPIKE, RunSettings
+from .run_settings import (
+    ESTIMATORS,
+    FIRST_SPIKE,
+    OF_ESTIMATORS,
+    STRAIGHT_THROUGH,
+    RunSettings,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +75,14 @@ class Settings(RunSettings):
     tau_mem_ms: float = field("membrane time constant", 260.0, unit="ms", positive=True)
     tau_syn_ms: float = field("synaptic time constant", 130.0, unit="ms", positive=True)
     duration_ms: float = field("length of a sample", 200.0, unit="ms", positive=True)
+    estimator: str = field(
+        "what stands for the derivative of a spike: that of its time, straight-through "
+        "with the crossing exact, linear in its step or at its end; or a surrogate, "
+        "under the rule grid",
+        "straight-through",
+        choices=ESTIMATORS,
+        tag="estimator",
+    )
     projection: str = field(
         "spikes go through a dense matrix or through Brian2's Synapses",
         "dense",
@@ -89,12 +103,37 @@ class Settings(RunSettings):
                     f"{getattr(self, in_hz)!r} and {relative}="
                     f"{getattr(self, relative)!r} were; set the other to None."
                 )
+        self._check_estimator()
         if self.initial_mean is not None:
             per_layer(self.initial_mean, len(self.layers) - 1, "initial_mean")
         if self.code in (None, FIRST_SPIKE) and self.t_max_ms > self.duration_ms:
             raise ValueError(
                 f"'t_max_ms' must not exceed 'duration_ms', {self._came('t_max_ms')} "
                 f"and {self.duration_ms!r}; change one of them."
+            )
+
+    def _check_estimator(self):
+        if self.estimator == STRAIGHT_THROUGH:
+            return
+        if self.rule != "grid":
+            raise ValueError(
+                f"'estimator' must be {STRAIGHT_THROUGH!r} under the rule "
+                f"{self.rule!r}, {self._came('estimator')}: it finds each crossing "
+                "exactly, and has no steps in which a silent neuron could be asked; "
+                "take the rule 'grid'."
+            )
+        if self.estimator.startswith(STRAIGHT_THROUGH):
+            return
+        for name, usual in (("detect", "end"), ("device", "cpp")):
+            if getattr(self, name) != usual:
+                raise ValueError(
+                    f"'{name}' must be {usual!r} with a surrogate 'estimator', "
+                    f"{self._came(name)}."
+                )
+        if self.slope_min is not None:
+            raise ValueError(
+                "'slope_min' must be left out with a surrogate 'estimator', "
+                f"{self._came('slope_min')}: no crossing has a slope there."
             )
 
     @classmethod
@@ -152,6 +191,11 @@ class Settings(RunSettings):
         options = time_rules.named(rule).own(vars(self))
         return dataclasses.replace(self, dt_ms=dt_ms, rule=rule, **options)
 
+    def simulated(self) -> "Settings":
+        """Return these settings without what only a backward pass asks for."""
+        options = dict.fromkeys(OF_ESTIMATORS)
+        return dataclasses.replace(self, estimator=STRAIGHT_THROUGH, **options)
+
     def config(self) -> dict:
         """Return what a run folder's config.json holds: settings and their model."""
         return {**self.to_dict(), "model": self.model().to_dict()}
@@ -182,7 +226,7 @@ TAGS = {
 }
 
 
-def departures(config: Mapping) -> dict[str, list[float]]:
+def departures(config: Mapping) -> dict[str, list]:
     """Return the settings, by tag, in which a run departs from what is usual.
 
     Parameters
@@ -195,14 +239,14 @@ def departures(config: Mapping) -> dict[str, list[float]]:
     there = usual | {name: v for name, v in config.items() if v is not None}
     found = {}
     for tag, names in TAGS.items():
-        numbers, expected = (
-            [number for name in names for number in _numbers(values[name])]
+        given, expected = (
+            [value for name in names for value in _each(values[name])]
             for values in (there, usual)
         )
-        if numbers != expected:
-            found[tag] = numbers
+        if given != expected:
+            found[tag] = given
     return found
 
 
-def _numbers(value):
+def _each(value):
     return value if isinstance(value, (list, tuple)) else [value]

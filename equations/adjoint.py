@@ -211,7 +211,7 @@ class Adjoint:
         """Return what dL/ds of all spikes, sent or not, gives to the step before.
 
         lambda += DF^T grad g sigma'(g) dL/ds, after the update; see
-        `bsnn.equations.surrogate`.
+        `bsnn.equations.estimators.surrogate`.
         """
         code, added, bar = self._crossing
         code = [*code, *added, ("_chance", surrogate.expression)]

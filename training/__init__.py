@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from bsnn.lazy import lazy_names
 
 if TYPE_CHECKING:  # what editors complete
-    from bsnn.equations.surrogate import Surrogate as Surrogate
+    from bsnn.equations.estimators import StraightThrough as StraightThrough
+    from bsnn.equations.estimators import Surrogate as Surrogate
 
     from .constraints import Bounds as Bounds
     from .constraints import Dale as Dale
@@ -35,7 +36,8 @@ _HOME = {
     "ReadoutLoss": ".trace_losses",
     "SpikeCountLoss": ".losses",
     "SpikingNetwork": ".spiking_network",
-    "Surrogate": "bsnn.equations.surrogate",
+    "StraightThrough": "bsnn.equations.estimators",
+    "Surrogate": "bsnn.equations.estimators",
     "TraceLoss": ".trace_losses",
     "VanRossumLoss": ".van_rossum",
     "away_from_spikes": ".trace_losses",

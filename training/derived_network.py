@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from bsnn.equations.dynamics import Dynamics
-from bsnn.equations.surrogate import Surrogate
+from bsnn.equations.estimators import StraightThrough, Surrogate
 from bsnn.equations.synapse import WEIGHT
 from bsnn.equations.units import one_of
 from bsnn.network import Network
 from bsnn.program.graph_form import Losses
-from bsnn.simulators.network import NetworkSimulator
+from bsnn.simulators.network import LEAST_SLOPE, NetworkSimulator
 from bsnn.spikes import Spikes
 
 from .connection import Connection, Count
@@ -38,7 +38,6 @@ from .spike_times import LayerSpikes, SpikeTimes
 # Of the slope of a neuron held at threshold: steady drive that is a tenth stronger than
 # what holds it there passes unchanged.
 _RELATIVE_SLOPE = 0.1
-_LEAST_SLOPE = 1e-9  # of a margin per second, where nothing else bounds it
 _NOTHING = types.MappingProxyType({})
 _DTYPES = {"single": torch.float32, "double": torch.float64}
 
@@ -99,10 +98,10 @@ class DerivedNetwork(nn.Module):
         `bsnn.training.linear`, for chains of linear neurons with a soft reset;
         "adjoint" the derived adjoint, for all. They agree to rounding. Unless given,
         "modes" where the algebra allows it and nothing but weights is learned.
-    estimator : Surrogate, optional
-        What stands for the derivative of a spike: a surrogate, under which the
-        population's `raster` is differentiable and its spike times are not. Unless
-        given, spike times are, straight-through across the time grid.
+    estimator : StraightThrough or Surrogate, optional
+        What stands for the derivative of a spike: that of its time, straight-through
+        across the time grid, as unless given; or a surrogate, under which the
+        population's `raster` is differentiable and its spike times are not.
 
     Attributes
     ----------
@@ -132,7 +131,7 @@ class DerivedNetwork(nn.Module):
         slope_min: Mapping[str, float] | None = None,
         workers: int | None = None,
         gradient: str | None = None,
-        estimator: Surrogate | None = None,
+        estimator: StraightThrough | Surrogate | None = None,
     ):
         super().__init__()
         if not isinstance(network, Network):
@@ -146,8 +145,9 @@ class DerivedNetwork(nn.Module):
         _check_known("constraints", constraints, names)
         delayed = [name for name, wanted in joined.items() if DELAY in wanted]
         learn |= {name: [DELAY] for name in delayed}
-        if estimator is not None:
-            _check_estimator(estimator, delayed, gradient, slope_min)
+        estimator = StraightThrough() if estimator is None else estimator
+        if isinstance(estimator, Surrogate):
+            _check_surrogate(delayed, gradient, slope_min)
             gradient = "adjoint"
         self._modes = _chosen_modes(network, learn, gradient)
         self.network, self.precision = network, precision
@@ -157,7 +157,7 @@ class DerivedNetwork(nn.Module):
             learn=learn,
             workers=workers,
             precision=precision,
-            surrogate=estimator,
+            estimator=estimator,
         )
         self._clamped = Count()
         self.slope_min = {
@@ -273,7 +273,7 @@ class DerivedNetwork(nn.Module):
         names, delays = list(self._scale), self._delays()
         weights = [c.read(name) for name, c in self.connections.items()]
         relative = [self.learned[n][p] for n, p in names]
-        if input_times and self.estimator is not None:
+        if input_times and not self.estimator.by_times:
             raise ValueError(
                 "'input_times' must be left out under a surrogate, which "
                 "differentiates no spike times."
@@ -336,11 +336,15 @@ class DerivedNetwork(nn.Module):
         if keep and any(w.requires_grad for w in weights):
             (entering,) = spikes.values()
             gradients = prepared_gradients(
-                self.network, entering, record, weights, self._modes, self.slope_min
+                self.network, entering, record, weights, self._modes, self._slopes()
             )
         outputs = SpikeTimes.apply(self._clamped, gradients, fired, *weights)
         named = dict(zip(record.spikes, outputs, strict=True))
         return self._activity(spikes, times, record, named, {})
+
+    def _slopes(self):
+        floors = self.slope_min.items()
+        return {name: self.estimator.slopes(floor) for name, floor in floors}
 
     def _activity(self, spikes, times, record, fired, traced, rasters=_NOTHING):
         activity = {
@@ -404,7 +408,7 @@ class _Run(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         times = (torch.from_numpy(s.arrival.copy()) for s in record.spikes.values())
         traces = (torch.from_numpy(t) for t in record.traces.values())
-        if net.estimator is None:
+        if net.estimator.by_times:
             return (*times, *traces)
         times = tuple(times)
         ctx.mark_non_differentiable(*times)
@@ -506,9 +510,7 @@ def _raster(spikes, n_steps, dtype):
     return raster
 
 
-def _check_estimator(estimator, delayed, gradient, slope_min):
-    if not isinstance(estimator, Surrogate):
-        raise TypeError(f"'estimator' must be a Surrogate, got {estimator!r}.")
+def _check_surrogate(delayed, gradient, slope_min):
     for argument, given, why in (
         ("learn", delayed, "no delay moves a spike that exists or does not"),
         ("gradient", gradient == "modes", "the modes differentiate spike times"),
@@ -527,7 +529,7 @@ def _named(given):
 
 
 def _floor(neuron):
-    return max(_RELATIVE_SLOPE * Dynamics(neuron).slope_scale(), _LEAST_SLOPE)
+    return max(_RELATIVE_SLOPE * Dynamics(neuron).slope_scale(), LEAST_SLOPE)
 
 
 def _initial(given, connection, synapse, rng, array):

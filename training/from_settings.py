@@ -1,9 +1,14 @@
 """The network and the loss that settings describe."""
 
+import itertools
+
+import numpy as np
 import torch
 
+from bsnn.equations.models.cuba import SYNAPSE, cuba
 from bsnn.equations.units import per_layer
 from bsnn.errors import ModelFileError, NumbersError
+from bsnn.network import Connection, Inputs, Network, Population
 from bsnn.network_settings import NetworkSettings
 
 from .connection import mean_weights
@@ -19,6 +24,9 @@ def make_network(settings, model):
     """Return the untrained network that `settings` describe."""
     if isinstance(settings, NetworkSettings):
         return _layered(settings, model)
+    estimator = settings.make_estimator()
+    if not estimator.by_times:
+        return _chain_of_surrogates(settings, model, estimator)
     options = {"workers": settings.workers, "device": settings.device}
     means = initial_means(settings, model)
     options |= {"low": [m - 1 for m in means], "high": [m + 1 for m in means]}
@@ -33,13 +41,61 @@ def make_network(settings, model):
         seed=settings.seed,
         precision=settings.precision,
         slope_min=slopes_min(settings, model),
+        estimator=estimator,
         **options,
+    )
+
+
+def _chain_of_surrogates(settings, model, estimator):
+    """Return the network of a chain whose spikes exist or do not."""
+    network = chain_network(model)
+    rng = np.random.default_rng(settings.seed)  # the same start as in `SpikingNetwork`
+    weights = {
+        connection.name: rng.uniform(mean - 1, mean + 1, shape)
+        for connection, mean, shape in zip(
+            network.connections,
+            initial_means(settings, model),
+            model.weight_shapes,
+            strict=True,
+        )
+    }
+    derived = DerivedNetwork(
+        network,
+        weights=weights,
+        precision=settings.precision,
+        workers=settings.workers,
+        estimator=estimator,
+    )
+    return LayeredNetwork(derived, settings.readout(model).of(network), model)
+
+
+def chain_network(model) -> Network:
+    """Return the `Network` that does as a `Model` under the rule "grid" does."""
+    layers = zip(model.layer_sizes, model.neurons, strict=True)
+    parts = [
+        Inputs("inputs", model.n_inputs),
+        *(
+            Population(f"layer_{layer}", size, cuba(**neuron.namespace))
+            for layer, (size, neuron) in enumerate(layers, start=1)
+        ),
+    ]
+    return Network(
+        parts,
+        [
+            Connection(one.name, other.name, on_pre=SYNAPSE)
+            for one, other in itertools.pairwise(parts)
+        ],
+        dt=model.dt,
+        duration=model.duration,
     )
 
 
 def _layered(settings, network):
     """Return the network of a model file, and its layers."""
     file = settings.model_file
+    options, estimator = file.options(), settings.make_estimator()
+    if estimator is not None:
+        options["estimator"] = estimator
     with file.told("the network cannot be trained"):
         derived = DerivedNetwork(
             network,
@@ -47,7 +103,7 @@ def _layered(settings, network):
             seed=settings.seed,
             precision=settings.precision,
             workers=settings.workers,
-            **file.options(),
+            **options,
         )
     return LayeredNetwork(derived, settings.readout(network))
 

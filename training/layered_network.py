@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from bsnn.model import Model
 from bsnn.readout import Readout
 from bsnn.spikes import Spikes
 
@@ -55,15 +56,19 @@ class LayeredNetwork(nn.Module):
     network : DerivedNetwork
     readout : Readout
         With its population, which is the last of the layers.
+    model : Model, optional
+        Of a chain.
 
     Attributes
     ----------
-    model : Layers
+    model : Layers or Model
     backend : str
         How the gradient is found.
     """
 
-    def __init__(self, network: DerivedNetwork, readout: Readout):
+    def __init__(
+        self, network: DerivedNetwork, readout: Readout, model: Model | None = None
+    ):
         super().__init__()
         self.network, self.readout = network, readout
         graph = network.network
@@ -73,8 +78,9 @@ class LayeredNetwork(nn.Module):
             if part.neuron.threshold is not None and part.name != readout.population
         ]
         names.append(readout.population)
-        self.model = Layers(
-            tuple(names),
+        self._names = tuple(names)
+        self.model = model or Layers(
+            self._names,
             tuple(graph.named[name].size for name in names),
             graph.dt_seconds,
             graph.duration_seconds,
@@ -107,7 +113,7 @@ class LayeredNetwork(nn.Module):
 
     def forward(self, inputs: Spikes) -> LayeredActivity:
         activity = self.network(inputs)
-        return LayeredActivity(activity, self.model.names)
+        return LayeredActivity(activity, self._names)
 
     def simulate(self, inputs: Spikes) -> list[Spikes]:
         """Return the `Spikes` of each population that fires, without gradients."""

@@ -1,5 +1,6 @@
 """From recorded spikes to the derivatives of their times."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -111,12 +112,13 @@ def arrivals(spikes):
     )
 
 
-def crossings(record, neuron, device="cpu"):
+def crossings(record, neuron, device="cpu", crossing="exact", steepest=math.inf):
     """Return what a layer's gradient needs of its own `Spikes`.
 
     Under the rule "grid" the crossing is recovered from the recorded state, in double
-    precision, and the reset acts when the spike is delivered; the event rules know the
-    crossing and reset there.
+    precision, where the estimator `crossing` says, and the reset acts when the spike is
+    delivered; the event rules know the crossing and reset there. Slopes count as at
+    most `steepest`, in Hz.
     """
 
     def there(array):
@@ -125,7 +127,7 @@ def crossings(record, neuron, device="cpu"):
     sent = there(record.arrival)
     if record.time is None:
         state = (there(values).double() for values in record.state.values())
-        delay, slope = neuron.crossing(*state, record.dt, xp=torch)
+        delay, slope = neuron.crossing(*state, record.dt, xp=torch, taken=crossing)
         time, reset = there(record.step).double() * record.dt + delay, sent
     else:
         time, slope = there(record.time), there(record.slope)
@@ -134,7 +136,7 @@ def crossings(record, neuron, device="cpu"):
         offset=there(record.offset),
         neuron=there(record.neuron),
         time=time,
-        slope=slope,
+        slope=slope.clamp(max=steepest),
         sent=sent,
         reset=reset,
     )

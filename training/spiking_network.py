@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
+from bsnn.equations.estimators import StraightThrough
 from bsnn.equations.units import as_int, in_hertz, one_of, per_layer
 from bsnn.errors import BackendUnavailable
 from bsnn.gate import spikes_for
@@ -65,6 +66,9 @@ class SpikingNetwork(nn.Module):
         Slopes of v at a crossing count as at least this many Hz in the gradient, which
         grows without bound where v only grazes the threshold: in all layers, or in
         each. Unless given, `relative_slopes` of the model.
+    estimator : StraightThrough, optional
+        What stands for the derivative of a spike; `StraightThrough()` unless given.
+        Where in its step a spike crossed is asked under the rule "grid" alone.
     backend : {"native", "torch", "cuda"}
         Compiled kernel, or pure torch on the CPU or GPU; they agree to rounding. On the
         CPU sums are taken in a fixed order, so that the same seed gives the same bits;
@@ -107,6 +111,7 @@ class SpikingNetwork(nn.Module):
         high: float | Sequence[float] | None = None,
         precision: str = "single",
         slope_min: float | Sequence[float] | None = None,
+        estimator: StraightThrough | None = None,
         backend: str = "native",
         n_threads: int | None = None,
         **simulator,
@@ -115,6 +120,7 @@ class SpikingNetwork(nn.Module):
         if not isinstance(model, Model):
             raise TypeError(f"'model' must be a Model or a Network, got {model!r}.")
         one_of(precision, "precision", PRECISION)
+        self.estimator = _checked(estimator, model)
         if slope_min is None:
             slope_min = relative_slopes(model)
         slopes = per_layer(slope_min, model.n_layers, "slope_min", in_hertz)
@@ -272,13 +278,18 @@ class SpikingNetwork(nn.Module):
         ]
 
     def _prepare_gradient(self, pre, record, weight, neuron, **options):
+        crossing = self.estimator.crossing
+        _, steepest = self.estimator.slopes(options["slope_min"])
         if self.backend == "native":
-            recover = kernel.can_recover(record, neuron)
-            post = (kernel.bin_states if recover else crossings)(record, neuron)
+            recover = self.estimator == StraightThrough()
+            if recover and kernel.can_recover(record, neuron):
+                post = kernel.bin_states(record, neuron)
+            else:
+                post = crossings(record, neuron, "cpu", crossing, steepest)
             options["n_threads"] = self._n_threads
             return kernel.PreparedGradient(pre, post, weight, neuron.modes, **options)
         device = "cuda" if self.backend == "cuda" else "cpu"
-        post = crossings(record, neuron, device)
+        post = crossings(record, neuron, device, crossing, steepest)
         return lambda grad_sent: gradient.layer_gradient_on(
             device, pre, post, grad_sent, weight, neuron.modes, **options
         )
@@ -327,6 +338,21 @@ class SpikingNetwork(nn.Module):
 
     def __exit__(self, *_):
         self.close()
+
+
+def _checked(estimator, model):
+    estimator = StraightThrough() if estimator is None else estimator
+    if not isinstance(estimator, StraightThrough):
+        raise TypeError(
+            f"'estimator' must be a StraightThrough, got {estimator!r}; surrogate "
+            "gradients are those of a Network: see `bsnn.training.DerivedNetwork`."
+        )
+    if estimator.crossing != "exact" and not model.time_rule.clock_driven:
+        raise ValueError(
+            f"'estimator' takes crossings as {estimator.crossing!r}, but the rule "
+            f"{model.rule!r} finds them exactly; use StraightThrough()."
+        )
+    return estimator
 
 
 def _versions(weights):

@@ -39,7 +39,11 @@ def read_config(folder):
         if config[name] not in SETTINGS[name].choices:
             raise _damaged(folder, CONFIG, f"has the unknown {name} {config[name]!r}")
     for name in itertools.chain(*TAGS.values()):
-        value = config.get(name)
+        value, choices = config.get(name), SETTINGS[name].choices
+        if choices:
+            if value not in (None, *choices):
+                raise _damaged(folder, CONFIG, f"has the unknown {name} {value!r}")
+            continue
         numbers = (
             value if isinstance(value, list) else [0.0 if value is None else value]
         )

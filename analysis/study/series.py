@@ -6,6 +6,7 @@ and the least slope too where they are not those of the run's preset ("grid + cr
 """
 
 from bsnn.equations import time_rules
+from bsnn.fields import in_short
 from bsnn.settings import departures
 
 CROSSING = " + crossing"
@@ -18,9 +19,9 @@ def rule_name(config):
     name = config["model_file"]["name"] if "model_file" in config else config["rule"]
     if config["detect"] == "crossing":
         name += CROSSING
-    for tag, numbers in departures(config).items():
-        values = "/".join(f"{number:g}" for number in numbers)
-        name += f", {tag.replace('-', ' ')} {values}"
+    for tag, values in departures(config).items():
+        named = f"{tag.replace('-', ' ')} " if tag != "estimator" else ""
+        name += f", {named}{'/'.join(map(in_short, values))}"
     return name
 
 

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from bsnn.fields import fields_of
+from bsnn.fields import fields_of, in_short
 from bsnn.presets import PRESETS, REFERENCES
 from bsnn.run_settings import RunSettings
 from bsnn.settings import SETTINGS
@@ -78,6 +78,13 @@ def _add_sweep(commands):
         default=[0.0],
         help="prices of a hidden spike (default: 0)",
     )
+    _add_setting(
+        sweep,
+        "estimator",
+        nargs="+",
+        help="what stand for the derivative of a spike (default: straight-through, or "
+        "as --model says)",
+    )
     sweep.add_argument(
         "--out", type=_path, help="sweep folder (default: runs/<dataset>)"
     )
@@ -88,7 +95,7 @@ def _add_sweep(commands):
         help="of a Dask scheduler whose workers share --out and --data-dir",
     )
     # Of the cells; each has one worker.
-    own = {"dataset", "dt_ms", "rule", "seed", "spike_penalty", "workers"}
+    own = {"dataset", "dt_ms", "rule", "seed", "spike_penalty", "estimator", "workers"}
     _add_settings(sweep, [name for name in SETTINGS if name not in own])
     _add_data_dir(sweep)
 
@@ -250,20 +257,16 @@ def _usual(setting):
     """Return the unit of a setting and its defaults, in brackets."""
     said = [f"in {setting.unit}"] if setting.unit else []
     if setting.default not in (None, dataclasses.MISSING):
-        said.append(f"default: {_text(setting.default)}")
+        said.append(f"default: {in_short(setting.default)}")
     # Without any default, each data set has a value of its own: too many to list.
     required = setting.default is dataclasses.MISSING
     usual = PRESETS if required else PRESETS | REFERENCES
     said += [
-        f"{name}: {_text(values[setting.name])}"
+        f"{name}: {in_short(values[setting.name])}"
         for name, values in usual.items()
         if setting.name in values
     ]
     return f" ({'; '.join(said)})" if said else ""
-
-
-def _text(value):
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _add_model(parser):

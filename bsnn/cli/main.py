@@ -170,7 +170,7 @@ def _sweep(arguments):
     from bsnn.inputs.datasets import data_folder
     from bsnn.training.experiments.sweep import make_cells, run_sweep
 
-    base = _settings_of(arguments, without=["dt_ms", "spike_penalty"])
+    base = _settings_of(arguments, without=["dt_ms", "spike_penalty", "estimator"])
     if arguments.model is not None:  # its network may not exist at any other
         base = replace(base, dt_ms=arguments.dt_ms[0])
     folder, is_cache = data_folder(arguments.data_dir)
@@ -184,6 +184,7 @@ def _sweep(arguments):
         rules=arguments.rules,
         seeds=arguments.seeds,
         spike_penalties=arguments.spike_penalty,
+        estimators=arguments.estimator or (None,),
     )
     out = arguments.out or Path("runs") / base.dataset
     failed = run_sweep(

@@ -26,7 +26,7 @@ from bsnn.equations.adjoint import (
     Adjoint,
 )
 from bsnn.equations.dimensions import NORMAL
-from bsnn.equations.surrogate import HEIGHT, WIDTH
+from bsnn.equations.estimators.surrogate import HEIGHT, WIDTH
 from bsnn.equations.synapse import ADDED, LEFT
 
 _FLAGS = {"not_refractory", OPEN}
@@ -54,7 +54,7 @@ class Graph:
         return self.reads_states or not all(self.at_once.values())
 
 
-def build_graph(network, code, learn, surrogate=None):
+def build_graph(network, code, learn, estimator):
     """Write a network as Brian2 objects on the active device.
 
     Parameters
@@ -65,8 +65,8 @@ def build_graph(network, code, learn, surrogate=None):
     learn : dict of str to sequence of str
         Parameters and currents of each population, and "delay" of each connection,
         whose derivatives are wanted; None for a network without a backward pass.
-    surrogate : Surrogate, optional
-        What stands for the derivative of a spike, in place of its crossing's.
+    estimator : StraightThrough or Surrogate
+        What stands for the derivative of a spike.
 
     Returns
     -------
@@ -88,10 +88,10 @@ def build_graph(network, code, learn, surrogate=None):
         }
         met = {name: _met(network, name, derived[name]) for name in derived}
         for population in network.groups:
-            _add_arrays(groups[population.name], population, learn, surrogate)
+            _add_arrays(groups[population.name], population, learn, estimator)
         adjoints = {
             p.name: _adjoint_runners(
-                network, p, derived[p.name], met[p.name].bent, groups, code, surrogate
+                network, p, derived[p.name], met[p.name].bent, groups, code, estimator
             )
             for p in network.groups
         }
@@ -110,7 +110,7 @@ def build_graph(network, code, learn, surrogate=None):
         worths = {
             c: _WorthProjection(network, c, groups, code)
             for c, joined in enumerate(network.connections)
-            if surrogate is not None and joined.source in groups
+            if not estimator.by_times and joined.source in groups
         }
         runners = [runner for named in adjoints.values() for runner in named.values()]
         backward = BrianNetwork(
@@ -133,7 +133,7 @@ def build_graph(network, code, learn, surrogate=None):
             for p in network.groups
             if p.name in derived and p.neuron.threshold is not None
         },
-        reads_states=surrogate is not None
+        reads_states=not estimator.by_times
         or any(
             _reads_states(runner, p.neuron)
             for p in network.groups
@@ -189,7 +189,7 @@ def _add_array(group, name, dtype=None):
     group.variables.add_array(name, size=len(group), dtype=dtype)
 
 
-def _add_arrays(group, population, learn, surrogate):
+def _add_arrays(group, population, learn, estimator):
     """Add to a group what its adjoint reads and writes."""
     neuron = population.neuron
     for state in neuron.states:
@@ -203,13 +203,13 @@ def _add_arrays(group, population, learn, surrogate):
         _add_array(group, GRADIENT + name)
     if neuron.refractory is not None:
         _add_array(group, OPEN, bool)
-    if surrogate is not None and neuron.threshold is not None:
+    if not estimator.by_times and neuron.threshold is not None:
         _add_array(group, SENT)
         for name in (WIDTH, HEIGHT):
             variables.add_array(name, size=1, scalar=True)
 
 
-def _adjoint_runners(network, population, adjoint, bent, groups, code, surrogate):
+def _adjoint_runners(network, population, adjoint, bent, groups, code, estimator):
     """Return the adjoint of a population's step, piece by piece."""
     group = groups[population.name]
     index = network.populations.index(population)
@@ -218,12 +218,12 @@ def _adjoint_runners(network, population, adjoint, bent, groups, code, surrogate
     texts = {"update": ("stateupdate", adjoint.update())}
     if fires:
         texts["reset"] = ("adjoint_visit", adjoint.reset())
-    if fires and surrogate is not None:
+    if fires and not estimator.by_times:
         texts["worth"] = ("stateupdate", adjoint.worth())
-        texts["spike"] = ("stateupdate", adjoint.spike(surrogate))
+        texts["spike"] = ("stateupdate", adjoint.spike(estimator))
     elif fires:
         texts["crossing"] = ("adjoint_crossing", adjoint.crossing())
-    if fires and surrogate is None and adjoint.dynamics.can_freeze:
+    if fires and estimator.by_times and adjoint.dynamics.can_freeze:
         texts["release"] = ("adjoint_visit", adjoint.release())
     # No user's name begins with an underscore, so none is one of those above.
     for v in sorted(targeted):
@@ -242,6 +242,7 @@ def _adjoint_runners(network, population, adjoint, bent, groups, code, surrogate
             by_spike=name == "release",
             precision="1e-6" if real().itemsize == 4 else "1e-14",
             gains=adjoint.gains if name == "crossing" else (),
+            crossing=estimator.crossing if name == "crossing" else None,
         )
         for name, (template, text) in texts.items()
     }

@@ -6,7 +6,7 @@ from bsnn.delays import OF_CONNECTION, OF_SYNAPSE
 from bsnn.errors import NumbersError
 
 
-def numbers_of(network, real, parameters, slope_min, delays):
+def numbers_of(network, real, parameters, of_spikes, delays):
     """Return parameters, initial values, numbers of spikes' derivatives, and delays.
 
     Parameters
@@ -16,8 +16,9 @@ def numbers_of(network, real, parameters, slope_min, delays):
         Of the program.
     parameters : dict of (str, str) to float or array
         Values in place of those of the neurons, by population and name.
-    slope_min : dict of str to float or (float, float)
-        By population; under a surrogate its width and height.
+    of_spikes : dict of str to (float, float)
+        By population the least and the largest slope of its crossings, or a
+        surrogate's width and height.
     delays : sequence of ndarray
         In steps, of each connection.
 
@@ -40,11 +41,10 @@ def numbers_of(network, real, parameters, slope_min, delays):
             numbers.append(np.full(size, value, real))
         for name in neuron.states:
             numbers.append(np.full(part.size, neuron.initial_values[name], real))
-    given = [slope_min.get(part.name, 1e-9) for part in network.populations]
-    of_spikes = np.array([np.resize(x, 2) for x in given], float)
+    given = [of_spikes.get(part.name, (0.0, 0.0)) for part in network.populations]
     return [
         *numbers,
-        of_spikes.T.copy(),
+        np.array(given, float).T.copy(),
         *(
             in_order(connection, steps)
             for connection, steps in zip(network.connections, delays, strict=True)

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from bsnn.delays import OF_CONNECTION, as_delay
 from bsnn.equations.adjoint import Adjoint
 from bsnn.equations.dynamics import Dynamics
+from bsnn.equations.estimators import StraightThrough, Surrogate
 from bsnn.equations.statements import symbol
-from bsnn.equations.surrogate import Surrogate
 from bsnn.equations.units import as_int, as_positive, one_of
 from bsnn.errors import NumbersError, ProgramError
 from bsnn.network import Network
@@ -36,6 +36,7 @@ from .turns import Turns
 # Samples of a batch are summed in this many groups, whatever the number of workers, so
 # that sums have one order.
 N_CHUNKS = 8
+LEAST_SLOPE = 1e-9  # of a margin per second, where nothing else bounds it
 
 
 class NetworkSimulator(Turns):
@@ -52,8 +53,8 @@ class NetworkSimulator(Turns):
         Processes that share each batch; one per core unless given.
     precision : {"double", "single"}
         Of state, weights and traces in the program.
-    surrogate : Surrogate, optional
-        What stands for the derivative of a spike: its time moves unless given.
+    estimator : StraightThrough or Surrogate, optional
+        What stands for the derivative of a spike; `StraightThrough()` unless given.
     timeout : float
         Seconds after which a batch counts as hung.
 
@@ -81,7 +82,7 @@ class NetworkSimulator(Turns):
         learn: Mapping[str, Sequence[str]] | None = None,
         workers: int | None = None,
         precision: str = "double",
-        surrogate: Surrogate | None = None,
+        estimator: StraightThrough | Surrogate | None = None,
         timeout: float = 60.0,
     ):
         if not isinstance(network, Network):
@@ -92,7 +93,7 @@ class NetworkSimulator(Turns):
             learn=learn,
             workers=workers,
             precision=precision,
-            surrogate=surrogate,
+            estimator=estimator,
             timeout=timeout,
         )
         if learn is not None:
@@ -100,14 +101,19 @@ class NetworkSimulator(Turns):
         self.network = network
         self.learn = None if learn is None else {k: list(v) for k, v in learn.items()}
         workers, timeout = count_workers(workers), as_positive(timeout, "timeout")
-        self.surrogate = surrogate
-        self._by_spike = {
-            part.name: surrogate.numbers(Dynamics(part.neuron))
+        if not isinstance(estimator, (StraightThrough, Surrogate, type(None))):
+            raise TypeError(
+                "'estimator' must be a StraightThrough or a Surrogate, got "
+                f"{estimator!r}."
+            )
+        self.estimator = estimator or StraightThrough()
+        self._of_spikes = {
+            part.name: self.estimator.numbers(Dynamics(part.neuron))
             for part in network.groups
-            if surrogate is not None and part.neuron.threshold is not None
+            if not self.estimator.by_times and part.neuron.threshold is not None
         }
         self.folder = build_network(
-            network, precision=precision, learn=self.learn, surrogate=surrogate
+            network, precision=precision, learn=self.learn, estimator=estimator
         )
         self.seconds = 0.0
         self._workers, self._timeout = workers, timeout
@@ -235,9 +241,13 @@ class NetworkSimulator(Turns):
         if self.learn is None:
             raise RuntimeError("this NetworkSimulator was made without 'learn'.")
         with self._call():
-            by_spike = {**(slope_min or {}), **self._by_spike}
+            of_spikes = self._of_spikes
+            if self.estimator.by_times:
+                names = (part.name for part in self.network.groups)
+                floors = dict.fromkeys(names, LEAST_SLOPE) | (slope_min or {})
+                of_spikes = {n: self.estimator.slopes(s) for n, s in floors.items()}
             batch = self._batch(
-                weights, inputs, n_samples, parameters, by_spike, delays, seed
+                weights, inputs, n_samples, parameters, of_spikes, delays, seed
             )
             if records is not None and records.crossings is None:
                 records = None
@@ -259,7 +269,7 @@ class NetworkSimulator(Turns):
             self._check_derivatives(found)
             return found
 
-    def _batch(self, weights, inputs, n_samples, parameters, slope_min, delays, seed):
+    def _batch(self, weights, inputs, n_samples, parameters, of_spikes, delays, seed):
         if not len(self._pool):  # in a forked child
             self._start_programs()
         spikes, currents, n_samples = self.checked_inputs(inputs, n_samples)
@@ -276,7 +286,7 @@ class NetworkSimulator(Turns):
             check_weights(given, shape, f"connection {connection.name!r}")
         delays = self._steps_of(delays or {})
         numbers = numbers_of(
-            self.network, self._real, parameters or {}, slope_min, delays
+            self.network, self._real, parameters or {}, of_spikes, delays
         )
         return Batch(
             inputs=spikes,

@@ -160,7 +160,7 @@ class CubaLIF:
         taus = {name: self.parameters[name] for name in ("tau_mem", "tau_syn")}
         return float(solution(peak_time(0.0, 1.0, **taus), 0.0, 1.0, **taus)[0])
 
-    def crossing(self, v, i_syn, dt, *, xp=np):
+    def crossing(self, v, i_syn, dt, *, xp=np, taken="exact"):
         """Return where in its bin a spike crossed threshold; see `crossing`."""
         p = self.parameters
         return crossing(
@@ -171,6 +171,7 @@ class CubaLIF:
             tau_mem=p["tau_mem"],
             tau_syn=p["tau_syn"],
             xp=xp,
+            taken=taken,
         )
 
 
@@ -241,7 +242,7 @@ def slope(v, i_syn, *, tau_mem):
     return i_syn - v / tau_mem
 
 
-def crossing(v, i_syn, dt, *, v_threshold, tau_mem, tau_syn, xp=np):
+def crossing(v, i_syn, dt, *, v_threshold, tau_mem, tau_syn, xp=np, taken="exact"):
     """Return when inside a bin v first crossed threshold upwards, and how steeply.
 
     The neuron may have fallen back below threshold by the end of the bin.
@@ -257,6 +258,8 @@ def crossing(v, i_syn, dt, *, v_threshold, tau_mem, tau_syn, xp=np):
         Parameters in SI units.
     xp : module
         numpy or torch, whose arrays `v` and `i_syn` are.
+    taken : {"exact", "linear", "end"}
+        Where v counts as crossing; see `bsnn.equations.estimators.straight_through`.
 
     Returns
     -------
@@ -277,17 +280,27 @@ def crossing(v, i_syn, dt, *, v_threshold, tau_mem, tau_syn, xp=np):
     dt, v_threshold = float(dt), float(v_threshold)
     taus = {"tau_mem": float(tau_mem), "tau_syn": float(tau_syn)}
     v0, i0 = solution(-dt, v, i_syn, exp=math.exp, **taus)
+    steepest_end = xp.maximum(
+        slope(v0, i0, tau_mem=tau_mem), slope(v, i_syn, tau_mem=tau_mem)
+    )
+    above = v0 >= v_threshold
+    if taken == "end":
+        end = slope(v, i_syn, tau_mem=tau_mem)
+        return xp.full_like(v, dt), xp.where(above, steepest_end, end)
+    if taken == "linear":
+        chord = v - v0
+        rises = chord > 0
+        part = (v_threshold - v0) / xp.where(rises, chord, 1.0)
+        delay = dt * xp.where(rises, xp.clip(part, 0.0, 1.0), 0.5)
+        delay = xp.where(above, 0.0, delay)
+        return delay, xp.where(above, steepest_end, chord / dt)
     if is_quadratic(tau_mem, tau_syn):
         delay = _quadratic_crossing(v0, i0, v_threshold, tau_mem, tau_syn, xp)
     else:
         delay = _newton_crossing(v0, i0, dt, v_threshold, xp, **taus)
-    above = v0 >= v_threshold
     delay = xp.where(above, 0.0, xp.clip(delay, 0.0, dt))
     i_crossing = i0 * xp.exp(-delay / taus["tau_syn"])
     steepness = slope(v_threshold, i_crossing, tau_mem=taus["tau_mem"])
-    steepest_end = xp.maximum(
-        slope(v0, i0, tau_mem=tau_mem), slope(v, i_syn, tau_mem=tau_mem)
-    )
     return delay, xp.where(above, steepest_end, steepness)
 
 

@@ -6,6 +6,7 @@ Nothing is shared with the derived adjoint but the meaning of a gradient.
 """
 
 import functools
+import math
 
 import numpy as np
 import torch
@@ -158,7 +159,7 @@ def _directional(function, state, direction):
     return dict(zip(names, moved, strict=True))
 
 
-def _crossing(cell, a, free, dt, extra):
+def _crossing(cell, a, free, dt, extra, taken):
     """Return the slope and the margin at the crossing, a function of what made it."""
     detached = {n: x.detach() for n, x in a.items()}
     fixed = {n: x.detach() for n, x in extra.items()}
@@ -182,12 +183,35 @@ def _crossing(cell, a, free, dt, extra):
                 torch.where(below, high, middle),
             )
     h = torch.where(above, zero, (low + high) / 2)
-    steep = torch.where(above, torch.maximum(slope(zero), slope(zero + dt)), slope(h))
+    inside = slope(h)
+    if taken == "linear":
+        rise = margin(zero + dt) - margin(zero)
+        h = torch.where(above, zero, -margin(zero) / rise * dt)
+        inside = rise / dt
+    elif taken == "end":
+        h = zero + dt
+        inside = slope(h)
+    steep = torch.where(above, torch.maximum(slope(zero), slope(zero + dt)), inside)
     return steep, cell.margin(cell.update(a, free, h, extra), extra)
 
 
-def replay(network, weights, inputs, spikes, sample, *, learn, slope_min, normal):
+def replay(
+    network,
+    weights,
+    inputs,
+    spikes,
+    sample,
+    *,
+    learn,
+    slope_min,
+    normal=None,
+    taken="exact",
+    cap=math.inf,
+):
     """Replay a sample; return leaves, delivered times and traces.
+
+    Crossings are `taken` to be exact, linear in their step or at its end; their slopes
+    count as at most `cap` times `slope_min`.
 
     Returns
     -------
@@ -289,8 +313,9 @@ def replay(network, weights, inputs, spikes, sample, *, learn, slope_min, normal
                     cell.part, {n: x[at] if x.ndim else x for n, x in cell.p.items()}
                 )
                 here = {n: x[at] if x.numel() > 1 else x for n, x in extra.items()}
-                steep, margin = _crossing(own, one, now[at], dt, here)
-                moved = -margin / torch.clamp(steep, min=slope_min[name])
+                steep, margin = _crossing(own, one, now[at], dt, here, taken)
+                least = slope_min[name]
+                moved = -margin / torch.clamp(steep, min=least, max=cap * least)
                 for k, j in enumerate(index):
                     sent = (step + 1) * dt + moved[k] - moved[k].detach()
                     times[name][first + k] = latest[name][j] = sent

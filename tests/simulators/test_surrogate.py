@@ -8,8 +8,8 @@ from brian2.units import ms, mV
 
 from bsnn import Connection, Inputs, Network, Neuron, Population, Spikes, patterns
 from bsnn.equations.dynamics import Dynamics
+from bsnn.equations.estimators.surrogate import HEIGHT, MARGIN, SHAPES, WIDTH, Surrogate
 from bsnn.equations.statements import symbol
-from bsnn.equations.surrogate import HEIGHT, MARGIN, SHAPES, WIDTH, Surrogate
 from bsnn.program.graph_form import Losses
 from bsnn.simulators.network import NetworkSimulator
 from tests.neurons import CASES, SIZE, all_neurons, draw
@@ -57,7 +57,7 @@ def losses(records, network, rng, existing):
 
 def compared(network, weights, inputs, surrogate, learn, existing, drawn=None):
     """Return derivatives of the program, and leaves of the simulation in torch."""
-    options = {"learn": learn, "surrogate": surrogate, "workers": 1}
+    options = {"learn": learn, "estimator": surrogate, "workers": 1}
     with NetworkSimulator(network, **options) as simulator:
         records = simulator.run(weights, inputs, seed=SEED)
         given = losses(records, network, np.random.default_rng(3), existing)
@@ -203,7 +203,7 @@ def test_silent_neurons_learn(rng):
     network = graph()
     weights, inputs = driven(network, rng)
     weights[0] *= 0.01
-    with NetworkSimulator(network, learn={}, surrogate=Surrogate()) as simulator:
+    with NetworkSimulator(network, learn={}, estimator=Surrogate()) as simulator:
         records = simulator.run(weights, inputs)
         assert records.spikes["a"].n_spikes == 0
         existing = {"a": -np.ones((1, network.n_steps, 6))}  # more spikes, less loss
@@ -222,7 +222,7 @@ def test_numbers_of_workers_and_precision_change_little(rng):
     spikes = Spikes.from_dense(rng.random((9, network.n_steps, 4)) < 0.3, dt=1 * ms)
     found = []
     for workers, precision in ((1, "double"), (2, "double"), (2, "single")):
-        options = {"learn": {}, "surrogate": Surrogate("triangle", width=1.0)}
+        options = {"learn": {}, "estimator": Surrogate("triangle", width=1.0)}
         options |= {"workers": workers, "precision": precision}
         with NetworkSimulator(network, **options) as simulator:
             records = simulator.run(weights, spikes)
@@ -244,7 +244,7 @@ def test_a_width_is_data_of_the_program(rng):
     folders = set()
     for width in (0.1, 0.3):
         surrogate = Surrogate("triangle", width=width)
-        with NetworkSimulator(graph(), learn={}, surrogate=surrogate) as simulator:
+        with NetworkSimulator(graph(), learn={}, estimator=surrogate) as simulator:
             folders.add(simulator.folder)
     assert len(folders) == 1
 

@@ -147,7 +147,11 @@ def test_a_silent_network_learns_from_a_trace(inputs):
 @pytest.mark.parametrize(
     ("options", "error", "what"),
     [
-        ({"estimator": "triangle"}, TypeError, "'estimator' must be a Surrogate, got"),
+        (
+            {"estimator": "triangle"},
+            TypeError,
+            "'estimator' must be a StraightThrough",
+        ),
         ({"gradient": "modes"}, ValueError, "'gradient' and a surrogate 'estimator'"),
         ({"slope_min": {"cells": 1}}, ValueError, "'slope_min' and a surrogate"),
         (

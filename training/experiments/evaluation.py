@@ -53,7 +53,7 @@ def evaluate_run(
         If the run's layers do not fit the data set, `model_file` is not that of the
         run, or missing.
     """
-    trained = settings_of(folder.config(), model_file, workers=workers)
+    trained = settings_of(folder.config(), model_file, workers=workers).simulated()
     state = load_checkpoint(folder)
     if model_file is None:  # before memory is reserved for the model
         check_fits(state, trained.model().weight_shapes)

@@ -17,6 +17,7 @@ from bsnn.builds import compiler
 from bsnn.equations import time_rules
 from bsnn.equations.units import as_int
 from bsnn.errors import RunFolderError
+from bsnn.fields import in_short
 from bsnn.files import locked
 from bsnn.machine import n_cores
 from bsnn.model import Model
@@ -36,13 +37,16 @@ def cell_name(settings):
     """Return the name of a cell's run folder, such as ``mnist_grid_dt1_seed0``."""
     config = {**settings.to_dict(), "preset": settings.preset}
     other = ""
-    for tag, numbers in departures(config).items():
-        other += f"_{tag}" + "-".join(f"{number:g}" for number in numbers)
+    for tag, values in departures(config).items():
+        other += f"_{'' if tag == 'estimator' else tag}"
+        other += "-".join(map(in_short, values))
     name = f"{settings.dataset}_{settings.series}_dt{settings.dt_ms:g}"
     return f"{name}{other}_seed{settings.seed}"
 
 
-def make_cells(base, *, dt_ms, rules, seeds, spike_penalties=(0.0,)):
+def make_cells(
+    base, *, dt_ms, rules, seeds, spike_penalties=(0.0,), estimators=(None,)
+):
     """Return the settings of each cell, those of the first seed first.
 
     Parameters
@@ -56,6 +60,8 @@ def make_cells(base, *, dt_ms, rules, seeds, spike_penalties=(0.0,)):
     seeds : sequence of int
     spike_penalties : sequence of float
         Prices of a hidden spike.
+    estimators : sequence of str
+        What stands for the derivative of a spike; None for that of `base`.
 
     Returns
     -------
@@ -69,9 +75,15 @@ def make_cells(base, *, dt_ms, rules, seeds, spike_penalties=(0.0,)):
         name, or a setting belongs to none of the cells.
     """
     cells = {}
-    axes = seeds, dt_ms, rules, spike_penalties
-    for seed, dt, rule, penalty in itertools.product(*axes):
-        cell = replace(base.at(dt, rule), seed=seed, spike_penalty=penalty, workers=1)
+    axes = seeds, dt_ms, rules, spike_penalties, estimators
+    for seed, dt, rule, penalty, estimator in itertools.product(*axes):
+        cell = replace(
+            base.at(dt, rule),
+            seed=seed,
+            spike_penalty=penalty,
+            estimator=estimator or base.estimator,
+            workers=1,
+        )
         model = cell.model()
         if isinstance(model, Model):
             check_model(model)
@@ -84,8 +96,8 @@ def make_cells(base, *, dt_ms, rules, seeds, spike_penalties=(0.0,)):
             )
     if not cells:
         raise ValueError(
-            "the sweep is empty: 'dt_ms', 'rules', 'seeds' and 'spike_penalties' must "
-            "each have a value."
+            "the sweep is empty: 'dt_ms', 'rules', 'seeds', 'spike_penalties' and "
+            "'estimators' must each have a value."
         )
     for name in time_rules.OPTIONS:
         if all(getattr(cell, name) != getattr(base, name) for cell in cells.values()):

@@ -34,7 +34,7 @@ def chain_modes(network):
     return modes
 
 
-def prepared_gradients(network, inputs, records, weights, modes, slope_min):
+def prepared_gradients(network, inputs, records, weights, modes, slopes):
     """Return each layer's gradient as a function of dL/dT of its spikes.
 
     Parameters
@@ -46,17 +46,19 @@ def prepared_gradients(network, inputs, records, weights, modes, slope_min):
         With crossings.
     weights : list of Tensor
     modes : list of ExponentialModes
-    slope_min : dict of str to float
-        By population.
+    slopes : dict of str to (float, float)
+        Of each population, between which those of crossings are held.
     """
     spikes = [inputs, *records.spikes.values()]
     return [
         PreparedGradient(
             _arrivals(spikes[layer], delay * network.dt_seconds),
-            _crossings(spikes[layer + 1], records.crossings[part.name]),
+            _crossings(
+                spikes[layer + 1], records.crossings[part.name], slopes[part.name][1]
+            ),
             weights[layer].detach(),
             modes[layer],
-            slope_min=slope_min[part.name],
+            slope_min=slopes[part.name][0],
             need_pre=layer > 0,
             n_threads=n_cores(),
         )
@@ -74,14 +76,14 @@ def _arrivals(spikes, delay):
     )
 
 
-def _crossings(spikes, rows):
+def _crossings(spikes, rows, steepest):
     sent = as_tensor(spikes.arrival)
     start = as_tensor(spikes.step).double() * spikes.dt
     return Crossings(
         offset=as_tensor(spikes.offset),
         neuron=as_tensor(spikes.neuron),
         time=start + torch.from_numpy(np.ascontiguousarray(rows[:, 0], float)),
-        slope=torch.from_numpy(np.ascontiguousarray(rows[:, 1], float)),
+        slope=torch.from_numpy(np.minimum(rows[:, 1], steepest, dtype=float)),
         sent=sent,
         reset=sent,
     )

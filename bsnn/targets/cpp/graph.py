@@ -8,7 +8,8 @@ from bsnn.builds import sanitize_flags
 from bsnn.delays import OF_CONNECTION, OF_SOURCE, OF_SYNAPSE
 from bsnn.equations.adjoint import BEFORE, END, GRADIENT, LAMBDA, OPEN, SENT, SLOPE
 from bsnn.equations.dimensions import NORMAL
-from bsnn.equations.surrogate import HEIGHT, WIDTH, Surrogate
+from bsnn.equations.estimators import StraightThrough, of_program
+from bsnn.equations.estimators.surrogate import HEIGHT, WIDTH
 from bsnn.processes.brian2_files import import_brian2
 from bsnn.program.build import PACKAGE, PROTOCOL, braced, build
 
@@ -49,7 +50,7 @@ _SOURCES = (
 )
 
 
-def build_network(network, *, precision, learn=None, surrogate=None):
+def build_network(network, *, precision, learn=None, estimator=None):
     """Return the folder of a network's compiled program, building it if need be.
 
     Parameters
@@ -59,8 +60,8 @@ def build_network(network, *, precision, learn=None, surrogate=None):
     learn : dict of str to sequence of str, optional
         Parameters and currents of each population whose derivatives are wanted; without
         it the program has no backward pass.
-    surrogate : Surrogate, optional
-        What stands for the derivative of a spike; its shape is part of the program.
+    estimator : StraightThrough or Surrogate, optional
+        What stands for the derivative of a spike; `StraightThrough()` unless given.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def build_network(network, *, precision, learn=None, surrogate=None):
     """
     return build(
         __name__,
-        specify(network, precision=precision, learn=learn, surrogate=surrogate),
+        specify(network, precision=precision, learn=learn, estimator=estimator),
         lambda folder: compile_in(folder, flags=_flags(precision), prelude=PRELUDE),
         sources=_SOURCES,
         ingredients=_flags(precision),
@@ -82,7 +83,7 @@ def _flags(precision):
     return [*FLAGS, *SINGLE] if precision == "single" else FLAGS
 
 
-def specify(network, *, precision, learn, surrogate=None):
+def specify(network, *, precision, learn, estimator=None):
     """Return what determines a program, beside sources and compiler: JSON.
 
     Texts and graph; every number of the network is data of the program.
@@ -107,8 +108,8 @@ def specify(network, *, precision, learn, surrogate=None):
     ):
         connection["delay"] = part.delay_of
     values |= {"dt": 1e-3, "duration": 1.0}
-    shape = surrogate and surrogate.shape
-    options = {"precision": precision, "learn": learn, "surrogate": shape}
+    estimator = (estimator or StraightThrough()).program
+    options = {"precision": precision, "learn": learn, "estimator": estimator}
     return json.dumps({"network": values, "options": options}, sort_keys=True)
 
 
@@ -144,9 +145,9 @@ def _generate(specification, folder):
         for p in network.groups
         for name in p.neuron.currents
     }
-    surrogate = options["surrogate"] and Surrogate(options["surrogate"])
     code = graph_code(changing)
-    graph = build_graph(network, code, options["learn"], surrogate)
+    estimator = of_program(*options["estimator"])
+    graph = build_graph(network, code, options["learn"], estimator)
     for part in (graph.forward, graph.backward):
         if part is not None:
             part.run(0 * second, namespace={})

@@ -9,7 +9,7 @@ namespace bsnn {
 class Adjoint : public Simulation {
  protected:
   bool recalled_ = false;   // crossings are given, and nothing is simulated again
-  int64_t n_clamped_;       // slopes below `slope_min_`
+  int64_t n_clamped_;       // slopes below the least
   std::vector<Real*> own_;  // arrays of the code objects, while others stand for them
 
   using Simulation::Simulation;
@@ -190,8 +190,9 @@ class Adjoint : public Simulation {
     const int64_t n_located = p.slope.size();
     for (int64_t z = p.start[n]; z < p.start[n + 1]; z++) {
       const int64_t at = z - p.first;
-      if (p.slope[at] < slope_min_[k]) n_clamped_++;
-      const Real q = -p.total[z] / std::max<double>(p.slope[at], slope_min_[k]);
+      const double least = of_spikes_[k], largest = of_spikes_[pops_.size() + k];
+      if (p.slope[at] < least) n_clamped_++;
+      const Real q = -p.total[z] / std::min(std::max<double>(p.slope[at], least), largest);
       for (size_t g = 0; g < p.gains.size(); g++)
         (*p.gains[g])[p.neuron[z]] += q * p.by[g * n_located + at];
     }

@@ -42,7 +42,7 @@ class Simulation {
   bool by_inputs_;           // derivatives by the times of inputs are wanted
   bool taping_ = false;      // states of all steps are kept
   bool noting_ = false;      // states at spikes are kept
-  const double* slope_min_;  // of each population's crossings; or widths, then heights
+  const double* of_spikes_;  // least, then largest slope of each population; or width, height
   std::vector<std::pair<Real**, Real*>> rest_;
   std::vector<const Real*> initial_, weights_;
   std::vector<const int64_t*> offset_;             // spikes of each sample
@@ -78,11 +78,11 @@ class Simulation {
       }
       for (size_t s = 0; s < p.state.size(); s++) initial_.push_back(data_.block<Real>(at, p.n));
     }
-    slope_min_ = data_.block<double>(at, 2 * pops_.size());
+    of_spikes_ = data_.block<double>(at, 2 * pops_.size());
     for (size_t k = 0; k < pops_.size(); k++) {
       if (!pops_[k].sent) continue;
-      **pops_[k].width = slope_min_[k];
-      **pops_[k].height = slope_min_[pops_.size() + k];
+      **pops_[k].width = of_spikes_[k];
+      **pops_[k].height = of_spikes_[pops_.size() + k];
     }
     for (auto& p : pops_) p.n_slots = 0;
     for (size_t c = 0; c < connections_.size(); c++) {

@@ -1,5 +1,5 @@
-{# Where in its step each of some spikes crossed threshold, and the derivatives of the
-   margin there. A spike has a place of its own in every array; a block of them is
+{# Where in its step each of some spikes crossed threshold, or is taken to have, and the
+   derivatives of the margin there. A spike has a place of its own in every array; a block of them is
    solved together, without branches, so that the compiler has vectors to work with. #}
 {# USES_VARIABLES { N, dt } #}
 {% extends 'common_group.cpp' %}
@@ -26,8 +26,13 @@
                 _slope[_k] = _steepness;
             }
         };
-        {{real}} _low[_block], _high[_block], _stride[_block], _first[_block], _steepest[_block];
+        {{real}} _first[_block], _steepest[_block];
+        {% if crossing == 'exact' %}
+        {{real}} _low[_block], _high[_block], _stride[_block];
         int32_t _open[_block], _left = 0;
+        {% elif crossing == 'linear' %}
+        {{real}} _chord_slope[_block];
+        {% endif %}
         std::fill_n(_time, _count, {{real}}(0));
         _look();
         for (int _k = 0; _k < _count; _k++) {
@@ -37,16 +42,24 @@
         }
         _look();
         for (int _k = 0; _k < _count; _k++) {
-            // Above threshold already: it crossed nowhere in this step.
-            _open[_k] = _first[_k] < 0;
-            _left += _open[_k];
             _steepest[_k] = std::max(_steepest[_k], _slope[_k]);
+            {% if crossing != 'end' %}
+            // Above threshold already: it crossed nowhere in this step.
+            const bool _crosses = _first[_k] < 0;
             const {{real}} _rise = _height[_k] - _first[_k];
             const {{real}} _chord = _rise > 0 ? -_first[_k] / _rise * _length : _length / 2;
-            _time[_k] = _open[_k] ? std::min(std::max(_chord, {{real}}(0)), _length) : {{real}}(0);
+            _time[_k] = _crosses ? std::min(std::max(_chord, {{real}}(0)), _length) : {{real}}(0);
+            {% endif %}
+            {% if crossing == 'exact' %}
+            _open[_k] = _crosses;
+            _left += _open[_k];
             _low[_k] = 0;
             _high[_k] = _stride[_k] = _length;
+            {% elif crossing == 'linear' %}
+            _chord_slope[_k] = _rise / _length;
+            {% endif %}
         }
+        {% if crossing == 'exact' %}
         // Newton's method inside a bracket; bisection where it leaves the bracket or does
         // not halve its steps, as from far beyond an exponential upstroke.
         for (int _turn = 0; _left && _turn < 100; _turn++) {
@@ -67,6 +80,7 @@
                 _left += _open[_k];
             }
         }
+        {% endif %}
         {
             {{kept(scalar_code['pull'])|autoindent}}
             {{independent}}
@@ -76,7 +90,8 @@
                 const {{real}} _h = _time[_k];
                 {{vector_code['pull']|autoindent}}
                 _times[_idx] = _h;
-                _slopes[_idx] = _first[_k] < 0 ? _steepness : _steepest[_k];
+                {% set slope = {'exact': '_steepness', 'linear': '_chord_slope[_k]', 'end': '_steepness'} %}
+                _slopes[_idx] = _first[_k] < 0 ? {{slope[crossing]}} : _steepest[_k];
                 {% for name in gains %}
                 _by[{{loop.index0}} * _crossings.n + _idx] = _by_{{name}};
                 {% endfor %}

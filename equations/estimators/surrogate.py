@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from .dimensions import OUTSIDE
-from .statements import algebra_of, symbol
-from .texts import check_expression
-from .units import as_positive
+from bsnn.equations.dimensions import OUTSIDE
+from bsnn.equations.statements import algebra_of, symbol
+from bsnn.equations.texts import check_expression
+from bsnn.equations.units import as_positive
 
 MARGIN, WIDTH, HEIGHT = "_margin", "_width_", "_height_"
 # By name, as text of x: 1 at threshold.
@@ -67,6 +67,8 @@ class Surrogate:
     width: float = 0.2
     height: float = 1.0
 
+    by_times = False  # whether a spike exists is differentiable, and no spike time
+
     def __post_init__(self):
         if not isinstance(self.shape, str):
             raise TypeError(f"'shape' must be text, got {self.shape!r}.")
@@ -75,6 +77,11 @@ class Surrogate:
         check_expression(self.text, {"x", *OUTSIDE}, "shape")
         if not self.expression.has(symbol(MARGIN)):
             raise ValueError(f"'shape' must be an expression of x, got {self.shape!r}.")
+
+    @property
+    def program(self) -> tuple[str, str]:
+        """What of it is part of a compiled program."""
+        return "surrogate", self.shape
 
     @property
     def text(self) -> str:
