@@ -69,6 +69,18 @@ class RunSettings:
     true: float = field("target spikes of the label", 15.0, tag="targets")
     false: float = field("target spikes of the others", 3.0, tag="targets")
     spike_penalty: float = field("price of a hidden spike", 0.0, tag="penalty")
+    latency_weight: float = field(
+        "weight of a loss that rewards early output spikes of the label",
+        0.0,
+        tag="latency",
+    )
+    latency_tau_ms: float = field(
+        "by how much later an output spike counts 1/e there",
+        30.0,
+        unit="ms",
+        tag="latency-tau",
+        positive=True,
+    )
     learning_rate_factor: float = field(
         "factor by which the learning rate falls", 1.0, positive=True
     )
@@ -132,6 +144,11 @@ class RunSettings:
             )
 
         self.make_estimator()
+        if self.latency_weight < 0:
+            raise ValueError(
+                "'latency_weight' must not be negative, "
+                f"{self._came('latency_weight')}."
+            )
         if not 0 <= self.validation < 1:
             raise ValueError(
                 "'validation' must lie in 0..1 and leave samples to train on, "

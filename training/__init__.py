@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # what editors complete
     from .data import EncodedSamples as EncodedSamples
     from .data import collate as collate
     from .derived_network import DerivedNetwork as DerivedNetwork
+    from .early_spikes import EarlySpikeLoss as EarlySpikeLoss
     from .losses import FirstSpikeLoss as FirstSpikeLoss
     from .losses import SpikeCountLoss as SpikeCountLoss
     from .rate_loss import RateLoss as RateLoss
@@ -28,6 +29,7 @@ _HOME = {
     "Bounds": ".constraints",
     "Dale": ".constraints",
     "DerivedNetwork": ".derived_network",
+    "EarlySpikeLoss": ".early_spikes",
     "EncodedSamples": ".data",
     "FirstSpikeLoss": ".losses",
     "Mask": ".constraints",

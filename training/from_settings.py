@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import torch
+from brian2.units import ms
 
 from bsnn.equations.models.cuba import SYNAPSE, cuba
 from bsnn.equations.units import per_layer
@@ -13,6 +14,7 @@ from bsnn.network_settings import NetworkSettings
 
 from .connection import mean_weights
 from .derived_network import DerivedNetwork
+from .early_spikes import EarlySpikeLoss
 from .layered_network import LayeredNetwork
 from .losses import SpikeCountLoss, spike_price
 from .spike_times import relative_slopes
@@ -114,12 +116,19 @@ def make_loss(settings, readout=None):
     if isinstance(settings, NetworkSettings):
         own = settings.model_file.defined.get("loss")
     if own is not None:
+        for name in ("spike_penalty", "latency_weight"):
+            if getattr(settings, name):
+                raise ValueError(
+                    f"'{name}' must be left out: {settings.model_file.filename} has a "
+                    "loss of its own."
+                )
         return _own_loss(settings.model_file, own)
     if readout is None or readout.kind == "most-spikes":
-        return SpikeCountLoss(
-            true=settings.true,
-            false=settings.false,
-            spike_penalty=settings.spike_penalty,
+        return _count_loss(settings)
+    if settings.latency_weight:
+        raise ValueError(
+            "'latency_weight' must be left out with the readout "
+            f"{readout.kind!r}, which does not count spikes."
         )
     if readout.by_spikes:
         raise ModelFileError(
@@ -132,6 +141,23 @@ def make_loss(settings, readout=None):
     def loss(layers, labels):
         value = cross_entropy(layers[-1].trace[readout.variable], labels)
         return value + spike_price(layers[:-1], settings.spike_penalty, len(labels))
+
+    return loss
+
+
+def _count_loss(settings):
+    counts = SpikeCountLoss(
+        true=settings.true,
+        false=settings.false,
+        spike_penalty=settings.spike_penalty,
+    )
+    if not settings.latency_weight:
+        return counts
+    early = EarlySpikeLoss(tau=settings.latency_tau_ms * ms)
+
+    def loss(layers, labels):
+        value = counts(layers, labels)
+        return value + settings.latency_weight * early(layers, labels)
 
     return loss
 

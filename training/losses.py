@@ -66,7 +66,7 @@ class SpikeCountLoss(nn.Module):
         ValueError
             If they do not fit the batch and the output layer.
         """
-        output = _output(layers)
+        output = output_of(layers)
         record = output.record
         counts = record.counts()
         label = checked_labels(labels, *counts.shape)
@@ -100,7 +100,8 @@ def spike_price(layers: Sequence, price: float, n_samples: int) -> torch.Tensor:
     return total
 
 
-def _output(layers):
+def output_of(layers):
+    """Return the last layer; raises TypeError unless it is one that fires."""
     if isinstance(layers, Mapping):
         names = ", ".join(repr(name) for name in layers)
         raise TypeError(
@@ -162,7 +163,7 @@ class FirstSpikeLoss(nn.Module):
 
     def forward(self, layers: Sequence, labels: ArrayLike) -> torch.Tensor:
         """Return the loss of a batch; arguments as for `SpikeCountLoss`."""
-        output = _output(layers)
+        output = output_of(layers)
         record, time = output.record, output.differentiable_times()
         shape = (record.n_samples, record.n_neurons)
         label = torch.from_numpy(checked_labels(labels, *shape))
