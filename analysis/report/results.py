@@ -31,6 +31,30 @@ def console_table(runs: pd.DataFrame) -> str:
     return results_table(runs).to_string(index=False)
 
 
+def gradient_error_table(rows) -> str:
+    """Return what estimators get wrong as text, one line a time step and estimator.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        What `bsnn.training.experiments.gradient_error.gradient_errors` yielded.
+    """
+    table = pd.DataFrame(rows)
+    table = table[table.layer == "all"]
+    by = ["run", "weights", "dt_ms", "estimator"]
+    times = table[table.loss == "times"].set_index(by)
+    counts = table[table.loss == "counts"].set_index(by)
+    columns = {
+        "cosine": times.cosine,
+        "norm": times.norm_ratio,
+        "other signs (%)": 100 * times.sign_errors,
+        "slope of counts": counts.slope,
+        "promised": counts.promised,
+    }
+    shown = pd.DataFrame(columns).reset_index()
+    return shown.to_string(index=False, float_format="{:.3g}".format)
+
+
 def results_table(runs):
     """Return the table behind `console_table`: a DataFrame of formatted str."""
     latency = f"latency_ms_{LATENCY_LEVEL:g}"

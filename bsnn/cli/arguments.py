@@ -24,6 +24,7 @@ def make_parser():
         _add_train,
         _add_sweep,
         _add_evaluate,
+        _add_gradient_error,
         _add_one_neuron,
         _add_plot,
         _add_report,
@@ -113,6 +114,40 @@ def _add_evaluate(commands):
     _add_setting(evaluate, "rule", help="(default: its own)")
     _add_setting(evaluate, "workers")
     _add_data_dir(evaluate)
+
+
+def _add_gradient_error(commands):
+    errors = _command(
+        commands,
+        "gradient-error",
+        "compare the gradients of all estimators with the exact one, at each time step",
+        "bsnn gradient-error runs/mnist_1ms --dt-ms 0.1 1 4 12 --out gradient-error",
+    )
+    errors.add_argument("runs", type=_path, nargs="+", help="run folders of chains")
+    _add_setting(
+        errors,
+        "dt_ms",
+        nargs="+",
+        help="in ms (default: 0.1 0.2 0.5 1 2 4 8 12)",
+    )
+    _add_setting(errors, "estimator", nargs="+", help="(default: all)")
+    errors.add_argument(
+        "--samples", type=int, default=100, help="of the training set (default: 100)"
+    )
+    errors.add_argument(
+        "--jitters",
+        type=int,
+        default=8,
+        help="of the weights, over which the loss of counts is smoothed (default: 8)",
+    )
+    _add_setting(errors, "workers")
+    _add_data_dir(errors)
+    errors.add_argument(
+        "--out",
+        type=_path,
+        default=Path("gradient-error"),
+        help="folder of figures and numbers (default: gradient-error)",
+    )
 
 
 def _add_one_neuron(commands):

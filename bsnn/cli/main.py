@@ -1,5 +1,6 @@
 """The console command ``bsnn``."""
 
+import itertools
 import json
 import logging
 import os
@@ -80,6 +81,7 @@ def _function_of(command):
         "train": _train,
         "sweep": _sweep,
         "evaluate": _evaluate,
+        "gradient-error": _gradient_error,
         "one-neuron": _one_neuron,
         "plot": _plot,
         "report": _report,
@@ -224,6 +226,36 @@ def _evaluate(arguments):
         model_file=file,
     )
     print(pd.DataFrame(rows).to_string(index=False, float_format="{:.4g}".format))
+    return 0
+
+
+def _gradient_error(arguments):
+    from tqdm import tqdm
+
+    from bsnn.analysis.figures.gradient_error import make_gradient_error_figures
+    from bsnn.analysis.report.results import gradient_error_table
+    from bsnn.inputs.datasets import load_dataset
+    from bsnn.run_settings import ESTIMATORS
+    from bsnn.runs import RunFolder
+    from bsnn.training.experiments.gradient_error import DT_MS, gradient_errors
+
+    found = (
+        gradient_errors(
+            RunFolder(path),
+            lambda name: load_dataset(name, data_dir=arguments.data_dir),
+            dt_ms=arguments.dt_ms or DT_MS,
+            estimators=arguments.estimator or ESTIMATORS,
+            n_samples=arguments.samples,
+            n_jitters=arguments.jitters,
+            workers=arguments.workers,
+        )
+        for path in arguments.runs
+    )
+    rows = list(tqdm(itertools.chain(*found), unit="row", disable=None))
+    print(gradient_error_table(rows))
+    for path in make_gradient_error_figures(rows, arguments.out):
+        if path.suffix == ".png":
+            print(path)
     return 0
 
 

@@ -239,7 +239,8 @@ def check_fits(state, shapes):
 
 def weights_that_count(state):
     """Return the weights of a checkpoint's network: those chosen, or the last."""
-    return state["weights"] if state["chosen"] is None else state["chosen"]
+    chosen = state.get("chosen")
+    return state["weights"] if chosen is None else chosen
 
 
 def set_weights(network, weights):

@@ -1,10 +1,10 @@
 r"""How far the gradient of each estimator is from the one without a time grid.
 
-At the time step 0 spike times are exact functions of the weights, and so is the gradient
-of a loss of times: it is compared with what each estimator finds at each time step, for
-the same weights and samples. A loss of counts has no such gradient, since a count moves
-in jumps. What counts do when weights change is asked of the network itself: jittered
-weights make them smooth,
+At the time step 0 spike times are exact functions of the weights, and so is the
+gradient of a loss of times: it is compared with what each estimator finds at each time
+step, for the same weights and samples. A loss of counts has no such gradient, since a
+count moves in jumps. What counts do when weights change is asked of the network itself:
+jittered weights make them smooth,
 
     L_s(w) = E[L(w + s xi)],     xi normal, s relative to the spread of each layer's w,
 
@@ -114,8 +114,9 @@ def gradient_errors(
             for estimator in estimators:
                 found = measuring.at(dt, estimator, weights)
                 for row in _compared(found, exact):
-                    named = {"run": folder.path.name, "weights": kind, "dt_ms": dt}
-                    yield {**named, "estimator": estimator, **row}
+                    row |= {"run": folder.path.name, "weights": kind, "dt_ms": dt}
+                    row["estimator"] = estimator
+                    yield {name: row[name] for name in COLUMNS}
 
 
 class _Measuring:

@@ -1,0 +1,126 @@
+"""What estimators get wrong at each time step: figures of ``bsnn gradient-error``."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.ticker import LogFormatter
+
+from .axes import time_step_axis
+from .colours import COLOURS, MARKERS
+from .saving import save_figure, save_table
+from .style import new_figure, print_style
+
+# By question: the loss that is asked, the column drawn, its label, the caption.
+FIGURES = {
+    "direction": (
+        "times",
+        "cosine",
+        "Cosine with the exact gradient",
+        "Does an estimator point where the loss of spike times falls? Cosine of its "
+        "gradient with the exact one at the time step 0, same weights and samples.",
+    ),
+    "size": (
+        "times",
+        "norm_ratio",
+        "Norm over that of the exact gradient",
+        "Is its size right? Norm of its gradient of the loss of spike times over that "
+        "of the exact one.",
+    ),
+    "descent": (
+        "counts",
+        "descent",
+        "Slope along it, over the best",
+        "How fast does the loss of counts fall along it? Measured slope of that loss, "
+        "smoothed by jittered weights, along a unit of each gradient, over the "
+        "steepest of all at the same time step.",
+    ),
+}
+
+
+def draw(table, name):
+    """Return the figure of one question, its table and its caption.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of `bsnn.training.experiments.gradient_error`.
+    name : str
+        Of `FIGURES`.
+    """
+    loss, column, label, caption = FIGURES[name]
+    points = table[(table.loss == loss) & (table.layer == "all")].copy()
+    if column == "descent":
+        best = points.groupby(["run", "weights", "dt_ms"]).slope.transform("max")
+        points["descent"] = points.slope / best
+    by = ["weights", "estimator", "dt_ms"]
+    points = points.groupby(by, sort=False)[column].agg(["mean", "min", "max"])
+    points = points.reset_index()
+    kinds = list(points.weights.unique())
+    figure, axes = new_figure(len(kinds), height=3.4, sharey=True)
+    for ax, kind in zip(axes, kinds, strict=True):
+        plot(points[points.weights == kind], ax)
+        if column == "norm_ratio":
+            ax.set_yscale("log")
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 1)))
+            ax.axhline(1, color="0.6", linewidth=0.8, zorder=0)
+        else:
+            ax.set_ylim(min(0, points["min"].min()), 1.04)
+        ax.set_title(f"{kind} weights")
+    axes[0].set_ylabel(label)
+    entries = axes[0].get_legend_handles_labels()
+    figure.legend(*entries, loc="outside lower center", ncols=4)
+    return figure, points, caption
+
+
+def plot(points, ax):
+    """Draw one line an estimator against the time step.
+
+    Parameters
+    ----------
+    points : DataFrame
+        Columns `estimator`, `dt_ms`, `mean`; `min` and `max` over the runs are error
+        bars.
+    ax : Axes
+        Its x axis becomes logarithmic.
+    """
+    for index, (name, line) in enumerate(points.groupby("estimator", sort=False)):
+        line = line.sort_values("dt_ms")
+        ax.errorbar(
+            line.dt_ms,
+            line["mean"],
+            yerr=[line["mean"] - line["min"], line["max"] - line["mean"]],
+            label=name,
+            color=COLOURS[index % len(COLOURS)],
+            marker=MARKERS[index % len(MARKERS)],
+            elinewidth=0.8,
+            capsize=2,
+        )
+    time_step_axis(ax, points.dt_ms)
+    return ax
+
+
+def make_gradient_error_figures(rows, out):
+    """Draw every question's figure beside a table of all rows.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        What `bsnn.training.experiments.gradient_error.gradient_errors` yielded.
+    out : path
+        Folder of the figures.
+
+    Returns
+    -------
+    paths : list of Path
+        Of the PDF, PNG and CSV files.
+    """
+    table, out = pd.DataFrame(rows), Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    paths = [out / "gradient_error.csv"]
+    save_table(paths[0], table)
+    for name in FIGURES:
+        with print_style():
+            figure, points, _ = draw(table, name)
+            paths += save_figure(figure, out / f"gradient_{name}", points)
+    return paths

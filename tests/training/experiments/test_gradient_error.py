@@ -1,0 +1,140 @@
+"""Gradients of all estimators beside the exact one, and beside what losses do."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bsnn
+from bsnn import runs
+from bsnn.analysis import Measurement
+from bsnn.analysis.figures.gradient_error import draw
+from bsnn.cli.main import main
+from bsnn.settings import Settings
+from bsnn.training.experiments import gradient_error
+from bsnn.training.experiments.gradient_error import (
+    COLUMNS,
+    _difference,
+    gradient_errors,
+)
+from bsnn.training.experiments.loop import train
+
+pytestmark = pytest.mark.cpp
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = runs.RunFolder(tmp_path_factory.mktemp("run") / "digits")
+    settings = Settings.reference("digits", dt_ms=2.0, epochs=1, workers=1)
+    dataset = bsnn.load_dataset("digits").head(200, 20)
+    train(settings, dataset, folder, measurement=Measurement)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def table(run):
+    names = ["straight-through", "triangle"]
+    options = {"n_samples": 20, "n_jitters": 2, "workers": 1, "estimators": names}
+    rows = gradient_errors(run, bsnn.load_dataset, dt_ms=[0.1, 8], **options)
+    return pd.DataFrame(rows)
+
+
+def test_straight_through_tends_to_the_exact_gradient(table):
+    assert set(table.columns) == set(COLUMNS)
+    assert len(table) == 2 * 2 * 2 * 2 * 3  # weights, steps, estimators, losses, layers
+    exact = table[(table.estimator == "straight-through") & (table.loss == "times")]
+    fine, coarse = exact[exact.dt_ms == 0.1], exact[exact.dt_ms == 8]
+    assert (fine.cosine > 0.998).all()
+    np.testing.assert_allclose(fine.norm_ratio, 1, rtol=0.05)
+    assert (1 - coarse.cosine > 4 * (1 - fine.cosine).to_numpy()).all()
+    assert (fine.sign_errors <= coarse.sign_errors.to_numpy()).all()
+    smooth = table[(table.estimator == "triangle") & (table.dt_ms == 0.1)]
+    smooth = smooth[(smooth.loss == "times") & (smooth.layer == "all")]
+    assert (smooth.cosine < 0.995).all() and (smooth.cosine > 0.5).all()
+
+
+def test_counts_fall_along_every_gradient(table):
+    counts = table[(table.loss == "counts") & (table.layer == "all")]
+    assert (counts.slope > 0).all() and (counts.promised > 0).all()
+    rest = table[(table.loss == "times") | (table.layer != "all")]
+    assert rest[["slope", "promised"]].isna().all(axis=None)
+
+
+def test_the_slope_is_that_of_the_loss(monkeypatch):
+    """Of a quadratic loss, whose smoothed slope is known."""
+
+    class Quadratic:
+        model = None
+
+        def __init__(self):
+            import torch
+
+            rng = np.random.default_rng(2)
+            self.weights = [
+                torch.from_numpy(rng.normal(size=shape)) for shape in ((4, 3), (3, 2))
+            ]
+
+        def __call__(self, _):
+            return self.weights
+
+    measuring = gradient_error._Measuring.__new__(gradient_error._Measuring)
+    measuring.n_jitters = 400
+    measuring.losses = {
+        "counts": lambda weights, _: sum(w.square().sum() for w in weights) / 2
+    }
+    network = Quadratic()
+    before = [w.clone() for w in network.weights]
+    gradient = [w.numpy().copy() for w in network.weights]
+    norm = np.sqrt(sum((g**2).sum() for g in gradient))
+    slope = measuring._slope(network, gradient, None, None)
+    assert slope == pytest.approx(norm, rel=0.01)
+    back = measuring._slope(network, [-g for g in gradient], None, None)
+    assert back == pytest.approx(-norm, rel=0.01)
+    for weight, same in zip(network.weights, before, strict=True):
+        assert (weight == same).all()
+
+
+def test_differences_are_those_of_geometry():
+    one, other = [np.array([[3.0, 0.0]])], [np.array([[1.0, 1.0]])]
+    found = _difference(one, other)
+    assert found["cosine"] == pytest.approx(np.sqrt(0.5))
+    assert found["norm_ratio"] == pytest.approx(3 / np.sqrt(2))
+    assert found["sign_errors"] == 0.5
+    none = _difference([np.zeros((1, 2))], other)
+    assert np.isnan(none["cosine"]) and none["norm_ratio"] == 0
+
+
+@pytest.mark.parametrize("name", ["direction", "size", "descent"])
+def test_figures_show_each_estimator(table, name):
+    figure, points, caption = draw(table, name)
+    assert len(figure.axes) == 2
+    assert set(points.estimator) == {"straight-through", "triangle"}
+    assert caption.endswith(".")
+    if name == "descent":
+        assert points["max"].max() == 1
+
+
+def test_the_command_leaves_figures_and_numbers(run, tmp_path, capsys):
+    options = "--dt-ms 4 --estimator straight-through --samples 10 --jitters 1"
+    options += " --workers 1 --out"
+    command = ["gradient-error", str(run.path), *options.split(), str(tmp_path / "out")]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "slope of counts" in shown and "gradient_direction.png" in shown
+    kept = pd.read_csv(tmp_path / "out" / "gradient_error.csv")
+    assert list(kept.columns) == list(COLUMNS)
+    assert {"gradient_descent.pdf", "gradient_size.csv"} <= {
+        path.name for path in (tmp_path / "out").iterdir()
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dt_ms": [0, 1]}, "'dt_ms' must be positive"),
+        ({"n_samples": 0}, "'n_samples' must be at least 1"),
+        ({"estimators": ["exact"]}, "'estimator' must be one of straight-through"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(run, options, message):
+    with pytest.raises(ValueError, match=message):
+        list(gradient_errors(run, bsnn.load_dataset, **options))
