@@ -18,7 +18,8 @@ and in frequency, made louder or noisier, and partly covered, anew in each epoch
 Recordings 45-49 of each digit and speaker are for validation: they choose the epoch,
 and the test set is used once, after the last. ``--leave-out 2`` tests on all recordings
 of the third speaker, of whom nothing is learned; ``--feed-forward`` leaves the
-recurrent connections out; ``--torch`` times the same network written in plain torch
+recurrent connections out; ``--test-dt-ms 1 2 5`` tests at other steps, too, and
+``--out`` keeps the numbers; ``--torch`` times the same network written in plain torch
 beside it.
 
 | network                      | right of the test set | spikes        | decided    |
@@ -41,8 +42,10 @@ import argparse
 import copy
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from brian2 import ms
 from torch import nn
@@ -204,6 +207,10 @@ def main():
     parser.add_argument("--price", type=float, default=0.0002, help="of a hidden spike")
     parser.add_argument("--feed-forward", action="store_true")
     parser.add_argument("--leave-out", type=int, choices=range(N_SPEAKERS))
+    parser.add_argument(
+        "--test-dt-ms", type=float, nargs="+", default=[], help="other steps to test at"
+    )
+    parser.add_argument("--out", type=Path, help="CSV file that gets a row each test")
     parser.add_argument("--torch", action="store_true", help="time plain torch beside")
     arguments = parser.parse_args()
     frames, labels, speaker = read()
@@ -257,6 +264,21 @@ def main():
         f"epoch {best[1]}, chosen by {best[0]:.2f} % of the watched; test: {right:.2f} "
         f"%, {fired:.0f} hidden spikes a sample, decided after {decided:.0f} ms"
     )
+    rows = [(arguments.dt_ms, right, fired, decided)]
+    for dt in arguments.test_dt_ms:
+        other = Listener(dt * ms, recurrent=recurrent)
+        other.load_state_dict(kept)
+        rows.append((dt, *tested(other, given(test), labels[test])))
+        print(f"tested at {dt:g} ms: {rows[-1][1]:.2f} %, {rows[-1][2]:.0f} spikes")
+    if arguments.out:
+        columns = ["test_dt_ms", "accuracy_percent", "hidden_spikes", "decision_ms"]
+        table = pd.DataFrame(rows, columns=columns)
+        table.insert(0, "epochs", arguments.epochs)
+        table.insert(0, "seed", arguments.seed)
+        table.insert(0, "train_dt_ms", arguments.dt_ms)
+        table.insert(0, "network", "recurrent" if recurrent else "feed-forward")
+        new = not arguments.out.exists()
+        table.to_csv(arguments.out, mode="a", header=new, index=False)
     if arguments.torch:
         seconds = n_batches * torch_seconds(given(test)[:BATCH], labels[test][:BATCH])
         print(f"an epoch of the network in plain torch: {seconds:.1f} s")
