@@ -3,6 +3,7 @@
 import re
 
 from bsnn.analysis import read_sweep
+from bsnn.analysis.figures import accuracy
 from bsnn.analysis.report import results
 from bsnn.analysis.study import published
 from tests.training.experiments import sweep_folders
@@ -67,3 +68,23 @@ def test_front_is_the_cells_that_none_dominates(tmp_path):
     table = results.front_table(read_sweep(tmp_path))
     assert table["dt (ms)"].tolist() == ["1"]
     assert table["last (%)"].tolist() == ["87.00"]
+
+
+def test_runs_whose_epoch_validation_chose_show_one_test(tmp_path):
+    for seed in (0, 1):
+        run = sweep_folders.write_run(tmp_path, seed=seed)
+        chosen = {"epoch": 1, "accuracy": 0.91 + 0.02 * seed}
+        summary = run.summary()
+        run.write_json(
+            "summary.json",
+            {**summary, "validation": chosen, "best": summary["last"]},
+        )
+    sweep = read_sweep(tmp_path)
+    table = results.results_table(sweep.runs)
+    assert table["validation (%)"].tolist() == ["92.00 ± 1.41"]
+    assert table["test (%)"].tolist() == ["87.20 ± 0.28"]
+    assert "last (%)" not in table
+    figure, drawn, caption = accuracy.draw(sweep)
+    assert len(figure.axes) == 1 and drawn.epoch.tolist() == ["last"]
+    assert "at the epoch that validation chose" in caption
+    assert "best" not in caption
