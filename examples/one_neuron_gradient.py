@@ -5,25 +5,26 @@
 
     python examples/one_neuron_gradient.py --dt-ms 8
 
-A CUBA LIF neuron receives a spike from each of nine inputs, all of one weight w. In continuous time its first
-spike comes the earlier the larger w is, and smoothly so, while the number of its spikes
-rises in jumps; on a time grid both jump. Three causes of error, each in a panel:
+A CUBA LIF neuron receives a spike from each of nine inputs, all of one weight w. In
+continuous time its first spike comes the earlier the larger w is, and smoothly so,
+while the number of its spikes rises in jumps; on a time grid both jump. Three causes of
+error, each in a panel:
 
 **Rounding of delivery** (left). On the grid the first spike is delivered at the end of
-its bin, so its time T(w) is a staircase, whose derivative is 0 or none. Straight-through
-takes that of the crossing inside the bin: the staircase follows the smooth curve, late
-by half a bin and by what arrived late itself.
+its bin, so its time T(w) is a staircase, whose derivative is 0 or none.
+Straight-through takes that of the crossing inside the bin: the staircase follows the
+smooth curve, late by half a bin and by what arrived late itself.
 
 **Flat crossings** (middle). Where the neuron just reaches threshold, the exact dT/dw
-grows without bound: right, and of no use in descent. A floor of the slope bounds it; the
-larger it is, the more spikes count less than they should.
+grows without bound: right, and of no use in descent. A floor of the slope bounds it;
+the larger it is, the more spikes count less than they should.
 
-**Spikes that appear** (right). The number of spikes has no derivative, but smoothed over
-weights it has one. A loss of counts hands its error to the spikes that exist: the sign
-is right, but where there is no spike yet it is 0, so that a silent neuron stays silent. A
-surrogate asks each step in which the neuron is near threshold: it is above 0 before the
-first spike appears. Curves are scaled to the mean of the smoothed one; how large an
-estimator is matters little under Adam, which of its values are larger does.
+**Spikes that appear** (right). The number of spikes has no derivative, but smoothed
+over weights it has one. A loss of counts hands its error to the spikes that exist: the
+sign is right, but where there is no spike yet it is 0, so that a silent neuron stays
+silent. A surrogate asks each step in which the neuron is near threshold: it is above 0
+before the first spike appears. Curves are scaled to the mean of the smoothed one; how
+large an estimator is matters little under Adam, which of its values are larger does.
 """
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin
