@@ -46,7 +46,7 @@ COLUMNS = (
 )
 EVERY_LAYER = "all"
 _JITTER = 0.02  # of the spread of a layer's weights
-_STEP = 0.02  # of the differences, relative to the norm of all spreads
+_STEP = 0.001  # of the differences, relative to the norm of all spreads
 _NEGLIGIBLE = 1e-3  # of the largest derivative: its sign is none
 
 
