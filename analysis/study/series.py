@@ -2,11 +2,13 @@
 
 A series is named by its time rule, and by the detection, the loss, the initial weights
 and the least slope too where they are not those of the run's preset ("grid + crossing",
-"grid, targets 8/2", "grid, penalty 0.01", "grid, mean 0/0/0.1", "grid, slope 5").
+"grid, targets 8/2", "grid, penalty 0.01", "grid, mean 0/0/0.1", "grid, slope 5"), and
+by the estimator of the gradient ("grid, triangle").
 """
 
 from bsnn.equations import time_rules
 from bsnn.fields import in_short
+from bsnn.run_settings import ESTIMATORS
 from bsnn.settings import departures
 
 CROSSING = " + crossing"
@@ -38,6 +40,13 @@ def is_limit(table):
 
 
 def of_one_loss(runs):
-    """Return the runs with the loss of the study; all, where none of ours has it."""
-    plain = runs.rule.isin(PLAIN)
+    """Return the runs with the loss of the study; all, where none of ours has it.
+
+    Whatever their estimator.
+    """
+    plain = runs.rule.map(_without_estimator).isin(PLAIN)
     return runs[plain] if (plain & (runs.source == "bsnn")).any() else runs
+
+
+def _without_estimator(rule):
+    return ", ".join(part for part in rule.split(", ") if part not in ESTIMATORS)

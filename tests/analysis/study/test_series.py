@@ -63,3 +63,22 @@ def test_another_loss_start_or_slope_is_a_series_of_its_own(tmp_path):
     assert any("--initial-mean 0.0 0.1 " in line for line in lines)
     assert any("--slope-min 5.0" in line for line in lines)
     assert any("--relative-slope-min 2.0" in line for line in lines)
+
+
+def test_estimators_are_series_beside_the_plain_one(tmp_path):
+    for name in ("straight-through", "triangle", "straight-through-end"):
+        run = sweep_folders.write_run(tmp_path, estimator=name)
+        run.path.rename(run.path.with_name(name))
+    sweep = read_sweep(tmp_path)
+    rules = ["grid", "grid, straight-through-end", "grid, triangle"]
+    assert sweep.runs.rule.tolist() == rules
+    drawings, _ = draw_all(sweep)
+    drawn = {drawing.name: drawing.table for drawing in drawings}
+    assert set(drawn["accuracy_over_dt"].rule) == set(rules)
+    assert any("--estimator triangle" in line for line in command_lines(sweep))
+
+
+def test_an_unknown_estimator_is_refused(tmp_path):
+    sweep_folders.write_run(tmp_path, estimator="exact")
+    with pytest.raises(RunFolderError, match="has the unknown estimator 'exact'"):
+        read_sweep(tmp_path)
