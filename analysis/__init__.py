@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from bsnn.lazy import lazy_names
 
 if TYPE_CHECKING:  # what editors complete
+    from bsnn.recorded import as_spikes as as_spikes
+
     from .decisions import decision_latency as decision_latency
     from .figures.catalogue import make_figures as make_figures
     from .latency import first_output_latency as first_output_latency
@@ -19,7 +21,6 @@ if TYPE_CHECKING:  # what editors complete
     from .metrics import spikes_per_sample as spikes_per_sample
     from .metrics import undecided as undecided
     from .pareto import pareto_front as pareto_front
-    from .recorded import as_spikes as as_spikes
     from .report.report import write_report as write_report
     from .report.results import console_table as console_table
     from .study.sweep import read_sweep as read_sweep
@@ -28,7 +29,7 @@ if TYPE_CHECKING:  # what editors complete
 _HOME = {
     "Measurement": ".measurement",
     "accuracy": ".metrics",
-    "as_spikes": ".recorded",
+    "as_spikes": "bsnn.recorded",
     "console_table": ".report.results",
     "dead_labels": ".metrics",
     "decision_latency": ".decisions",
