@@ -12,6 +12,7 @@ from .lazy import lazy_names
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:  # what editors complete
+    from . import interchange as interchange
     from . import patterns as patterns
     from .equations import CubaLIF as CubaLIF
     from .equations.neuron import Neuron as Neuron
@@ -43,6 +44,7 @@ _HOME = {
     "Spikes": ".spikes",
     "TimedDataset": ".inputs.timed_dataset",
     "encode_ttfs": ".inputs.encoding",
+    "interchange": ".interchange",
     "load_dataset": ".inputs.datasets",
     "make_simulator": ".simulators.choose",
     "patterns": ".patterns",

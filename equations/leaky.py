@@ -102,7 +102,7 @@ class _Reading:
             raise ValueError("has noise")
         v, i = self._variables()
         slope, rest = self._rates()
-        if i is not None and (slope[i, v] != 0 or rest[i] != 0):
+        if i is not None and np.any(self.value(rest[i], f"d{i}/dt")):
             raise ValueError(f"has a current {i!r} that does more than decay")
         tau_mem, v_leak = self._decay(v, slope[v, v], rest[v])
         found = {"tau_syn": None, "gain": None}
