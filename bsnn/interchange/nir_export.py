@@ -288,13 +288,15 @@ def _connection(nir, network, connection, weight, pushes, names):
         network.named[connection.source],
         network.named[connection.target],
     )
+    matrix = _matrix(connection, weight, source.size, target.size)
     if np.any(connection.delay):
         nodes[f"{name}_delay"] = nir.Delay(delay=_delay(connection, source.size))
     synapse = network.synapses[network.connections.index(connection)]
-    nodes[name] = nir.Linear(
-        weight=_matrix(connection, weight, source.size, target.size),
-        metadata={"on_pre": connection.on_pre, "weight_unit": repr(synapse.unit)},
-    )
+    described = {
+        "on_pre": connection.on_pre,
+        "weight_unit": unit_name(synapse.unit.dim),
+    }
+    nodes[name] = nir.Linear(weight=matrix, metadata=described)
     own = np.asarray(pushes[connection.name])
     shared = next(
         pushes[c.name] for c in network.connections if c.target == target.name

@@ -11,6 +11,8 @@ from bsnn.network import Network
 
 from .nir_export import FORMAT, NETWORK, REFRACTORY, VERSION, Names, graph_of
 
+# What damaged metadata make of a network.
+DAMAGE = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 REMEDY = (
     f"remove {NETWORK!r} from its metadata, to read its nodes by what NIR says of them"
 )
@@ -35,18 +37,25 @@ def restored(graph):
         )
     try:
         network = Network.from_dict(json.loads(text))
+        _check_sizes(network, graph)
         weights = _weights(network, graph)
-        again = graph_of(
-            network, weights, refractory=str(graph.metadata.get(REFRACTORY))
-        )
-    except (TypeError, ValueError, KeyError, RecursionError) as error:
+        refractory = str(graph.metadata.get(REFRACTORY))
+        again = graph_of(network, weights, refractory=refractory)
+        difference = _difference(again, graph)
+    except (
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise ValueError(
-            f"the metadata of 'graph' describe no network ({error}); {REMEDY}."
+            f"the metadata of 'graph' describe no network that it holds ({error}); "
+            f"{REMEDY}."
         ) from error
-    difference = _difference(again, graph)
     if difference:
         raise ValueError(
-            f"the metadata of 'graph' describe another network than its nodes: "
+            "the metadata of 'graph' describe another network than its nodes: "
             f"{difference}; {REMEDY}."
         )
     return network, weights
@@ -57,6 +66,14 @@ def with_times(network, dt, duration):
     given = {"dt": dt, "duration": duration}
     changes = {name: value for name, value in given.items() if value is not None}
     return dataclasses.replace(network, **changes) if changes else network
+
+
+def _check_sizes(network, graph):
+    """Raise before anything of a size is made that is in the metadata alone."""
+    for part in network.populations:
+        (size,) = graph.nodes[part.name].output_type.values()
+        if int(np.prod(size)) != part.size:
+            raise ValueError(f"{part.name!r} has {np.prod(size)} neurons")
 
 
 def _weights(network, graph):
