@@ -1,7 +1,9 @@
 """An interpreter of graphs of NIR by its equations, which knows nothing of bsnn.
 
-A spike counts as 1 for one time step, and acts on potentials from the next step on. The
-equations are followed by forward Euler, or by the exponential of their matrix.
+A spike counts as 1 for one time step, and acts on potentials from the next step on. Where
+it acts on a potential itself, a hard reset in its step comes after it and wipes it out,
+as Brian2 orders them. The equations are followed by forward Euler, or by the exponential
+of their matrix.
 """
 
 import numpy as np
@@ -82,7 +84,7 @@ def _convolved(node, arriving):
 class _Neurons:
     def __init__(self, node, dt, exact, soft, bias):
         self.node, self.size, self.dt, self.soft = node, node.r.size, dt, soft
-        self.bias = bias
+        self.bias, self.fired = bias, np.zeros(node.r.size, bool)
         n = self.size
         # d(v, I, x, 1)/dt, with the input x held, of what the docstrings of nir say.
         self.maps = []
@@ -107,6 +109,8 @@ class _Neurons:
     def step(self, arriving):
         """Go one step on, after an input of `arriving` for a step; return spikes."""
         arriving = np.broadcast_to(arriving, self.size)
+        if "tau_syn" not in self.flat and not self.soft:
+            arriving = np.where(self.fired, 0.0, arriving)
         fired = np.zeros(self.size, bool)
         for k, (a, step) in enumerate(self.maps):
             # 1 for one step has the area dt: the state jumps by what dt of it adds.
@@ -119,4 +123,5 @@ class _Neurons:
                 self.state[fired, 0] -= delta[fired]
             else:
                 self.state[fired, 0] = self.flat["v_reset"][fired]
+        self.fired = fired
         return fired
