@@ -36,9 +36,9 @@ NIR cannot say what is meant:
 - a spike that reaches a LIF or IF in the step in which it fires is wiped out by a reset
   to v_reset here, as in Brian2, and counts there. A CubaLIF loses nothing.
 
-With forward Euler and an own current, the spikes of norse 1.1 (hard and soft reset, also
-recurrent) and snnTorch 1.0 (hard) are ours one step a layer earlier, each of them;
-with the exact solution at 1 ms and a tau_syn of 5 ms norse fires a tenth more.
+Under forward Euler, norse 1.1 (hard and soft reset, also recurrent) and snnTorch 1.0
+(hard) fire each spike of a network of CubaLIF, one step earlier a layer. Beside the
+exact solution, at 1 ms and a tau_syn of 5 ms, norse fires a tenth more.
 
 References
 ----------

@@ -61,6 +61,7 @@ def network_of(graph, dt: Quantity, duration: Quantity):
                     f"node {node_name!r} has {size} neurons, but {path.n_post} inputs "
                     f"lead to it from {path.source!r}."
                 )
+            _check_numbers(path, node_name)
         bias = sum((path.bias for path in paths), np.zeros(size))
         neuron, on_pre = _neuron(nir, node, bias, seconds, node_name)
         record = ["v"] if neuron.threshold is None else ()
@@ -105,6 +106,16 @@ def _flat(nir, graph, depth=0):
         ]
         edges += [(f"{name}.{a}", f"{name}.{b}") for a, b in more]
     return nodes, edges
+
+
+def _check_numbers(path, target):
+    weight = path.matrix.data if issparse(path.matrix) else path.matrix
+    for values in (() if weight is None else weight, path.bias):
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"the weights from {path.source!r} to {target!r}, or what is added to "
+                "them, are not finite."
+            )
 
 
 def _neurons(nir):
@@ -232,7 +243,7 @@ def _connection(path, names, target, on_pre, others):
         weight = np.ascontiguousarray(weight.T)
     if weight.dtype != np.float32:
         weight = weight.astype(float)
-    if not np.isfinite(weight).all():
+    if not (np.isfinite(weight).all() and np.isfinite(path.bias).all()):
         raise ValueError(
             f"the weights from {path.source!r} to {target!r} are no numbers."
         )

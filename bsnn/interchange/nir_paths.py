@@ -50,13 +50,16 @@ class Path:
     def times(self, matrix, bias=0.0, shared=None) -> Path:
         """Return the path that goes on with a multiplication."""
         fresh = self.matrix is None
+        with np.errstate(over="ignore", invalid="ignore"):  # told of the whole path
+            product = matrix if fresh else matrix @ self.matrix
+            bias = matrix @ self.bias + bias
         return replace(
             self,
             n_post=matrix.shape[0],
-            matrix=matrix if fresh else matrix @ self.matrix,
+            matrix=product,
             shared=shared if fresh else None,
             after=np.zeros(matrix.shape[0]),
-            bias=matrix @ self.bias + bias,
+            bias=bias,
         )
 
 

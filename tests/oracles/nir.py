@@ -1,9 +1,9 @@
 """An interpreter of graphs of NIR by its equations, which knows nothing of bsnn.
 
-A spike counts as 1 for one time step, and acts on potentials from the next step on. Where
-it acts on a potential itself, a hard reset in its step comes after it and wipes it out,
-as Brian2 orders them. The equations are followed by forward Euler, or by the exponential
-of their matrix.
+A spike counts as 1 for one time step, and acts on potentials from the next step on.
+Where it acts on a potential itself, a hard reset in its step comes after it and wipes
+it out, as Brian2 orders them. The equations are followed by forward Euler, or by the
+exponential of their matrix.
 """
 
 import numpy as np
