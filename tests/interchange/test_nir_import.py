@@ -148,10 +148,10 @@ def test_what_was_read_goes_out_again(rich):
         ValueError, match="'currents' is none of NIR's.*more than decay"
     ):
         to_nir(network, weights)
-    graph = chain(nir.Affine(np.ones((2, 3)), full(2, 0.01)), lif(2))
+    graph = chain(nir.Affine(np.ones((2, 3)), full(2, 0.01)), lif(2, v_leak=0))
     network, weights = from_nir(graph, **TIMES)
     node = to_nir(network, weights).nodes["n1"]
-    assert node.v_leak == pytest.approx([0.1 + 10 * 0.01] * 2)
+    assert node.v_leak == pytest.approx([10 * 0.01] * 2)
     assert node.r == pytest.approx([10.0] * 2)
 
 
