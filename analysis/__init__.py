@@ -9,6 +9,8 @@ if TYPE_CHECKING:  # what editors complete
 
     from .decisions import decision_latency as decision_latency
     from .figures.catalogue import make_figures as make_figures
+    from .figures.recordings import plot_raster as plot_raster
+    from .figures.recordings import plot_traces as plot_traces
     from .latency import first_output_latency as first_output_latency
     from .latency import first_spike_latency as first_spike_latency
     from .latency import mean_latency as mean_latency
@@ -39,6 +41,8 @@ _HOME = {
     "membrane_trace": ".traces",
     "mean_latency": ".latency",
     "pareto_front": ".pareto",
+    "plot_raster": ".figures.recordings",
+    "plot_traces": ".figures.recordings",
     "prediction_confidence": ".metrics",
     "read_sweep": ".study.sweep",
     "sample_latency": ".latency",

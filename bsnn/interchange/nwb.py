@@ -119,7 +119,7 @@ def _add_units(pynwb, file, recording):
         return
     steps = [spikes.dt for spikes in recording.spikes.values() if spikes.dt > 0]
     resolution = {"resolution": min(steps)} if steps else {}
-    file.units = pynwb.misc.Units("units", description="neurons", **resolution)
+    file.units = pynwb.misc.Units(name="units", description="neurons", **resolution)
     file.add_unit_column("population", "name of the population")
     file.add_unit_column("neuron", "number of the neuron in it, from 0")
     observed = [[0.0, recording.n_samples * recording.duration]]

@@ -31,6 +31,7 @@ MAY_IMPORT = {
         "bsnn/inputs",
         "bsnn/interchange",
         "bsnn/simulators",
+        "analysis/figures",
     ],
     "bsnn/__main__.py": ["bsnn/cli"],
     "bsnn/run_settings.py": ["equations", FILES, "bsnn/inputs"],
