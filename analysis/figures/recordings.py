@@ -206,9 +206,9 @@ def _of_arrays(recorded, variable):
         variable = _chosen(variable, list(traces))
         recorded = traces[variable]
         recorded = recorded.detach() if hasattr(recorded, "detach") else recorded
-    dimension = get_dimensions(recorded)
+    dimension = DIMENSIONLESS
     if isinstance(recorded, Quantity):
-        recorded = np.asarray(recorded)
+        dimension, recorded = recorded.dim, np.asarray(recorded)
     values = floats(plain_array(recorded, "recorded"), "recorded")
     if values.ndim == 2:
         values = values[None]

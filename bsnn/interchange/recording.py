@@ -180,7 +180,7 @@ def _spikes(part, n_samples, duration, n_neurons, dt):
 
 def _trace(values, network, name, variable, dt, spikes):
     """Return the trace that a network recorded, in SI units unless a Quantity."""
-    dimension = get_dimensions(values)
+    dimension = values.dim if isinstance(values, Quantity) else DIMENSIONLESS
     if network is not None:
         dt_seconds = network.dt_seconds
         dimension = network.named[name].neuron.dimensions[variable]
