@@ -111,7 +111,7 @@ def draw(fired, path):
     ax.set(xscale="log", xlabel="Time step (ms)", ylabel="Output spikes a sample")
     ax.set_xticks(DTS_MS, [f"{dt:g}" for dt in DTS_MS])
     ax.minorticks_off()
-    ax.set_ylim(0, None)
+    ax.set_ylim(0, 1.1 * max(map(max, fired.values())))
     ax.legend(frameon=False)
     figure.savefig(path, dpi=120)
 

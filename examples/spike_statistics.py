@@ -8,11 +8,16 @@ neuron fires at 5 to 15 Hz; excitatory ones stay excitatory, inhibitory ones inh
 
 How regularly and how much in step the neurons fire nobody has asked for. It is measured
 before and after by elephant (`pip install elephant`), on the Neo objects that
-`bsnn.interchange.to_neo` makes of the spikes: rates, the coefficient of variation of
-interspike intervals (1 of a Poisson process, 0 of a clock), and the van Rossum distance
-(doi:10.1162/089976601300014321) of all pairs of trains, which grows with their spikes.
+`bsnn.interchange.to_neo` makes of the spikes: rates, the coefficient of variation (CV)
+of interspike intervals (1 of a Poisson process, 0 of a clock), and the van Rossum
+distance (doi:10.1162/089976601300014321) of all pairs of trains within 10 ms, by the
+root of their spikes: 1 if the trains have nothing to do with each other, 0 if they are
+the same.
 
-RESULT
+Before, the neurons fire at 22 Hz, 80 % of them between 4 and 40 Hz, and 4 % are silent.
+Trained, they fire at 11 Hz, 80 % between 8 and 15 Hz, and none is silent. They are as
+irregular as before (CV 0.77, before 0.75) and no more in step (distance 0.93, before
+0.92); the pairs have become more alike in both.
 """
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin
@@ -107,8 +112,6 @@ def measure(net, network):
         matrix = van_rossum_distance(fired, time_constant=10 * pq.ms)
         pairs = np.triu_indices(len(fired), 1)
         n_spikes = np.array([len(train) for train in fired])
-        # Of trains that have nothing to do with each other the square is about the
-        # number of their spikes, half of it by elephant's norm.
         both = n_spikes[pairs[0]] + n_spikes[pairs[1]]
         distances.append(matrix[pairs] / np.sqrt(both))
     return np.mean(rates, 0), np.array(variations), np.concatenate(distances)
@@ -120,8 +123,7 @@ def told(when, measured):
     print(
         f"{when}: {rates.mean():.1f} Hz, 80 % of the neurons between {low:.1f} and "
         f"{high:.1f} Hz, {np.mean(rates == 0):.0%} silent; CV of intervals "
-        f"{variations.mean():.2f}; van Rossum distance a root of spikes "
-        f"{distances.mean():.2f}"
+        f"{variations.mean():.2f}; van Rossum distance {distances.mean():.2f}"
     )
 
 
@@ -132,7 +134,7 @@ def draw(before, after, path):
     labels = (
         "Rate (Hz)",
         "CV of interspike intervals",
-        "van Rossum distance / root of spikes",
+        "van Rossum distance / √spikes",
     )
     for ax, label, old, new in zip(
         figure.subplots(1, 3), labels, before, after, strict=True
