@@ -121,14 +121,13 @@ class _Reading:
 
     def value(self, expression, where):
         """Return an expression of parameters in SI units, as a number or an array."""
-        named = {symbol(n): v for n, v in {**UNITS, **self.neuron.values}.items()}
-        expression = sp.sympify(expression)
-        unknown = {s.name for s in expression.free_symbols - set(named)}
-        if unknown:
-            raise ValueError(f"has {', '.join(sorted(unknown))} in its {where}")
+        known, expression = {**UNITS, **self.neuron.values}, sp.sympify(expression)
         used = sorted(expression.free_symbols, key=lambda s: s.name)
+        unknown = [s.name for s in used if s.name not in known]
+        if unknown:
+            raise ValueError(f"has {', '.join(unknown)} in its {where}")
         evaluate = sp.lambdify(used, expression, modules=[FUNCTIONS, "numpy"])
-        value = np.asarray(evaluate(*(named[s] for s in used)), float)
+        value = np.asarray(evaluate(*(known[s.name] for s in used)), float)
         if not np.isfinite(value).all():
             raise ValueError(f"has no finite {where}")
         return float(value) if value.ndim == 0 else value

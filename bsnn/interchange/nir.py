@@ -18,7 +18,8 @@ Of a network there is
 - an ``Input``, and a neuron of the above, for each population,
 - a ``Linear`` for each connection, with a weight matrix of shape (n_post, n_pre): the
   weights themselves, bit for bit. Whatever ``on_pre`` multiplies them by is in the
-  neuron's w_in, or r. Pairs that a pattern leaves out have weight 0,
+  neuron's w_in, or r. Pairs that a pattern leaves out have weight 0; a convolution is a
+  ``Conv2d``, where no other connection leads to the same neurons,
 - a ``Delay`` before it where the connection has one, of each neuron of the source,
 - an ``Output`` after each population that drives no other.
 

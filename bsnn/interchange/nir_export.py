@@ -19,6 +19,8 @@ from bsnn.model import Model
 from bsnn.network import Connection, Inputs, Network, Population
 from bsnn.outside import floats, plain_array
 
+from .nir_conv import convolutions_of, shapes_of
+
 FORMAT, NETWORK, REFRACTORY = "bsnn_format", "bsnn_network", "bsnn_refractory"
 VERSION = 1
 MAX_MATRIX = 1 << 30  # bytes of the weight matrix of a pattern
@@ -47,22 +49,30 @@ def graph_of(network, weights, *, refractory="refuse"):
         raise ValueError("'network' has no Inputs, at which a graph of NIR begins.")
     weights = checked_weights(network, weights)
     names, nodes, edges = Names(network), {}, []
+    forms = convolutions_of(network)
+    shapes = shapes_of(network, forms)
     for part in network.inputs:
-        nodes[part.name] = nir.Input({"input": np.array([part.size])})
+        nodes[part.name] = nir.Input({"input": np.array(shapes[part.name])})
     pushes = {}
     for part in network.groups:
         onto = _pushes_onto(network, part)
         pushes |= onto
-        nodes[part.name] = _neuron(nir, network, part, onto, refractory)
+        shape = shapes[part.name]
+        nodes[part.name] = _neuron(nir, network, part, shape, onto, refractory)
     for connection in network.connections:
-        chain = _connection(
-            nir, network, connection, weights[connection.name], pushes, names
-        )
+        name, form = names.linear(connection), forms.get(connection.name)
+        weight, shape = weights[connection.name], shapes[connection.source]
+        chain = _connection(nir, network, connection, weight, form, shape, name)
+        scale = _scale(network, connection, pushes)
+        if scale is not None:
+            scale = scale.reshape(shapes[connection.target])
+            chain[f"{name}_scale"] = nir.Scale(scale=scale)
         path = [connection.source, *chain, connection.target]
         edges += zip(path, path[1:], strict=False)
         nodes |= chain
     for part in _last(network):
-        nodes[names.output(part)] = nir.Output({"output": np.array([part.size])})
+        shape = np.array(shapes[part.name])
+        nodes[names.output(part)] = nir.Output({"output": shape})
         edges.append((part.name, names.output(part)))
     metadata = {
         "dt": network.dt_seconds,
@@ -86,7 +96,7 @@ class Names:
         self._output, self._connection = {}, {}
 
         def free(name):
-            ends = ("", "_delay", "_scale")
+            ends = ("", "_delay", "_flat", "_scale")
             while taken & {name + end for end in ends}:
                 name += "_"
             taken.update(name + end for end in ends)
@@ -208,7 +218,7 @@ def _leaky(part):
         ) from error
 
 
-def _neuron(nir, network, part, pushes, refractory):
+def _neuron(nir, network, part, shape, pushes, refractory):
     neuron, form, dt = part.neuron, _leaky(part), network.dt_seconds
     if _can_be_refractory(neuron) and refractory == "refuse":
         raise ValueError(
@@ -220,7 +230,8 @@ def _neuron(nir, network, part, pushes, refractory):
     push = next(iter(pushes.values()), 1.0)
 
     def each(value):
-        return np.broadcast_to(np.asarray(value, float), (part.size,)).copy()
+        values = np.broadcast_to(np.asarray(value, float), (part.size,))
+        return values.reshape(shape).copy()
 
     fires, given = form.v_threshold is not None, {}
     if fires:
@@ -281,30 +292,56 @@ def _described(neuron, form, each):
     return described
 
 
-def _connection(nir, network, connection, weight, pushes, names):
-    """Return the nodes between source and target, in order, by name."""
-    name, nodes = names.linear(connection), {}
-    source, target = (
-        network.named[connection.source],
-        network.named[connection.target],
-    )
-    matrix = _matrix(connection, weight, source.size, target.size)
-    if np.any(connection.delay):
-        nodes[f"{name}_delay"] = nir.Delay(delay=_delay(connection, source.size))
+def _connection(nir, network, connection, weight, form, shape, name):
+    """Return the nodes between source and target, in order, by name.
+
+    Parameters
+    ----------
+    form : Convolution or None
+    shape : tuple of int
+        Of the source's node.
+    name : str
+        Of the node that holds the weights.
+    """
+    nodes = {}
+    n_pre = network.named[connection.source].size
+    n_post = network.named[connection.target].size
     synapse = network.synapses[network.connections.index(connection)]
-    described = {
-        "on_pre": connection.on_pre,
-        "weight_unit": unit_name(synapse.unit.dim),
-    }
-    nodes[name] = nir.Linear(weight=matrix, metadata=described)
+    unit = unit_name(synapse.unit.dim)
+    said = {"metadata": {"on_pre": connection.on_pre, "weight_unit": unit}}
+    if form is None:
+        matrix = _matrix(connection, weight, n_pre, n_post)
+        node = nir.Linear(weight=matrix, **said)
+    else:
+        channels, kernel = (form.after[0], form.before[0]), (form.kernel, form.kernel)
+        node = nir.Conv2d(
+            input_shape=form.before[1:],
+            weight=weight.reshape(channels + kernel),
+            stride=form.stride,
+            padding=form.padding,
+            dilation=1,
+            groups=1,
+            bias=np.zeros(channels[0], weight.dtype),
+            **said,
+        )
+    if np.any(connection.delay):
+        delay = _delay(connection, n_pre).reshape(shape)
+        nodes[f"{name}_delay"] = nir.Delay(delay=delay)
+    if form is None and len(shape) > 1:
+        flat = nir.Flatten({"input": np.array(shape)}, start_dim=0, end_dim=-1)
+        nodes[f"{name}_flat"] = flat
+    return nodes | {name: node}
+
+
+def _scale(network, connection, pushes):
+    """Return what a connection does of what the neuron's node says, or None."""
     own = np.asarray(pushes[connection.name])
-    shared = next(
-        pushes[c.name] for c in network.connections if c.target == target.name
-    )
-    if np.any(own != shared):
-        ratio = np.broadcast_to(own / shared, (target.size,))
-        nodes[f"{name}_scale"] = nir.Scale(scale=ratio.copy())
-    return nodes
+    onto = [c.name for c in network.connections if c.target == connection.target]
+    shared = pushes[onto[0]]
+    if np.all(own == shared):
+        return None
+    n_post = network.named[connection.target].size
+    return np.broadcast_to(own / shared, (n_post,)).copy()
 
 
 def _delay(connection, n_pre):

@@ -84,6 +84,9 @@ def _weights(network, graph):
         if pattern is None:
             found[connection.name] = np.ascontiguousarray(matrix.T)
             continue
+        if matrix.ndim == 4:  # of a convolution
+            found[connection.name] = matrix.ravel()
+            continue
         weight = np.zeros(pattern.n_weights, matrix.dtype)
         weight[pattern.weight] = matrix[pattern.j, pattern.i]
         found[connection.name] = weight

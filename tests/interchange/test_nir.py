@@ -170,6 +170,76 @@ def test_an_interpreter_of_the_graph_fires_the_same_spikes(rich, tmp_path):
             assert np.array_equal(spikes[m], expected[name]), name
 
 
+def images(connections):
+    """Return two layers of images, and a last one in a row."""
+    cell = neuron()
+    populations = [Inputs("in", 2 * 6 * 5), Population("a", 3 * 3 * 3, cell)]
+    populations += [Population("b", 4 * 2 * 2, cell), Population("c", 5, cell)]
+    return Network(populations, connections, dt=1 * ms, duration=20 * ms)
+
+
+def convolved(*ends, on_pre="i_syn += w", **options):
+    pattern = bsnn.patterns.convolution(*options.pop("of"), **options.pop("by"))
+    return Connection(*ends, on_pre=on_pre, pattern=pattern, **options)
+
+
+FIRST = {"of": ((2, 6, 5), 3, 3), "by": {"stride": 2, "padding": 1}}
+SECOND = {"of": ((3, 3, 3), 4, 2), "by": {}}
+
+
+def test_convolutions_are_recognised_by_their_pairs(tmp_path):
+    network = images(
+        [
+            convolved("in", "a", **FIRST),
+            convolved("a", "b", delay=2 * ms, on_pre="i_syn += w/2", **SECOND),
+            Connection("b", "c", on_pre="i_syn += w"),
+        ]
+    )
+    weights = draw_weights(network, dtype=np.float32)
+    write_nir(tmp_path / "a.nir", network, weights)
+    graph = nir.read(tmp_path / "a.nir")
+    node = graph.nodes["in_to_a"]
+    assert (type(node), tuple(node.input_shape)) == (nir.Conv2d, (6, 5))
+    assert (tuple(node.stride), tuple(node.padding)) == ((2, 2), (1, 1))
+    assert np.array_equal(node.weight.ravel(), weights["in->a"])
+    assert graph.nodes["a"].v_threshold.shape == (3, 3, 3)
+    assert graph.nodes["a_to_b_delay"].delay.shape == (3, 3, 3)
+    assert isinstance(graph.nodes["b_to_c_flat"], nir.Flatten)
+    again, found = read_nir(tmp_path / "a.nir")
+    assert again.to_dict() == network.to_dict()
+    assert all(np.array_equal(found[n], w) for n, w in weights.items())
+    graph.metadata.clear()
+    other, plain = from_nir(graph, dt=1 * ms, duration=20 * ms)
+    for name, weight in weights.items():
+        assert np.array_equal(plain[name], weight)
+        pattern, theirs = (
+            next(c.pattern for c in n.connections if c.name == name)
+            for n in (network, other)
+        )
+        assert pattern is theirs is None or pattern.to_dict() == theirs.to_dict()
+
+
+def test_what_is_reached_otherwise_is_no_image():
+    network = images(
+        [
+            convolved("in", "a", **FIRST),
+            convolved("a", "b", **SECOND),
+            Connection("b", "b", on_pre="i_syn += w"),
+        ]
+    )
+    weights = draw_weights(network)
+    graph = to_nir(network, weights)
+    kinds = [type(graph.nodes[n]).__name__ for n in ("in_to_a", "a_to_b", "b_to_b")]
+    assert kinds == ["Conv2d", "Linear", "Linear"]
+    again, found = from_nir(graph)
+    assert np.array_equal(found["a->b"], weights["a->b"])
+    pattern = bsnn.patterns.convolution(*FIRST["of"], **FIRST["by"])
+    other = bsnn.Pattern(pattern.i, pattern.j, pattern.weight[::-1])  # none of torch's
+    network = images([Connection("in", "a", on_pre="i_syn += w", pattern=other)])
+    graph = to_nir(network, draw_weights(network))
+    assert isinstance(graph.nodes["in_to_a"], nir.Linear)
+
+
 # --- round trip -----------------------------------------------------------------------
 
 
