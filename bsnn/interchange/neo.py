@@ -1,10 +1,10 @@
 """Recorded spikes and traces as Neo's objects, and back.
 
 A `Block` has a `Segment` for each sample; a segment has a `SpikeTrain` for each neuron
-and an `AnalogSignal` for each recorded variable of a population. Times are in seconds
-from the start of the sample. A spike on a time grid has the time that a
-``SpikeMonitor`` gives it: it takes effect one time step later, which is the annotation
-``dt`` of its train.
+and an `AnalogSignal` for each recorded variable of a population. Times are seconds
+since the sample began. A spike on a time grid has the time that a ``SpikeMonitor``
+gives it: it takes effect one time step later, which is the annotation ``dt`` of its
+train.
 
 So elephant's measures apply (``elephant.statistics.isi``, ``cv``,
 ``elephant.spike_train_dissimilarity.van_rossum_distance``), and so do all formats that
