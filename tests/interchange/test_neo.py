@@ -168,8 +168,11 @@ def test_blocks_of_others_are_one_population():
     assert gridded.step.tolist() == [1, 2, 3, 1, 2, 3]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # elephant's own
 def test_measures_of_elephant_apply():
-    elephant = pytest.importorskip("elephant")
+    pytest.importorskip("elephant")
+    import elephant.statistics
+
     fired, spikes = draw(n_samples=1, n_steps=200)
     train = to_neo(spikes, duration=200 * ms).segments[0].spiketrains[0]
     gaps = np.diff(np.flatnonzero(fired[0, :, 0])) * 1e-3
