@@ -5,8 +5,12 @@ from typing import TYPE_CHECKING
 from bsnn.lazy import lazy_names
 
 if TYPE_CHECKING:  # what editors complete
+    from bsnn.recorded import as_spikes as as_spikes
+
     from .decisions import decision_latency as decision_latency
     from .figures.catalogue import make_figures as make_figures
+    from .figures.recordings import plot_raster as plot_raster
+    from .figures.recordings import plot_traces as plot_traces
     from .latency import first_output_latency as first_output_latency
     from .latency import first_spike_latency as first_spike_latency
     from .latency import mean_latency as mean_latency
@@ -19,7 +23,6 @@ if TYPE_CHECKING:  # what editors complete
     from .metrics import spikes_per_sample as spikes_per_sample
     from .metrics import undecided as undecided
     from .pareto import pareto_front as pareto_front
-    from .recorded import as_spikes as as_spikes
     from .report.report import write_report as write_report
     from .report.results import console_table as console_table
     from .study.sweep import read_sweep as read_sweep
@@ -28,7 +31,7 @@ if TYPE_CHECKING:  # what editors complete
 _HOME = {
     "Measurement": ".measurement",
     "accuracy": ".metrics",
-    "as_spikes": ".recorded",
+    "as_spikes": "bsnn.recorded",
     "console_table": ".report.results",
     "dead_labels": ".metrics",
     "decision_latency": ".decisions",
@@ -38,6 +41,8 @@ _HOME = {
     "membrane_trace": ".traces",
     "mean_latency": ".latency",
     "pareto_front": ".pareto",
+    "plot_raster": ".figures.recordings",
+    "plot_traces": ".figures.recordings",
     "prediction_confidence": ".metrics",
     "read_sweep": ".study.sweep",
     "sample_latency": ".latency",

@@ -21,8 +21,7 @@ from brian2.units import Quantity
 
 from bsnn.equations.units import any_seconds
 from bsnn.readout import Readout
-
-from .recorded import as_spikes
+from bsnn.recorded import as_spikes
 
 _AT_A_TIME = 4_000_000  # scores in memory
 

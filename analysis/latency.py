@@ -10,9 +10,9 @@ from brian2.units import ms
 
 from bsnn.equations import time_rules
 from bsnn.equations.units import as_positive, in_seconds, times_in_seconds
+from bsnn.recorded import as_spikes
 
 from .metrics import true_label_spikes
-from .recorded import as_spikes
 
 LEVELS = (0.5, 0.8, 0.9)
 

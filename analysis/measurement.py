@@ -12,11 +12,11 @@ from bsnn.equations.units import as_positive
 from bsnn.labels import checked_labels
 from bsnn.model import Model
 from bsnn.readout import Readout
+from bsnn.recorded import as_layers
 from bsnn.spikes import Spikes
 
 from . import latency, metrics
 from .outputs import OutputSpikes, OutputTrace
-from .recorded import as_layers
 
 
 class Measurement:

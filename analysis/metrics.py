@@ -23,9 +23,8 @@ import numpy as np
 from bsnn.equations import time_rules
 from bsnn.equations.units import as_positive, times_in_seconds
 from bsnn.labels import checked_labels
+from bsnn.recorded import as_layers, as_spikes
 from bsnn.spikes import Spikes
-
-from .recorded import as_layers, as_spikes
 
 # Where time is continuous there are no bins to end; sample every millisecond.
 CONTINUOUS_SAMPLING = 1e-3

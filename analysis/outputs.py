@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bsnn.readout import Readout
+from bsnn.recorded import as_spikes
 
 from . import decisions, latency, metrics
-from .recorded import as_spikes
 
 
 class OutputSpikes:

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bsnn.equations.units import rates_in_hertz, times_in_seconds
-
-from .recorded import as_layers, as_spikes
+from bsnn.recorded import as_layers, as_spikes
 
 SAMPLING = 2e-4  # seconds between the points of a drawn trace
 

@@ -12,7 +12,10 @@ from .lazy import lazy_names
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:  # what editors complete
+    from . import interchange as interchange
     from . import patterns as patterns
+    from .analysis.figures.recordings import plot_raster as plot_raster
+    from .analysis.figures.recordings import plot_traces as plot_traces
     from .equations import CubaLIF as CubaLIF
     from .equations.neuron import Neuron as Neuron
     from .inputs.datasets import Dataset as Dataset
@@ -43,9 +46,12 @@ _HOME = {
     "Spikes": ".spikes",
     "TimedDataset": ".inputs.timed_dataset",
     "encode_ttfs": ".inputs.encoding",
+    "interchange": ".interchange",
     "load_dataset": ".inputs.datasets",
     "make_simulator": ".simulators.choose",
     "patterns": ".patterns",
+    "plot_raster": ".analysis.figures.recordings",
+    "plot_traces": ".analysis.figures.recordings",
 }
 __all__ = [*_HOME]
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

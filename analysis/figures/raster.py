@@ -48,18 +48,8 @@ def plot(table, ax, label=None, duration_ms=None, names=None, output=True):
         spikes = table[table.layer == layer]
         y = band + 0.05 + 0.9 * (spikes.neuron + 0.5) / n_neurons
         chosen = (spikes.neuron == label) & (layer == last) & output
-        height = max(2.0, min(9.0, 60.0 / n_neurons))
         for which, colour in ((~chosen, "black"), (chosen, COLOURS[1])):
-            ax.plot(
-                spikes.time_ms[which],
-                y[which],
-                linestyle="none",
-                marker="|",
-                markersize=height,
-                markeredgewidth=0.8,
-                color=colour,
-                rasterized=True,
-            )
+            mark(ax, spikes.time_ms[which], y[which], 60.0 / n_neurons, colour)
         if band:
             ax.axhline(band, color="0.7", linewidth=0.6)
     if names is None:
@@ -72,6 +62,20 @@ def plot(table, ax, label=None, duration_ms=None, names=None, output=True):
     ax.set_xlabel("Time (ms)")
     ax.set_ylabel("Layer (neurons)")
     return ax
+
+
+def mark(ax, time_ms, y, height, colour):
+    """Draw spikes as strokes, about as high as a neuron's room, in points."""
+    ax.plot(
+        time_ms,
+        y,
+        linestyle="none",
+        marker="|",
+        markersize=max(2.0, min(9.0, height)),
+        markeredgewidth=0.8,
+        color=colour,
+        rasterized=True,
+    )
 
 
 def _layer_name(layer, output):

@@ -109,8 +109,16 @@ class EventFile:
         return state.st_size, state.st_mtime_ns
 
 
-def scan_apart(path: Path) -> dict:
-    """Return what `hdf5_scan.scan` finds, in a process that may loop or die.
+def scan_apart(path: Path, scan="bsnn.inputs.hdf5_scan", extra="data") -> dict:
+    """Return what a module's scan finds in a file, in a process that may loop or die.
+
+    Parameters
+    ----------
+    path : Path
+    scan : str
+        Module that is run with the path, and writes a line of JSON; see `hdf5_scan`.
+    extra : str
+        What of bsnn's extras installs h5py, for the error message.
 
     Raises
     ------
@@ -120,10 +128,10 @@ def scan_apart(path: Path) -> dict:
     if importlib.util.find_spec("h5py") is None:
         raise BackendUnavailable(
             f"{path} is an HDF5 file, and h5py is not installed; "
-            "pip install 'bsnn[data]'."
+            f"pip install 'bsnn[{extra}]'."
         )
     done = subprocess.run(
-        python_command("-m", "bsnn.inputs.hdf5_scan", str(path)),
+        python_command("-m", scan, str(path)),
         capture_output=True,
         # Threads would reserve memory, which is bounded.
         env={**python_environment(), "OPENBLAS_NUM_THREADS": "1"},

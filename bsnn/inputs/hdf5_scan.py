@@ -135,7 +135,8 @@ def _bound(path):
         resource.setrlimit(what, (most, most))
 
 
-def main(path):
+def main(path, scan=scan):
+    """Write what `scan` returns, or raises, of a file as a line of JSON."""
     _bound(path)
     try:
         found = scan(path)

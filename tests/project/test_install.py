@@ -113,7 +113,8 @@ def test_requirements_are_imported_and_imports_are_required():
             text = path.read_text("utf-8")
             imports |= set(re.findall(r"^\s*(?:from|import) (\w+)", text, re.M))
     third = imports - sys.stdlib_module_names - {"bsnn"}
-    optional = {"aeon", "brian2cuda", "distributed", "h5py"}
+    optional = {"aeon", "brian2cuda", "distributed", "h5py", "neo", "nir", "pynwb"}
+    optional |= {"quantities"}  # of neo
     peers = {"jax", "optax", "spyx", "flax", "snntorch", "norse", "spikingjelly"}
     names = {Requirement(r).name for r in lines("options", "install_requires")}
     assert third - optional - peers == names

@@ -39,6 +39,7 @@ INPUTS = {
     "labels": 10_000,
     "labels.gz": 10_000,
     "events.h5": 500,  # a process each
+    "graph.nir": 500,
     "sound.wav": 10_000,
     "spikes": 15_000,
     "settings": 15_000,

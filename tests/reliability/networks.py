@@ -1,14 +1,19 @@
 """A network's texts as a file from elsewhere has them, and damage done to them."""
 
+import io
 import json
 import re
 import signal
 import warnings
 
+import h5py
+import numpy as np
 from brian2.units import ms
 
 from bsnn import Connection, Inputs, Network, Population
-from bsnn.errors import RunFolderError
+from bsnn.equations.models import cuba
+from bsnn.errors import DataError, RunFolderError
+from bsnn.interchange import read_nir, write_nir
 from bsnn.readout import Readout
 from bsnn.runs import CONFIG, RunFolder
 from tests.neurons import CASES, SIZE
@@ -77,7 +82,7 @@ def in_time(read, path):
         signal.alarm(SECONDS)
         try:
             read()
-        except (TypeError, ValueError, RunFolderError) as error:
+        except (TypeError, ValueError, DataError, RunFolderError) as error:
             assert str(error)
             raise
         finally:
@@ -85,6 +90,46 @@ def in_time(read, path):
             signal.signal(signal.SIGALRM, before)
 
     return read_in_time
+
+
+def write_graph(folder):
+    """Write a network as a graph of NIR; return the file."""
+    populations = [Inputs("in", 3), Population("cells", 2, cuba())]
+    joined = Connection("in", "cells", on_pre="i_syn += w", delay=1 * ms)
+    network = Network(populations, [joined], dt=1 * ms, duration=9 * ms)
+    folder.mkdir()
+    write_nir(folder / "graph.nir", network, {"in->cells": np.ones((3, 2))})
+    return folder / "graph.nir"
+
+
+def reader_of_graph(path):
+    def read():
+        network, weights = read_nir(path, dt=1 * ms, duration=9 * ms)
+        for connection, shape in zip(
+            network.connections, network.weight_shapes, strict=True
+        ):
+            assert weights[connection.name].shape == shape
+
+    return in_time(read, path)
+
+
+def damage_graph(data, rng):
+    """Put other numbers, texts or shapes in place of some, or take some out."""
+    packed = io.BytesIO(data)
+    with h5py.File(packed, "r+") as file:
+        found = []
+        file.visititems(lambda name, item: found.append(name))
+        for name in rng.sample(found, rng.choice((1, 1, 2))):
+            if name not in file:
+                continue
+            text = isinstance(file[name], h5py.Dataset) and file[name].dtype == object
+            del file[name]
+            if rng.random() < 0.7:
+                numbers = (np.float64(-1), np.ones(3), np.full(2, np.nan), 2**62, 1j)
+                new = rng.choice(HOSTILE[:20] + ("NIRGraph", "LIF", "Input"))
+                usual = rng.random() < 0.8
+                file[name] = new if text == usual else rng.choice(numbers)
+    return packed.getvalue()
 
 
 def damage_texts(data, rng):

@@ -32,6 +32,7 @@ READERS = (
     "labels",
     "labels.gz",
     "events.h5",
+    "graph.nir",
     "sound.wav",
     "spikes",
     "settings",
@@ -60,7 +61,10 @@ def test_what_is_not_damaged_is_read(readers, name):
     assert readers[name].accepts(readers[name].valid)
 
 
-@pytest.mark.parametrize("name", [n for n in READERS if n != "events.h5"])
+HDF5 = ("events.h5", "graph.nir")
+
+
+@pytest.mark.parametrize("name", [n for n in READERS if n not in HDF5])
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(rng=st.randoms(use_true_random=False))
 def test_what_is_damaged_is_read_or_refused(readers, name, rng):
@@ -68,9 +72,10 @@ def test_what_is_damaged_is_read_or_refused(readers, name, rng):
 
 
 @pytest.mark.slow
-def test_damaged_hdf5_files_are_read_or_refused(readers):
+@pytest.mark.parametrize("name", HDF5)
+def test_damaged_hdf5_files_are_read_or_refused(readers, name):
     # A process each; on some the library loops until its time is over.
-    reader, rng = readers["events.h5"], make_rng(4)
+    reader, rng = readers[name], make_rng(4)
     accepted = [reader.accepts(reader.damaged(reader.valid, rng)) for _ in range(25)]
     assert any(accepted) and not all(accepted)
 

@@ -117,6 +117,10 @@ def make_readers(folder):
     write_events(path, [([0.1, 0.2], [1, 2])] * 3, [0, 1, 2])
     add("events.h5", path, _reader_of_events(path), DataError)
 
+    path = networks.write_graph(folder / "nir")
+    refuses, damages = (DataError, TypeError, ValueError), (networks.damage_graph,)
+    add("graph.nir", path, networks.reader_of_graph(path), refuses, *damages)
+
     path = write_wav(folder / "wav" / "sound.wav", range(0, 9000, 90))
     add("sound.wav", path, lambda path=path: read_wave(path), DataError)
 

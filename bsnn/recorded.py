@@ -4,9 +4,10 @@ import numpy as np
 
 from bsnn.equations import time_rules
 from bsnn.equations.units import in_seconds, positive_seconds
-from bsnn.outside import indices, seconds
-from bsnn.sound import bins_of, check_shapes
-from bsnn.spikes import Spikes
+
+from .outside import indices, seconds
+from .sound import bins_of, check_shapes
+from .spikes import Spikes
 
 
 def as_spikes(recorded, n_samples=1, duration=None, *, n_neurons=None, dt=None):
