@@ -15,7 +15,15 @@ def draw(sweep):
     table = raster_table(layers)
     figure, (ax,) = new_figure(height=4.0)
     described = sweep.described(run.run)
-    plot(table, ax, label, described.duration_ms, described.names, described.output)
+    plot(
+        table,
+        ax,
+        label,
+        described.duration_ms,
+        described.names,
+        described.output,
+        [layer.n_neurons for layer in layers],
+    )
     figure.suptitle(example_title(sweep, run, label), fontsize=9)
     caption = (
         "Spikes of one test sample in all layers, where they take effect. Each layer "
@@ -25,7 +33,7 @@ def draw(sweep):
     return figure, table, caption
 
 
-def plot(table, ax, label=None, duration_ms=None, names=None, output=True):
+def plot(table, ax, label=None, duration_ms=None, names=None, output=True, sizes=None):
     """Draw the spikes of every layer of one sample, each layer in a band of its own.
 
     Parameters
@@ -41,10 +49,14 @@ def plot(table, ax, label=None, duration_ms=None, names=None, output=True):
         Of the layers.
     output : bool
         Whether the last layer is the output, and not an integrator that never fires.
+    sizes : sequence of int, optional
+        Neurons of all layers, also of those that are silent; unless given, the layers
+        are those of the table.
     """
-    layers = table[["layer", "n_neurons"]].drop_duplicates().sort_values("layer")
-    last = layers.layer.max()
-    for band, (layer, n_neurons) in enumerate(layers.itertuples(index=False)):
+    known = dict(zip(table.layer, table.n_neurons, strict=True))
+    layers = dict(sorted(known.items())) if sizes is None else dict(enumerate(sizes))
+    last = max(layers)
+    for band, (layer, n_neurons) in enumerate(layers.items()):
         spikes = table[table.layer == layer]
         y = band + 0.05 + 0.9 * (spikes.neuron + 0.5) / n_neurons
         chosen = (spikes.neuron == label) & (layer == last) & output
@@ -53,8 +65,8 @@ def plot(table, ax, label=None, duration_ms=None, names=None, output=True):
         if band:
             ax.axhline(band, color="0.7", linewidth=0.6)
     if names is None:
-        names = [_layer_name(layer, last) for layer in layers.layer]
-    ticks = [f"{name}\n({n})" for name, n in zip(names, layers.n_neurons, strict=True)]
+        names = [_layer_name(layer, last) for layer in layers]
+    ticks = [f"{name}\n({n})" for name, n in zip(names, layers.values(), strict=True)]
     ax.set_yticks(np.arange(len(layers)) + 0.5, ticks)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(0, len(layers))

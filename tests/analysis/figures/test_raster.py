@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from bsnn import Spikes
 from bsnn.analysis.figures import raster
 from bsnn.analysis.figures.colours import COLOURS
+from bsnn.analysis.traces import raster_table
 
 
 def test_raster_has_a_band_for_each_layer(ax):
@@ -38,3 +40,27 @@ def test_raster_has_a_band_for_each_layer(ax):
     assert [line.get_ydata()[0] for line in between] == [1, 2]
     heights = [line.get_markersize() for line in ax.lines if line.get_marker() == "|"]
     assert heights == [2, 2, 2, 2, 6, 6]
+
+
+def test_a_silent_layer_keeps_its_band_and_name(ax):
+    """The output is silent: what fires last must not be taken for it."""
+    layers = [
+        Spikes.from_events(
+            sample=[0] * len(at), neuron=at, step=at, n_samples=1, n_neurons=4, dt=1e-3
+        )
+        for at in ([0, 2], [], [1], [])
+    ]
+    table = raster_table(layers)
+    named = ["ear", "first", "second", "out"]
+    for names, shown in (
+        (None, ["input", "hidden 1", "hidden 2", "output"]),
+        (named, named),
+    ):
+        ax.clear()
+        raster.plot(table, ax, label=1, duration_ms=5, names=names, sizes=[4] * 4)
+        ticks = [text.get_text().split("\n")[0] for text in ax.get_yticklabels()]
+        assert ticks == shown
+    coloured = [line for line in ax.lines if line.get_color() != "black"]
+    assert all(
+        not len(line.get_xdata()) for line in coloured if line.get_marker() == "|"
+    )
