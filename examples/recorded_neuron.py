@@ -1,4 +1,7 @@
-"""A neuron fitted to recordings of a real cortical neuron, by gradients.
+"""A neuron fitted to recordings of a real cortical neuron, by gradients
+=====================================================================
+
+::
 
     BSNN_DATA=folder python examples/recorded_neuron.py [figure.png]
 
