@@ -1,0 +1,71 @@
+"""How Sphinx builds the site; `make docs` calls it."""
+
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS / "extensions"))
+
+import gallery  # noqa: E402
+
+project = "bsnn"
+version = release = metadata.version(project)
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.programoutput",
+    "gallery",
+]
+exclude_patterns = ["templates", "static", "extensions", "gallery/**/*.ipynb"]
+templates_path = ["templates"]
+suppress_warnings = ["config.cache"]  # of options that are functions
+
+# What cells and commands of the pages find and leave: runs of their own.
+WORK = DOCS.parent / "build" / "docs-work"
+WORK.mkdir(parents=True, exist_ok=True)
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ["PATH"]]
+)
+os.environ["COLUMNS"] = "80"  # of --help
+os.environ["TQDM_DISABLE"] = "1"
+
+# Pages: Markdown, whose cells are run in a kernel of their own for each page.
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_output_stderr = "remove"
+programoutput_prompt_template = "$ {command}\n{output}"
+copybutton_exclude = ".linenos, .gp, .go"
+copybutton_prompt_text = "$ "
+
+# Docstrings.
+default_role = "py:obj"
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc says them
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+
+sphinx_gallery_conf = gallery.SETTINGS
+
+html_theme = "pydata_sphinx_theme"
+html_title = "bsnn"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": [],
+    "footer_end": [],
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+}
