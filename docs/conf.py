@@ -1,4 +1,4 @@
-"""How Sphinx builds the site; `make docs` calls it."""
+"""How Sphinx builds the site: `make docs`. With the tag "still" nothing is run."""
 
 import os
 import sys
@@ -22,9 +22,8 @@ extensions = [
     "sphinxcontrib.programoutput",
     "gallery",
 ]
-exclude_patterns = ["templates", "static", "extensions", "gallery/**/*.ipynb"]
+exclude_patterns = ["templates", "static", "extensions", "gallery/*.ipynb"]
 templates_path = ["templates"]
-suppress_warnings = ["config.cache"]  # of options that are functions
 
 # What cells and commands of the pages find and leave: runs of their own.
 WORK = DOCS.parent / "build" / "docs-work"
@@ -38,7 +37,8 @@ os.environ["TQDM_DISABLE"] = "1"
 # Pages: Markdown, whose cells are run in a kernel of their own for each page.
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-nb_execution_mode = "force"
+nb_execution_mode = "off" if tags.has("still") else "force"  # noqa: F821
+nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_output_stderr = "remove"
@@ -51,9 +51,11 @@ default_role = "py:obj"
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc says them
 autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False
 numpydoc_show_class_members = False
 
 sphinx_gallery_conf = gallery.SETTINGS
+plot_gallery = not tags.has("still")  # noqa: F821
 
 html_theme = "pydata_sphinx_theme"
 html_title = "bsnn"

@@ -6,9 +6,12 @@ Whoever adds an example adds a row to EXAMPLES; a test asks for it.
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
+
+from docutils.parsers.rst import Directive, directives
 
 ROOT = Path(__file__).parents[2]
 # What cells and commands of the pages leave behind, and trained runs to look at.
@@ -84,12 +87,28 @@ def say_how_it_ran(_, name, source):
 
 def prepare(*_):
     """Make the runs that some examples, and the page of the commands, look at."""
-    WORK.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["bsnn", *STUDY.split()], cwd=WORK, check=True)
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    subprocess.run(
+        ["bsnn", *STUDY.split()], cwd=WORK, check=True, stdout=subprocess.DEVNULL
+    )
+
+
+class NotRun(Directive):
+    """A command of a page, in a build that runs nothing."""
+
+    required_arguments, final_argument_whitespace = 1, True
+    option_spec = {"cwd": directives.unchanged, "nostderr": directives.flag}
+
+    def run(self):
+        return []
 
 
 def setup(app):
-    app.connect("builder-inited", prepare, priority=100)  # before the examples
+    if app.tags.has("still"):
+        app.add_directive("command-output", NotRun, override=True)
+    else:
+        app.connect("builder-inited", prepare, priority=100)  # before the examples
     app.connect("source-read", say_how_it_ran)
     return {"parallel_read_safe": True}
 
@@ -99,7 +118,7 @@ SETTINGS = {
     "examples_dirs": str(ROOT / "examples"),
     "gallery_dirs": "gallery",
     "filename_pattern": rf"/({_RUN})$",
-    "ignore_pattern": rf"/({'|'.join(map(re.escape, WITHOUT_PAGE))})$",
+    "ignore_pattern": rf"({'|'.join(map(re.escape, WITHOUT_PAGE))})$",
     "within_subsection_order": "FileNameSortKey",
     "reset_argv": "gallery.arguments",
     # A notebook's own command line holds options of Jupyter.
@@ -108,6 +127,7 @@ SETTINGS = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_signature": False,
+    "write_computation_times": False,
     "min_reported_time": 1e9,
     "capture_repr": (),
     "matplotlib_animations": False,
