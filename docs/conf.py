@@ -55,7 +55,7 @@ autodoc_inherit_docstrings = False
 numpydoc_show_class_members = False
 
 sphinx_gallery_conf = gallery.SETTINGS
-plot_gallery = not tags.has("still")  # noqa: F821
+plot_gallery = str(not tags.has("still"))  # noqa: F821
 
 html_theme = "pydata_sphinx_theme"
 html_title = "bsnn"

@@ -64,7 +64,7 @@ network = bsnn.Network(
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     arguments = parser.parse_args()
     print(adaptive.adjoint("tau_a", "beta"), end="\n\n")

@@ -149,7 +149,7 @@ def draw(before, after):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--steps", type=int, default=N_STEPS)
     arguments = parser.parse_args()
     before = rates()

@@ -50,7 +50,7 @@ def altered(frames, rng, deviation):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=150)
     parser.add_argument("--watch", action="store_true", help="test on training samples")

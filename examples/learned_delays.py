@@ -72,7 +72,7 @@ def draw(n_samples, seed, dt):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--control", action="store_true", help="learn weights instead")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--dt-ms", type=float, default=0.5)

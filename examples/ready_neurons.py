@@ -108,7 +108,7 @@ def make_network(case):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("neuron", choices=CASES, nargs="?", default="adex")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument(

@@ -19,7 +19,7 @@ def open_run(folder):
 
 def main(description, make_row, draw):
     """Write, show and `draw` what `make_row` returns, a dict, for each `RunFolder`."""
-    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser = argparse.ArgumentParser(description=description.partition("\n")[0])
     parser.add_argument("run", nargs="+", help="finished run folders")
     parser.add_argument("--out", required=True, help="CSV file to write")
     arguments = parser.parse_args()

@@ -84,7 +84,7 @@ def draw(n_samples, seed, dt):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--neuron", choices=("alif", "lif"), default="alif")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--dt-ms", type=float, default=2.0)
