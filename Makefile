@@ -1,6 +1,6 @@
 # make demo: train on real handwritten digits at five time steps, table and figures.
 # make test: lint and the whole test suite.
-# make test-fast: the tests that take no more than five seconds each.
+# make test-fast: lint, and the tests that compile nothing and take five seconds or less.
 # make lint: style alone.
 # make docs: the site, in build/docs; runs every page and example on the way.
 # make bench: speed and memory here, beside stock Brian2.
@@ -45,7 +45,7 @@ test: lint
 	$(PYTEST)
 
 test-fast: lint
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not cpp"
 
 docs: $(VENV)/docs-ready
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q docs build/docs

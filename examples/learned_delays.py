@@ -123,8 +123,8 @@ def told(trace):
 
 def draw_arrivals(delay):
     """Draw when the spikes of each order are sent, and when they arrive."""
-    _, axes = plt.subplots(
-        1, len(ORDERS), sharey=True, figsize=(8, 2.6), layout="constrained"
+    figure, axes = plt.subplots(
+        1, len(ORDERS), sharey=True, figsize=(8, 3), layout="constrained"
     )
     for k, (ax, order) in enumerate(zip(axes, ORDERS, strict=True)):
         sent = 2 + GAP * np.argsort(order)
@@ -132,7 +132,7 @@ def draw_arrivals(delay):
         ax.plot(sent + delay[:, k], range(N_INPUTS), "o", color="C0", label="arrives")
         ax.set(title=f"Output {k}, its order", xlabel="Time (ms)")
     axes[0].set(ylabel="Input", yticks=range(N_INPUTS))
-    axes[-1].legend()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center")
 
 
 if __name__ == "__main__":

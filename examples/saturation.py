@@ -64,6 +64,7 @@ def draw(table, ax):
     """Draw how much of spikes and gradient comes from the flattest crossings."""
     shares = [name for name in table if "below" in name]
     table[shares].plot.barh(ax=ax, xlabel="Share", ylabel="")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, fontsize="small")
 
 
 if __name__ == "__main__":

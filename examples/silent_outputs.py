@@ -40,6 +40,10 @@ def draw(table, ax):
     """Draw how many outputs were silent."""
     silent = table[["silent_before", "silent_after"]]
     silent.plot.barh(ax=ax, xlabel="Outputs that fire for no sample", ylabel="")
+    ax.set(xlim=(0, max(1, silent.max(axis=None))))
+    for bars in ax.containers:
+        ax.bar_label(bars, padding=2)
+    ax.legend(loc="lower right")
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ def draw_sample(inputs, activity, bit):
     axes[1].set(ylabel="Neuron")
     trace = activity["out"].trace["v"][0].numpy()
     axes[2].plot(cells.dt * np.arange(len(trace)), trace, label=["0", "1"])
-    axes[2].legend(title=f"Integrator; stored: {bit}", loc="upper left")
+    axes[2].legend(title=f"Integrator; stored: {bit}", loc="lower right")
     axes[2].set(xlabel="Time (s)", ylabel="v")
 
 
