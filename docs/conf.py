@@ -57,17 +57,10 @@ numpydoc_show_class_members = False
 sphinx_gallery_conf = gallery.SETTINGS
 plot_gallery = str(not tags.has("still"))  # noqa: F821
 
-html_theme = "pydata_sphinx_theme"
+html_theme = "furo"
 html_title = "bsnn"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
-html_theme_options = {
-    "show_prev_next": False,
-    "secondary_sidebar_items": ["page-toc"],
-    "footer_start": [],
-    "footer_end": [],
-    "navigation_with_keys": False,
-    "show_toc_level": 2,
-}
+html_show_sphinx = False

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """Build a copy of the pages; return the sources and the build's result."""
-    for package in ("sphinx_gallery", "myst_nb", "numpydoc", "pydata_sphinx_theme"):
+    for package in ("sphinx_gallery", "myst_nb", "numpydoc", "furo"):
         pytest.importorskip(package, reason="needs the extra 'docs'")
     folder = tmp_path_factory.mktemp("site")
     ignored = shutil.ignore_patterns(*LEFT)
