@@ -63,4 +63,4 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
-html_show_sphinx = False
+html_show_copyright = html_show_sphinx = False
