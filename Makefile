@@ -71,4 +71,4 @@ soak: $(VENV)/ready
 	$(BIN)/python -m tests.reliability.soak --seconds $(SOAK_SECONDS) --out soak.csv
 
 clean:
-	rm -rf $(VENV) build demo fuzz soak.csv *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build docs/gallery docs/reference/generated demo fuzz soak.csv *.egg-info .pytest_cache .ruff_cache .hypothesis
