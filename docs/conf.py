@@ -50,6 +50,7 @@ copybutton_prompt_text = "$ "
 default_role = "py:obj"
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc says them
+autodoc_preserve_defaults = True  # as they are written
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
 numpydoc_show_class_members = False
