@@ -130,7 +130,7 @@ class Connection:
 
     @property
     def delay_of(self) -> str:
-        """Whose its delays are: the "connection"'s, each "source"'s or "synapse"'s."""
+        """Who has a delay: the "connection", each "source" neuron or each "synapse"."""
         return delay_kind(self.delay)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from .fields import field, fields_of
 from .model_file import ModelFile
+from .presets import OWN_NETWORK
 from .run_settings import RunSettings
 from .settings import Settings
 
@@ -17,8 +18,10 @@ class NetworkSettings(RunSettings):
     thresholds, duration, initial weights.
     """
 
-    batch_size: int = field("samples an update", 50, least=1)
-    learning_rate: float = field("learning rate of Adam", 0.003, positive=True)
+    batch_size: int = field("samples an update", OWN_NETWORK["batch_size"], least=1)
+    learning_rate: float = field(
+        "learning rate of Adam", OWN_NETWORK["learning_rate"], positive=True
+    )
     model_file: ModelFile
 
     # What tables and folders of runs ask of any run.

@@ -51,6 +51,8 @@ REFERENCES = {
         "learning_rate": 0.003,
     },
 }
+# Of a network of one's own, whatever the data.
+OWN_NETWORK = {"batch_size": 50, "learning_rate": 0.003}
 # Genuine EMNIST images and classes, another selection: the same settings.
 REFERENCES["emnist-47class-subset"] = REFERENCES["emnist"]
 

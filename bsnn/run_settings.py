@@ -116,8 +116,8 @@ class RunSettings:
     t_max_ms: float = field(
         "latest input spike, with the code first-spike", 100.0, unit="ms", positive=True
     )
-    n_train: int | None = field("use the first N training samples", None)
-    n_test: int | None = field("use the first N test samples", None)
+    n_train: int | None = field("use the first N training samples (default: all)", None)
+    n_test: int | None = field("use the first N test samples (default: all)", None)
     precision: str = field("of the simulation", "single", choices=("single", "double"))
     workers: int | None = field("processes (default: one a core)", None)
 

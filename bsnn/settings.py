@@ -36,7 +36,8 @@ class Settings(RunSettings):
     )
     preset: str = field(
         "weights before training and gradient: default, the best known, or published, "
-        "as in the studies by Bacho & Chu (2023) and of the time step",
+        "as in the studies by Bacho & Chu (2023) and of the time step (default: "
+        "default)",
         choices=tuple(PRESETS),
     )
     layers: tuple[int, ...] = field("inputs, then neurons of each layer")
@@ -48,7 +49,9 @@ class Settings(RunSettings):
         choices=("end", "crossing"),
     )
     max_spikes: tuple[int, ...] | None = field(
-        "most spikes of a neuron in each layer, under the event rules", None
+        "most spikes of a neuron in each layer, under the event rules (default: any "
+        "number)",
+        None,
     )
     initial_mean: tuple[float, ...] | None = field(
         "mean of each layer's initial weights, in place of --initial-drive",
@@ -63,10 +66,14 @@ class Settings(RunSettings):
         tag="drive",
     )
     slope_min: float | None = field(
-        "least slope in the gradient", None, unit="Hz", tag="slope", positive=True
+        "least slope in the gradient, in place of --relative-slope-min",
+        None,
+        unit="Hz",
+        tag="slope",
+        positive=True,
     )
     relative_slope_min: float | None = field(
-        "the same, relative to each layer",
+        "least slope in the gradient, relative to each layer",
         None,
         unit="v_threshold/tau_mem",
         tag="relative-slope",

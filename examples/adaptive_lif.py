@@ -1,4 +1,7 @@
-"""A neuron of one's own, written as equations and trained on digits.
+"""A neuron of one's own, written as equations and trained on digits
+=================================================================
+
+::
 
     python examples/adaptive_lif.py
 
@@ -15,8 +18,10 @@ the earlier. The output that fires most often tells the digit.
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin
 
+import argparse
 import time
 
+import matplotlib.pyplot as plt
 import torch
 from brian2 import ms
 
@@ -59,6 +64,9 @@ network = bsnn.Network(
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    arguments = parser.parse_args()
     print(adaptive.adjoint("tau_a", "beta"), end="\n\n")
     digits = bsnn.load_dataset("digits")
     with DerivedNetwork(
@@ -67,11 +75,18 @@ def main():
         learn={"hidden": ["tau_a", "beta"]},
         bounds={"hidden": {"tau_a": (5 * ms, 500 * ms), "beta": (0, 1)}},
     ) as net:
-        train(net, digits)
+        course = train(net, digits, arguments.epochs)
+        with torch.no_grad():
+            activity = net(bsnn.encode_ttfs(digits.test_images[:1], network))
+    draw(course, activity["hidden"].record)
+    plt.show()
 
 
-def train(net, digits):
-    """Train on the first 1,200 digits, watch the next 200, and test once at the end."""
+def train(net, digits, epochs):
+    """Train on the first 1,200 digits, watch the next 200, and test once at the end.
+
+    Returns the percentage of the watched ones that are told, for each epoch.
+    """
     images, labels = digits.train_images, digits.train_labels
     optimizer = torch.optim.Adam(
         [
@@ -81,8 +96,8 @@ def train(net, digits):
     )
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
     loss = SpikeCountLoss(true=15, false=3)
-    shuffle = torch.Generator().manual_seed(0)
-    for epoch in range(1, EPOCHS + 1):
+    shuffle, course = torch.Generator().manual_seed(0), []
+    for epoch in range(1, epochs + 1):
         start = time.perf_counter()
         order = torch.randperm(N_TRAIN, generator=shuffle).numpy()
         for at in range(0, N_TRAIN, BATCH):
@@ -94,12 +109,14 @@ def train(net, digits):
         schedule.step()
         seconds = time.perf_counter() - start
         right, spikes = score(net, images[N_TRAIN:], labels[N_TRAIN:])
+        course.append(right)
         print(
             f"epoch {epoch}: {right:.1f} % of the watched digits, {spikes:.0f} hidden "
             f"spikes a sample, {shown(net)}, {seconds:.1f} s"
         )
     right, spikes = score(net, digits.test_images, digits.test_labels)
     print(f"test: {right:.1f} % right, {spikes:.0f} hidden spikes a sample")
+    return course
 
 
 def score(net, images, labels):
@@ -115,6 +132,15 @@ def shown(net):
     """Return the learned parameters in a line."""
     tau_a, beta = net.values().values()
     return f"tau_a = {float(tau_a / ms):.1f} ms, beta = {float(beta):.3f}"
+
+
+def draw(course, spikes):
+    """Draw how many digits are told, and what the hidden neurons do for one."""
+    _, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    left.plot(range(1, len(course) + 1), course, "o-")
+    left.set(xlabel="Epoch", ylabel="Watched digits that are told (%)")
+    right.plot(spikes.step * spikes.dt * 1e3, spikes.neuron, "k.", markersize=3)
+    right.set(xlabel="Time (ms)", ylabel="Hidden neuron")
 
 
 if __name__ == "__main__":

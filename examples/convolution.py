@@ -1,4 +1,7 @@
-"""A small convolutional network on MNIST: patterns of pairs that share weights.
+"""A small convolutional network on MNIST: patterns of pairs that share weights
+============================================================================
+
+::
 
     python examples/convolution.py
 
@@ -15,6 +18,7 @@ import bsnn  # isort: skip  before torch, whose idle threads would spin
 import argparse
 import time
 
+import matplotlib.pyplot as plt
 import torch
 from brian2 import ms
 
@@ -62,7 +66,7 @@ def make_network(dt):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--dt-ms", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)
@@ -85,9 +89,12 @@ def main():
     ) as net:
         train(net, images[:kept], labels[:kept], arguments, test)
         right, spikes = score(net, *test)
+        kernels = net.connections["pixels->first"].weight.detach().numpy()
     kind = "watched" if arguments.watch else "test"
     counts = ", ".join(f"{n:.0f} {name}" for name, n in spikes.items())
     print(f"{kind}: {right:.2f} % right; spikes a sample: {counts}")
+    draw(kernels.reshape(CHANNELS[0], KERNEL["kernel"], KERNEL["kernel"]))
+    plt.show()
 
 
 def train(net, images, labels, arguments, watched):
@@ -140,6 +147,16 @@ def layers(activity):
 def told(activity):
     """Return the digit of the output that fired most often."""
     return activity["digit"].counts().argmax(1).numpy()
+
+
+def draw(kernels):
+    """Draw the kernels of the first layer."""
+    figure, axes = plt.subplots(2, 8, figsize=(8, 2.4), layout="constrained")
+    most = abs(kernels).max()
+    for ax, kernel in zip(axes.flat, kernels, strict=True):
+        shown = ax.imshow(kernel, cmap="RdBu_r", vmin=-most, vmax=most)
+        ax.set_axis_off()
+    figure.colorbar(shown, ax=axes, label="Weight (Hz)")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """A Brian2 script that learns: which inhibition makes all cells fire alike?
+=========================================================================
 
-    python examples/from_brian2.py [figure.png]
+::
+
+    python examples/from_brian2.py
 
 Pyramidal cells are driven by the same afferents, some of them ten times as strongly as
 others. So a few fire all the time and most are silent. Basket cells inhibit them.
@@ -20,9 +23,10 @@ weights, unrelated before, correlate by 0.99.
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin
 
-import sys
+import argparse
 
 import brian2 as b2
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from brian2 import Hz, ms, mV, second
@@ -77,7 +81,7 @@ LEAST, MOST, TEST = 4 * Hz, 8 * Hz, 5 * second
 taken = bsnn.Network.from_brian2(script, duration=DURATION)
 
 
-def train():
+def train(n_steps):
     """Train the inhibitory weights, which keep their sign; others stay as they are."""
     bounds = {"least": float(LEAST * DURATION), "most": float(MOST * DURATION)}
     loss = RateLoss(**bounds, scale=2 * mV)
@@ -89,7 +93,7 @@ def train():
     ) as net:
         optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
         schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.985)
-        for step in range(N_STEPS):
+        for step in range(n_steps):
             activity = net(taken.inputs(N_SAMPLES, seed=step))["pyramidal"]
             value = loss(activity, activity.trace["v"] - float(V_t))
             optimizer.zero_grad()
@@ -129,12 +133,9 @@ def balance():
     return np.corrcoef(pair)[0, 1] if np.ptp(pair[1]) > 1e-9 else 0.0
 
 
-def draw(before, after, path):
+def draw(before, after):
     """Draw the rates of all cells, and the inhibition that was found."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    _, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
     order = np.argsort(inputs_of_cells(drive))
     left.plot(before[order], ".", color="#999999", label="script")
     left.plot(after[order], ".", color="#0072b2", label="trained")
@@ -145,17 +146,19 @@ def draw(before, after, path):
         inputs_of_cells(drive), inputs_of_cells(inhibition), ".", color="#0072b2"
     )
     right.set(xlabel="Sum of excitatory weights", ylabel="Sum of inhibitory weights")
-    figure.savefig(path, dpi=120)
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--steps", type=int, default=N_STEPS)
+    arguments = parser.parse_args()
     before = rates()
     told("script", before)
-    train()
+    train(arguments.steps)
     after = rates()
     told("trained", after)
-    if len(sys.argv) > 1:
-        draw(before, after, sys.argv[1])
+    draw(before, after)
+    plt.show()
 
 
 if __name__ == "__main__":

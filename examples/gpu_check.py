@@ -1,8 +1,14 @@
-"""Run every check that needs a GPU and print a table: ``examples/gpu_check.py``.
+"""Every check that needs a GPU, with a table of what each found
+=============================================================
 
-Needs the extra ``cuda``, nvcc and compute-sanitizer (`bsnn doctor`), a torch with CUDA,
-and MNIST in the data folder; snnTorch and SpikingJelly are measured where installed. A
-check that fails does not end the others. Building ten programs takes most of the time.
+::
+
+    python examples/gpu_check.py
+
+Needs the extra ``cuda``, nvcc and compute-sanitizer (``bsnn doctor``), a torch with
+CUDA, and MNIST in the data folder; snnTorch and SpikingJelly are measured where
+installed. A check that fails does not end the others. Building ten programs takes most
+of the time.
 """
 
 import os

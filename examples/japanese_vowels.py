@@ -1,4 +1,7 @@
-"""Nine speakers told apart by how they say two vowels, with 100 spiking neurons.
+"""Nine speakers told apart by how they say two vowels, with 100 spiking neurons
+=============================================================================
+
+::
 
     pip install "bsnn[aeon]"
     python examples/japanese_vowels.py --seed 0
@@ -10,11 +13,13 @@ for training and 370 for testing, in their official split. The network is that o
 stretched in time and made noisier, anew in each epoch; how much was chosen with the
 last six of each speaker's thirty (``--watch``), not with the test set.
 
-| seed | right of the test set | hidden spikes an utterance |
-| ---- | --------------------- | -------------------------- |
-| 0    | 98.4 %                | 272                        |
-| 1    | 98.4 %                | 274                        |
-| 2    | 98.1 %                | 267                        |
+==== ===================== ==========================
+seed right of the test set hidden spikes an utterance
+==== ===================== ==========================
+0    98.4 %                272
+1    98.4 %                274
+2    98.1 %                267
+==== ===================== ==========================
 
 The nearest neighbour in training has 95.1 %.
 """
@@ -23,10 +28,11 @@ import bsnn  # isort: skip  before torch, whose idle threads would spin
 
 import argparse
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from brian2 import ms
-from spoken_digits import FRAME, Listener, read_at, tested
+from spoken_digits import FRAME, Listener, draw, read_at, tested
 from torch import nn
 
 from bsnn.training import ReadoutLoss
@@ -44,7 +50,7 @@ def altered(frames, rng, deviation):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=150)
     parser.add_argument("--watch", action="store_true", help="test on training samples")
@@ -105,6 +111,8 @@ def main():
         f"{'watched' if arguments.watch else 'test'}: {right:.1f} %, {fired:.0f} "
         f"hidden spikes an utterance, decided after {decided:.0f} ms"
     )
+    draw(net, in_batch(test[:1]), test_labels[0])
+    plt.show()
 
 
 if __name__ == "__main__":

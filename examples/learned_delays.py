@@ -1,4 +1,7 @@
-"""Sequences told apart by delays alone: the weights are frozen and all the same.
+"""Sequences told apart by delays alone: the weights are frozen and all the same
+=============================================================================
+
+::
 
     python examples/learned_delays.py
 
@@ -16,6 +19,7 @@ import bsnn  # isort: skip  before torch, whose idle threads would spin
 
 import argparse
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from brian2 import ms
@@ -68,7 +72,7 @@ def draw(n_samples, seed, dt):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--control", action="store_true", help="learn weights instead")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--dt-ms", type=float, default=0.5)
@@ -106,12 +110,29 @@ def main():
         print(f"test: {100 * (told(trace) == labels).mean():.1f} % right")
         if not arguments.control:
             print("delays in ms, a row for each input, a column for each order:")
-            print(np.round(net.connections["in->order"].delay.detach().numpy(), 1))
+            delay = net.connections["in->order"].delay.detach().numpy()
+            print(np.round(delay, 1))
+            draw_arrivals(delay)
+            plt.show()
 
 
 def told(trace):
     """Return the order of the output that rose highest."""
     return trace.detach().amax(1).argmax(1).numpy()
+
+
+def draw_arrivals(delay):
+    """Draw when the spikes of each order are sent, and when they arrive."""
+    figure, axes = plt.subplots(
+        1, len(ORDERS), sharey=True, figsize=(8, 3), layout="constrained"
+    )
+    for k, (ax, order) in enumerate(zip(axes, ORDERS, strict=True)):
+        sent = 2 + GAP * np.argsort(order)
+        ax.plot(sent, range(N_INPUTS), "o", color="0.6", label="sent")
+        ax.plot(sent + delay[:, k], range(N_INPUTS), "o", color="C0", label="arrives")
+        ax.set(title=f"Output {k}, its order", xlabel="Time (ms)")
+    axes[0].set(ylabel="Input", yticks=range(N_INPUTS))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Three sinusoids drawn by a recurrent network, from twenty inputs of noise.
+"""Three sinusoids drawn by a recurrent network, from twenty inputs of noise
+=========================================================================
+
+::
 
     python examples/pattern_generator.py
     python examples/pattern_generator.py --readout-only
@@ -14,8 +17,8 @@ follow, of which a derivative by spike times says nothing.
 import bsnn  # isort: skip  before torch, whose idle threads would spin
 
 import argparse
-from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from brian2 import ms, second
@@ -69,12 +72,11 @@ def draw(network, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--readout-only", action="store_true")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--dt-ms", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="where to draw the potentials")
     arguments = parser.parse_args()
     network = make_network(arguments.dt_ms * ms)
     spikes, target = draw(network, arguments.seed)
@@ -111,25 +113,20 @@ def main():
                     f"missed, {fired} spikes",
                     flush=True,
                 )
-    if arguments.out:
-        draw_potentials(network, trace.detach().numpy()[0], target[0], arguments.out)
+    draw_potentials(network, trace.detach().numpy()[0], target[0])
+    plt.show()
 
 
-def draw_potentials(network, trace, target, path):
+def draw_potentials(network, trace, target):
     """Draw what the integrators did beside what they should."""
-    import matplotlib.pyplot as plt
-
     time = network.dt_seconds * np.arange(network.n_steps)
-    figure, axes = plt.subplots(
-        N_OUT, sharex=True, figsize=(6, 5), layout="constrained"
-    )
+    _, axes = plt.subplots(N_OUT, sharex=True, figsize=(6, 5), layout="constrained")
     for k, ax in enumerate(axes):
         ax.plot(time, target[:, k], color="0.6", linewidth=3, label="target")
         ax.plot(time, trace[:, k], color="C0", label="potential")
         ax.set_ylabel(f"Integrator {k + 1}")
     axes[0].legend(loc="upper right", ncols=2)
     axes[-1].set_xlabel("Time (s)")
-    figure.savefig(path, dpi=150)
 
 
 if __name__ == "__main__":

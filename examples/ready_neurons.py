@@ -1,4 +1,7 @@
-"""The ready neurons on digits: AdEx, conductances, Izhikevich.
+"""The ready neurons on digits: AdEx, conductances, Izhikevich
+===========================================================
+
+::
 
     python examples/ready_neurons.py adex
     python examples/ready_neurons.py coba
@@ -23,6 +26,7 @@ import argparse
 import time
 from dataclasses import dataclass
 
+import matplotlib.pyplot as plt
 import torch
 from brian2 import ms, pA
 
@@ -104,7 +108,7 @@ def make_network(case):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("neuron", choices=CASES, nargs="?", default="adex")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument(
@@ -128,8 +132,12 @@ def main():
             right, spikes = score(net, images[n_train:], labels[n_train:])
         else:
             right, spikes = score(net, digits.test_images, digits.test_labels)
+        with torch.no_grad():
+            activity = net(bsnn.encode_ttfs(digits.test_images[:3], net.network))
     kind = "watched" if arguments.watch else "test"
     print(f"{kind}: {right:.1f} % right, {spikes:.0f} hidden spikes a sample")
+    draw(activity["hidden"].record, digits.test_labels)
+    plt.show()
 
 
 def train(net, case, ranges, images, labels, epochs):
@@ -187,6 +195,17 @@ def score(net, images, labels):
 def told(activity):
     """Return the digit of the output that fired most often."""
     return activity["digit"].counts().argmax(1).numpy()
+
+
+def draw(spikes, labels):
+    """Draw the spikes of the hidden neurons for three digits."""
+    _, axes = plt.subplots(1, 3, sharey=True, figsize=(8, 3), layout="constrained")
+    for sample, ax in enumerate(axes):
+        own = spikes.sample == sample
+        time = 1e3 * spikes.dt * spikes.step[own]
+        ax.plot(time, spikes.neuron[own], "k.", markersize=2)
+        ax.set(title=f"Digit {labels[sample]}", xlabel="Time (ms)")
+    axes[0].set(ylabel="Hidden neuron")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
-"""A neuron fitted to recordings of a real cortical neuron, by gradients.
+"""A neuron fitted to recordings of a real cortical neuron, by gradients
+=====================================================================
 
-    BSNN_DATA=folder python examples/recorded_neuron.py [figure.png]
+::
+
+    BSNN_DATA=folder python examples/recorded_neuron.py
 
 A cortical neuron was driven nine times with the same 20 s of noise current (Pozzorini
 et al. 2015, doi:10.1371/journal.pcbi.1004275; `gif-cell3/frozen_noise.npz` in the
@@ -33,10 +36,10 @@ checkpoints of one fit scatter by 0.03.
 import bsnn  # isort: skip  before torch, whose idle threads would spin
 
 import os
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from brian2 import Hz, amp, ms, mV, nS, pA, pF, second
@@ -422,13 +425,10 @@ def show(found, recording, judge):
             )
 
 
-def draw(found, recording, judge, path):
+def draw(found, recording, judge):
     """Draw potential and spikes after TRAIN, and the factor over the seconds."""
-    from matplotlib.figure import Figure
-
     activity = judge.run(best_so_far(found["gradients"])[-1].values)
-    figure = Figure(figsize=(9, 8), layout="constrained")
-    top, middle, bottom = figure.subplots(3, 1)
+    _, (top, middle, bottom) = plt.subplots(3, figsize=(9, 8), layout="constrained")
     part = slice(round(TRAIN / DT), round((TRAIN + 2) / DT))
     seconds = DT * np.arange(part.start, part.stop)
     top.plot(seconds, 1e3 * recording.v[0, part], color="0.6", label="cell")
@@ -446,7 +446,6 @@ def draw(found, recording, judge, path):
     bottom.set(xscale="log", xlabel="simulated seconds", ylabel="coincidence factor")
     bottom.set(ylim=(0.45, 1))
     bottom.legend(title="after 12 s; dotted: trials with each other", loc="upper left")
-    figure.savefig(path, dpi=120)
 
 
 def main():
@@ -456,9 +455,9 @@ def main():
     judge = Judge(recording)
     found = fits(recording, judge)
     show(found, recording, judge)
-    if len(sys.argv) > 1:
-        draw(found, recording, judge, sys.argv[1])
+    draw(found, recording, judge)
     judge.net.close()
+    plt.show()
 
 
 if __name__ == "__main__":

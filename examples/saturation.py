@@ -1,4 +1,7 @@
-"""Ask of trained networks whether their outputs, or their hidden neurons, are full.
+"""Ask of trained networks whether their outputs, or their hidden neurons, are full
+================================================================================
+
+::
 
     python examples/saturation.py RUN... --out saturation.csv
 
@@ -57,5 +60,12 @@ def saturation(folder):
     }
 
 
+def draw(table, ax):
+    """Draw how much of spikes and gradient comes from the flattest crossings."""
+    shares = [name for name in table if "below" in name]
+    table[shares].plot.barh(ax=ax, xlabel="Share", ylabel="")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, fontsize="small")
+
+
 if __name__ == "__main__":
-    run_table.main(__doc__, saturation)
+    run_table.main(__doc__, saturation, draw)

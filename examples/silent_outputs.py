@@ -1,4 +1,7 @@
-"""Ask of runs how many of their outputs were silent before training, and after it.
+"""Ask of runs how many of their outputs were silent before training, and after it
+===============================================================================
+
+::
 
     python examples/silent_outputs.py RUN... --out silent_outputs.csv
 
@@ -33,5 +36,15 @@ def silent_outputs(folder):
     }
 
 
+def draw(table, ax):
+    """Draw how many outputs were silent."""
+    silent = table[["silent_before", "silent_after"]]
+    silent.plot.barh(ax=ax, xlabel="Outputs that fire for no sample", ylabel="")
+    ax.set(xlim=(0, max(1, silent.max(axis=None))))
+    for bars in ax.containers:
+        ax.bar_label(bars, padding=2)
+    ax.legend(loc="lower right")
+
+
 if __name__ == "__main__":
-    run_table.main(__doc__, silent_outputs)
+    run_table.main(__doc__, silent_outputs, draw)

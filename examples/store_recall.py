@@ -1,4 +1,7 @@
-"""Store and recall: what adaptation remembers over most of a second.
+"""Store and recall: what adaptation remembers over most of a second
+=================================================================
+
+::
 
     python examples/store_recall.py
     python examples/store_recall.py --neuron lif
@@ -23,6 +26,7 @@ import bsnn  # isort: skip  before torch, whose idle threads would spin
 import argparse
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from brian2 import ms, second
@@ -80,7 +84,7 @@ def draw(n_samples, seed, dt):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--neuron", choices=("alif", "lif"), default="alif")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--dt-ms", type=float, default=2.0)
@@ -116,13 +120,33 @@ def main():
             )
         spikes, labels = draw(N_TEST, [arguments.seed, 0], dt)
         with torch.no_grad():
-            trace = net(spikes)["out"].trace["v"][:, last:]
-        print(f"test: {100 * (told(trace) == labels).mean():.1f} % right")
+            activity = net(spikes)
+        trace = activity["out"].trace["v"]
+        right = 100 * (told(trace[:, last:]) == labels).mean()
+        print(f"test: {right:.1f} % right")
+    draw_sample(spikes, activity, labels[0])
+    plt.show()
 
 
 def told(trace):
     """Return the bit of the integrator that was higher on average."""
     return trace.detach().mean(1).argmax(1).numpy()
+
+
+def draw_sample(inputs, activity, bit):
+    """Draw inputs, neurons and integrators of the first sample."""
+    _, axes = plt.subplots(3, sharex=True, figsize=(7, 6), layout="constrained")
+    cells = activity["cells"].record
+    for ax, spikes in zip(axes, (inputs, cells), strict=False):
+        own = spikes.sample == 0
+        ax.plot(spikes.step[own] * spikes.dt, spikes.neuron[own], "k.", markersize=2)
+    axes[0].set(ylabel="Input")
+    axes[0].set_yticks(GROUP * np.arange(4) + GROUP / 2, ["0", "1", "store", "recall"])
+    axes[1].set(ylabel="Neuron")
+    trace = activity["out"].trace["v"][0].numpy()
+    axes[2].plot(cells.dt * np.arange(len(trace)), trace, label=["0", "1"])
+    axes[2].legend(title=f"Integrator; stored: {bit}", loc="lower right")
+    axes[2].set(xlabel="Time (s)", ylabel="v")
 
 
 if __name__ == "__main__":

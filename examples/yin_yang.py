@@ -1,4 +1,7 @@
-"""Yin-Yang with spikes, at the time step of your choice.
+"""Yin-Yang with spikes, at the time step of your choice
+=====================================================
+
+::
 
     python examples/yin_yang.py --dt-ms 0.5
 
@@ -19,6 +22,7 @@ import bsnn  # isort: skip  before torch, whose idle threads would spin
 import argparse
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from brian2 import ms
@@ -72,7 +76,7 @@ def encode(features, dt):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--dt-ms", type=float, default=0.5)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=0)
@@ -95,6 +99,8 @@ def main():
         spikes = activity["hidden"].record.n_spikes / len(unseen[1])
     kind = "watched" if arguments.watch else "test"
     print(f"{kind}: {right:.1f} % right at {arguments.dt_ms} ms, {spikes:.0f} spikes")
+    draw(unseen[0], told(activity), unseen[1])
+    plt.show()
 
 
 def train(net, points, labels, dt, arguments):
@@ -123,6 +129,18 @@ def train(net, points, labels, dt, arguments):
 def told(activity):
     """Return the region of the integrator that rose highest."""
     return activity["region"].trace["v"].detach().amax(1).argmax(1).numpy()
+
+
+def draw(points, found, labels):
+    """Draw each point in the colour of the region that is told."""
+    _, ax = plt.subplots(figsize=(4, 4), layout="constrained")
+    x, y = points[:, :2].T
+    for region in range(3):
+        ax.plot(*points[found == region, :2].T, ".", label=f"region {region}")
+    wrong = found != labels
+    ax.plot(x[wrong], y[wrong], "o", mfc="none", color="k", label="wrong")
+    ax.set(xlabel="x", ylabel="y", aspect="equal")
+    ax.legend(loc="upper left", fontsize="small")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from bsnn.training.linear.kernel import as_tensor
 class SpikeCountLoss(nn.Module):
     r"""Half the squared distance of the spike counts from their targets.
 
+    ::
+
         L = 1/2 sum_j (count_j - target_j)^2 + p n_hidden, averaged over the samples
 
     A count is not differentiable in a spike's time; the error is handed to every spike
@@ -132,6 +134,8 @@ class KnownGradient(torch.autograd.Function):
 
 class FirstSpikeLoss(nn.Module):
     r"""Cross-entropy of a softmax over the negative first spike times.
+
+    ::
 
         L = -log( exp(-t_label/tau) / sum_j exp(-t_j/tau) ), averaged over the samples
 

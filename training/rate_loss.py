@@ -18,6 +18,8 @@ from bsnn.training.trace_losses import check_trace, plain_scale
 class RateLoss(nn.Module):
     r"""Holds each neuron's spikes per sample between two bounds, silent ones included.
 
+    ::
+
         L = sum_j (u_j^2 + o_j^2)/2 + sum_(j: u_j > 0) mean_m relu(1 - g_mj/scale)^2/2
         u_j = relu(least - n_j),   o_j = relu(n_j - most)
 

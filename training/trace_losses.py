@@ -21,6 +21,8 @@ _AXES = "(n_samples, n_steps, n_neurons)"
 class TraceLoss(nn.Module):
     r"""Mean squared distance of a trace from a recorded one.
 
+    ::
+
         L = sum w ((x - target)/scale)^2 / sum w      over samples, steps and neurons
 
     Parameters
@@ -152,6 +154,8 @@ def away_from_spikes(
 
 class ReadoutLoss(nn.Module):
     r"""Cross-entropy of a softmax over what integrators read out.
+
+    ::
 
         L = -log( exp(x_label) / sum_j exp(x_j) ),   x_j = max_t or mean_t of v_j/scale
 

@@ -16,11 +16,13 @@ from bsnn.training.spike_times import LayerSpikes
 class VanRossumLoss(nn.Module):
     r"""Squared van Rossum distance of spike trains from recorded ones.
 
+    ::
+
         D^2 = 1/tau int_0^inf (f - f_target)^2 dt
         f(t) = sum_(t_i <= t) e^(-(t - t_i)/tau)
 
     summed over the neurons and averaged over the samples. The integral is solved: with
-    all spikes of both trains in one list, s = 1 for the model's, -1 for the target's,
+    all spikes of both trains in one list, s = 1 for the model's, -1 for the target's::
 
         D^2 = 1/2 sum_ij s_i s_j e^(-|t_i - t_j|/tau)
 

@@ -5,7 +5,7 @@ import dataclasses
 from pathlib import Path
 
 from bsnn.fields import fields_of, in_short
-from bsnn.presets import PRESETS, REFERENCES
+from bsnn.presets import OWN_NETWORK, PRESETS, REFERENCES
 from bsnn.run_settings import RunSettings
 from bsnn.settings import SETTINGS
 
@@ -69,9 +69,17 @@ def _add_sweep(commands):
     )
     sweep.add_argument("dataset", help="as for train")
     _add_model(sweep)
-    _add_setting(sweep, "dt_ms", nargs="+", required=True, help="in ms")
-    sweep.add_argument("--rules", nargs="+", default=["grid"], help="(default: grid)")
-    sweep.add_argument("--seeds", type=int, nargs="+", default=[0], help="(default: 0)")
+    _add_setting(sweep, "dt_ms", nargs="+", required=True, help="time steps, in ms")
+    sweep.add_argument(
+        "--rules", nargs="+", default=["grid"], help="time rules (default: grid)"
+    )
+    sweep.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0],
+        help="of weights and data order (default: 0)",
+    )
     _add_setting(
         sweep,
         "spike_penalty",
@@ -110,8 +118,10 @@ def _add_evaluate(commands):
     )
     evaluate.add_argument("run", type=_path, help="run folder")
     _add_model(evaluate)
-    _add_setting(evaluate, "dt_ms", nargs="+", help="in ms (default: its own)")
-    _add_setting(evaluate, "rule", help="(default: its own)")
+    _add_setting(
+        evaluate, "dt_ms", nargs="+", help="time steps, in ms (default: the run's own)"
+    )
+    _add_setting(evaluate, "rule", help="time rule (default: the run's own)")
     _add_setting(evaluate, "workers")
     _add_data_dir(evaluate)
 
@@ -168,7 +178,7 @@ def _add_plot(commands):
         "bsnn plot runs/mnist --out figures",
     )
     _add_study(plot)
-    plot.add_argument("--out", type=_path, help="(default: <sweep>/figures)")
+    plot.add_argument("--out", type=_path, help="folder (default: <sweep>/figures)")
 
 
 def _add_report(commands):
@@ -195,7 +205,7 @@ def _add_bench(commands):
     bench.add_argument(
         "--workload",
         choices=("mnist", "synthetic"),
-        help="(default: mnist if it is in the data folder)",
+        help="input spikes (default: mnist if it is in the data folder)",
     )
     _add_setting(
         bench, "batch_size", help="samples (default: 50; on a GPU the replicas)"
@@ -208,8 +218,10 @@ def _add_bench(commands):
         nargs="+",
         help="with --device cuda, the numbers to measure (default: 1 16 64 256 1000)",
     )
-    _add_setting(bench, "layers", help="(default: 784 800 10 of MNIST)")
-    _add_setting(bench, "v_threshold")
+    _add_setting(bench, "layers", help="neurons (default: 784 800 10 of MNIST)")
+    _add_setting(
+        bench, "v_threshold", help="threshold of each layer (default: 0.2 1.3 of MNIST)"
+    )
     bench.add_argument("--repeats", type=int, default=7, help="5 or more (default: 7)")
     bench.add_argument("--no-stock", action="store_true", help="leave out stock Brian2")
     bench.add_argument(
@@ -238,7 +250,9 @@ def _add_bench(commands):
     )
     _add_data_dir(bench)
     bench.add_argument(
-        "--out", type=_path, help="JSON file; with --scale a folder (default: scaling)"
+        "--out",
+        type=_path,
+        help="JSON file (default: none); with --scale a folder (default: scaling)",
     )
 
 
@@ -295,6 +309,10 @@ def _usual(setting):
         said.append(f"default: {in_short(setting.default)}")
     # Without any default, each data set has a value of its own: too many to list.
     required = setting.default is dataclasses.MISSING
+    if setting.name in REFERENCES["mnist"]:
+        said.append("default: by the data set")
+    if setting.name in OWN_NETWORK:
+        said.append(f"with --model: {in_short(OWN_NETWORK[setting.name])}")
     usual = PRESETS if required else PRESETS | REFERENCES
     said += [
         f"{name}: {in_short(values[setting.name])}"
@@ -316,7 +334,9 @@ def _add_model(parser):
 
 def _add_study(parser):
     parser.add_argument("sweep", type=_path, help="sweep folder or run folder")
-    parser.add_argument("--dataset", help="which, if the folder has several")
+    parser.add_argument(
+        "--dataset", help="which data set (default: the only one of the folder)"
+    )
 
 
 def _add_data_dir(parser):

@@ -354,6 +354,7 @@ def tone(frequency, seconds=LENGTH):
     return np.sin(2 * np.pi * frequency * np.arange(seconds * RATE) / RATE)
 
 
+@pytest.mark.slow
 def test_the_neuron_behind_a_filter_is_brian2s():
     waves = Waves(waves=[np.random.default_rng(0).normal(size=1500)], rate=RATE * Hz)
     model = make_model(0.5, n_inputs=FILTERS)

@@ -177,12 +177,12 @@ def test_the_wheel_holds_the_tree_and_nothing_else(wheel):
     assert names == expected
 
 
-@pytest.mark.cpp
-@pytest.mark.slow
 def test_the_readme_counts_its_lines():
     assert len([line for line in readme_example().splitlines() if line]) == 16
 
 
+@pytest.mark.cpp
+@pytest.mark.slow
 def test_what_pip_chooses_runs_the_readme(wheel, tmp_path):
     """Only torch is held, at the version here: the newest brings gigabytes of CUDA."""
     python = wheel.parent / "bare" / "bin" / "python"
