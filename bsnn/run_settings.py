@@ -53,7 +53,8 @@ class RunSettings:
         tag="estimator",
     )
     slope_cap: float | None = field(
-        "straight-through, slopes count as at most so many times the least",
+        "straight-through, slopes count as at most so many times the least (default: "
+        "no bound)",
         None,
         tag="cap",
     )
@@ -92,7 +93,7 @@ class RunSettings:
     )
     learning_rate_patience: int | None = field(
         "epochs without a better validation after which the learning rate falls, in "
-        "place of --learning-rate-epochs",
+        "place of --learning-rate-epochs (default: as those say)",
         None,
         least=1,
     )
@@ -103,10 +104,12 @@ class RunSettings:
         tag="validation",
     )
     validation_seed: int | None = field(
-        "draw the validation samples with this seed instead", None, least=0
+        "draw the validation samples with this seed (default: the last)", None, least=0
     )
     patience: int | None = field(
-        "epochs without a better validation after which training stops", None, least=1
+        "epochs without a better validation after which training stops (default: none)",
+        None,
+        least=1,
     )
     code: str | None = field(
         "how the data become input spikes (default: as the data set says)",
