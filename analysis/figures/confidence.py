@@ -16,7 +16,7 @@ def draw(sweep):
     """Return figure, table and caption."""
     if sweep.confidence.empty:
         raise NoData("no run has a confidence.csv")
-    both = published.beside(sweep.confidence, published.confidence(sweep.dataset))
+    both = published.beside(sweep.confidence, published.confidence(sweep.comparable))
     table = tables.mean_over_seeds(both, [*tables.CELL, "time_ms"], ["confidence"])
     ours = table[table.source == "bsnn"]
     # Published points only where a line of ours goes past them.

@@ -97,7 +97,7 @@ def _add_results(page, sweep):
 
 
 def _add_comparison(page, sweep):
-    table = results.comparison_table(sweep.runs, sweep.dataset)
+    table = results.comparison_table(sweep.runs, sweep.comparable)
     if len(table):
         page.heading("Beside the published numbers")
         page.table(table)

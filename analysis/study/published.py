@@ -104,7 +104,7 @@ def summary(dataset=None):
 
 def with_published(sweep):
     """Return the runs of a sweep and, below them, the published ones."""
-    return beside(sweep.runs, runs(sweep.dataset))
+    return beside(sweep.runs, runs(sweep.comparable))
 
 
 def beside(ours, theirs):

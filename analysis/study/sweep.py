@@ -75,6 +75,13 @@ class Sweep:
     def dataset(self):
         return self.runs.dataset.iloc[0]
 
+    @property
+    def comparable(self):
+        """The data set whose published runs ours stand beside; "" of a part of one."""
+        subsets = ("n_train", "n_test")
+        cut = any(c.get(name) for c in self.configs.values() for name in subsets)
+        return "" if cut else self.dataset
+
     def path(self, run):
         """Return the folder of a run, by its name."""
         inside = self.folder / run

@@ -49,7 +49,9 @@ def named(full):
 
 
 def test_no_public_name_is_missing_in_the_reference():
-    pages = {f"bsnn.{name}" for name in ("patterns", "interchange")}  # modules, whose names are
+    pages = {
+        f"bsnn.{name}" for name in ("patterns", "interchange")
+    }  # modules, whose names are
     shown = {id(named(name)) for name in reference_names()}
     missing = [
         n for n in public_names() if n not in pages and id(named(n)) not in shown

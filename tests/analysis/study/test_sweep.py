@@ -3,6 +3,7 @@
 import pytest
 
 from bsnn.analysis import make_figures, read_sweep
+from bsnn.analysis.study import published
 from bsnn.analysis.study.rows import read_config
 from bsnn.errors import RunFolderError
 from tests.training.experiments import sweep_folders
@@ -112,3 +113,12 @@ def test_runs_of_one_cell_must_differ_in_the_seed_alone(tmp_path):
     first.write_json("config.json", {**first.config(), "seed": 1})
     with pytest.raises(RunFolderError, match="of the same cell and seed"):
         read_sweep(tmp_path)
+
+
+def test_runs_on_a_part_of_the_samples_do_not_stand_beside_published_ones(tmp_path):
+    for name, options in (("whole", {}), ("part", {"n_train": 12000})):
+        (tmp_path / name).mkdir()
+        sweep_folders.write_run(tmp_path / name, dataset="mnist", **options)
+    whole, part = (read_sweep(tmp_path / name) for name in ("whole", "part"))
+    assert set(published.with_published(whole).source) == {"bsnn", "published"}
+    assert set(published.with_published(part).source) == {"bsnn"}
