@@ -271,7 +271,7 @@ def main():
         f"%, {fired:.0f} hidden spikes a sample, decided after {decided:.0f} ms"
     )
     rows = [(arguments.dt_ms, right, fired, decided)]
-    for dt in arguments.test_dt_ms:
+    for dt in sorted({*arguments.test_dt_ms} - {arguments.dt_ms}):
         other = Listener(dt * ms, recurrent=recurrent)
         other.load_state_dict(kept)
         rows.append((dt, *tested(other, given(test), labels[test])))

@@ -81,4 +81,20 @@ for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
     (set -x; bsnn one-neuron "$folder/$dataset")
     (set -x; bsnn report "$folder/$dataset" --out "$results/$dataset.md")
 done
+if [ "$mode" = full ]; then  # what stands for the derivative of a spike
+    case " ${DATASETS:-mnist} " in *" mnist "*)
+        (set -x; bsnn sweep mnist --n-train 12000 --epochs 6 --dt-ms 0.5 1 2 4 8 12 \
+            --estimator straight-through straight-through-end triangle fast-sigmoid \
+            --out "$folder/estimators"
+        bsnn plot "$folder/estimators" --out "$results/estimators"
+        bsnn gradient-error "$folder"/estimators/mnist_grid_dt1_seed0 \
+            --out "$results/estimators")
+    esac
+    speech="python $here/spoken_digits.py --epochs 40 --test-dt-ms 1 2 5 10"
+    for dt in 10 5 2 1; do
+        for without in "" --feed-forward; do
+            (set -x; $speech --dt-ms $dt $without --out "$results/spoken-digits.csv")
+        done
+    done
+fi
 (set -x; python "$here/saturation.py" "$@" --out "$results/saturation.csv")
