@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator
 
 from .axes import time_step_axis
 from .colours import COLOURS, MARKERS
@@ -61,8 +61,9 @@ def draw(table, name):
         plot(points[points.weights == kind], ax)
         if column == "norm_ratio":
             ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.yaxis.set_major_formatter("{x:g}")
-            ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 1)))
+            ax.yaxis.set_minor_formatter("")
             ax.axhline(1, color="0.6", linewidth=0.8, zorder=0)
         else:
             ax.set_ylim(min(0, points["min"].min()), 1.04)
