@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from brian2.units import Quantity, ms
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft, signal
 
 from bsnn.equations.units import as_int, as_positive, in_hertz, positive_seconds
@@ -75,15 +76,15 @@ class Mel:
         hop = self._samples(self.frame, rate, "frame")
         width = self._samples(self.window, rate, "window")
         n_fft = fft.next_fast_len(2 * width)  # bands are narrow at low frequencies
-        window = signal.windows.hann(width, sym=False)
-        transform = signal.ShortTimeFFT(
-            window, hop, rate, mfft=n_fft, scale_to="magnitude"
-        )
         n_frames = -(-len(wave) // hop)
-        # A slice is centred at the middle of its frame.
-        padded = np.pad(wave, (0, n_frames * hop - len(wave) + width))
-        spectrum = transform.stft(padded, p0=0, p1=n_frames, k_offset=hop // 2)
-        power = (np.abs(spectrum) ** 2).T @ self.weights(transform.f, rate).T
+        # The window of a frame lies around its middle; beyond the wave it is quiet.
+        before = width // 2 - hop // 2
+        padded = np.pad(wave, (max(before, 0), n_frames * hop - len(wave) + width))
+        windows = sliding_window_view(padded[max(-before, 0) :], width)[::hop]
+        shape = signal.windows.hann(width, sym=False)
+        spectrum = fft.rfft(windows[:n_frames] * (shape / shape.sum()), n_fft)
+        frequencies = fft.rfftfreq(n_fft, 1 / rate)
+        power = np.abs(spectrum) ** 2 @ self.weights(frequencies, rate).T
         loudest = power.max()
         if loudest == 0:
             return np.zeros_like(power)
