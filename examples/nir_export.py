@@ -1,6 +1,9 @@
-"""Export to NIR: what becomes of a trained network in other libraries.
+"""Export to NIR: what becomes of a trained network elsewhere
+==========================================================
 
-    python examples/nir_export.py [figure.png]
+::
+
+    python examples/nir_export.py
 
 A network of CUBA LIF neurons with a soft reset learns the digits and is written to a
 file of NIR, which norse, snnTorch and others read (`pip install "bsnn[nir]"`). Read
@@ -21,10 +24,10 @@ Euler's spikes at 1 ms and 24 % at 8 ms.
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin
 
-import sys
 import tempfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from brian2 import ms
@@ -99,12 +102,9 @@ def interpret(graph, dense, dt, *, soft):
     return counts
 
 
-def draw(fired, path):
+def draw(fired):
     """Draw the output spikes of each way of solving the equations, over time steps."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3.2), layout="constrained")
-    ax = figure.subplots()
+    _, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
     colours, markers = ("#000000", "#0072b2", "#d55e00"), "os^"
     for (name, values), c, m in zip(fired.items(), colours, markers, strict=True):
         ax.plot(DTS_MS, values, color=c, marker=m, label=name)
@@ -113,7 +113,7 @@ def draw(fired, path):
     ax.minorticks_off()
     ax.set_ylim(0, 1.1 * max(map(max, fired.values())))
     ax.legend(frameon=False)
-    figure.savefig(path, dpi=120)
+    plt.show()
 
 
 def main():
@@ -145,8 +145,7 @@ def main():
                     f"{dt:g} ms, {name}: {100 * right:.1f} % right, "
                     f"{fired[name][-1]:.1f} output spikes a sample"
                 )
-    if len(sys.argv) > 1:
-        draw(fired, sys.argv[1])
+    draw(fired)
 
 
 if __name__ == "__main__":

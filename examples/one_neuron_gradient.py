@@ -160,7 +160,7 @@ def main():
         f"triangle at most {triangle[silent].max():.2g}, fast sigmoid "
         f"{sigmoid[silent].max():.2g} spikes per Hz"
     )
-    plt.savefig("one_neuron_gradient.png", dpi=150)
+    plt.show()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
-"""Spike statistics by elephant: what training makes of a recurrent network.
+"""Spike statistics by elephant: what training makes of a recurrent network
+========================================================================
 
-    python examples/spike_statistics.py [figure.png]
+::
+
+    python examples/spike_statistics.py
 
 80 LIF neurons excite and inhibit one another and are driven by Poisson spikes. At first
 some fire fast and others never do. The weights of all synapses are trained until every
@@ -24,6 +27,7 @@ import bsnn  # isort: skip  before torch, whose idle threads would spin
 
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from brian2 import Hz, ms, second
@@ -127,25 +131,21 @@ def told(when, measured):
     )
 
 
-def draw(before, after, path):
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 2.8), layout="constrained")
+def draw(before, after):
+    _, axes = plt.subplots(1, 3, figsize=(8, 2.8), layout="constrained")
     labels = (
         "Rate (Hz)",
         "CV of interspike intervals",
         "van Rossum distance / √spikes",
     )
-    for ax, label, old, new in zip(
-        figure.subplots(1, 3), labels, before, after, strict=True
-    ):
+    for ax, label, old, new in zip(axes, labels, before, after, strict=True):
         bins = np.histogram_bin_edges(np.concatenate([old, new]), 30)
         ax.hist(old, bins, density=True, color="#999999", alpha=0.7, label="before")
         ax.hist(new, bins, density=True, color="#0072b2", alpha=0.7, label="trained")
         ax.set(xlabel=label, yticks=[])
-    figure.axes[0].set_ylabel("Density")
-    figure.axes[0].legend(frameon=False)
-    figure.savefig(path, dpi=120)
+    axes[0].set_ylabel("Density")
+    axes[0].legend(frameon=False)
+    plt.show()
 
 
 def main():
@@ -157,8 +157,7 @@ def main():
         train(net, network)
         after = measure(net, network)
         told("trained", after)
-    if len(sys.argv) > 1:
-        draw(before, after, sys.argv[1])
+    draw(before, after)
 
 
 if __name__ == "__main__":
