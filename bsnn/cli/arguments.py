@@ -56,6 +56,11 @@ def _add_train(commands):
         default=30.0,
         help="between checkpoints within an epoch (default: 30; 0: after each batch)",
     )
+    train.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write each epoch for TensorBoard, too, into a folder of the run",
+    )
     _add_settings(train, [name for name in SETTINGS if name != "dataset"])
     _add_data_dir(train)
 

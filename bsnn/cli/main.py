@@ -162,6 +162,7 @@ def _train(arguments):
         measurement=Measurement,
         resume=arguments.resume,
         checkpoint_seconds=arguments.checkpoint_seconds,
+        tensorboard=arguments.tensorboard,
     )
     print(console_table(read_sweep(out).runs))
     return 0

@@ -1,5 +1,6 @@
 """Train a network epoch by epoch and leave a run folder."""
 
+import contextlib
 import logging
 import sys
 import time
@@ -18,6 +19,7 @@ from bsnn.interchange.npz import save_spikes
 from bsnn.settings import Settings
 from bsnn.training.from_settings import make_loss, make_network
 
+from .board import board, writer_class
 from .checkpoint import (
     load_checkpoint,
     restore_training,
@@ -43,6 +45,7 @@ def train(
     progress: bool | None = None,
     after_epoch: Callable[[int], object] | None = None,
     checkpoint_seconds: float = 30.0,
+    tensorboard: bool = False,
 ) -> dict:
     """Train with `settings` and fill a run folder.
 
@@ -64,6 +67,8 @@ def train(
         Called with the number of each epoch that has been saved.
     checkpoint_seconds : float
         Between checkpoints within an epoch; 0 saves after each batch.
+    tensorboard : bool
+        Write the rows of metrics.csv for TensorBoard, too.
 
     Returns
     -------
@@ -74,6 +79,8 @@ def train(
     ------
     ValueError
         If the data set does not fit the settings.
+    BackendUnavailable
+        If `tensorboard` is not installed.
     NumbersError
         If weights or gradients are not finite; the last checkpoint stands.
     RunFolderError
@@ -81,6 +88,8 @@ def train(
     ProgramError
         If the simulating program dies; the last checkpoint stands.
     """
+    if tensorboard:
+        writer_class()  # before anything is built or written
     settings = settings.of(dataset)
     model = settings.model()
     settings.check_dataset(dataset)
@@ -99,8 +108,19 @@ def train(
         if state is not None:
             trainer.restore(state)
             log.info("resuming %s after epoch %d", folder.path, state["epoch"])
-        _train_epochs(trainer, folder, checkpoints, show, after_epoch)
-        rows, tested = _test(trainer, folder)
+        with contextlib.ExitStack() as stack:
+            write = _nothing
+            if tensorboard:
+                write = stack.enter_context(board(folder, trainer.progress.epoch))
+
+            def done(epoch):
+                write(trainer.progress.rows[-2:])
+                if after_epoch is not None:
+                    after_epoch(epoch)
+
+            _train_epochs(trainer, folder, checkpoints, show, done)
+            rows, tested = _test(trainer, folder)
+            write(rows[len(trainer.progress.rows) :])
         _record_spikes(network, trainer.test_samples, folder)
     summary = make_summary(settings, rows, tested, network)
     folder.write_json(runs.SUMMARY, summary)
@@ -143,8 +163,11 @@ def _train_epochs(trainer, folder, checkpoints, show, after_epoch):
         checkpoints.save()
         log.info("%s", make_line(label, trained, seen, trainer.split))
         warn_of_silence(epoch, seen, warned, trainer.split)
-        if after_epoch is not None:
-            after_epoch(epoch)
+        after_epoch(epoch)
+
+
+def _nothing(_):
+    """Write no rows."""
 
 
 def _test(trainer, folder):
