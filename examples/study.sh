@@ -96,5 +96,7 @@ if [ "$mode" = full ]; then  # what stands for the derivative of a spike
             (set -x; $speech --dt-ms $dt $without --out "$results/spoken-digits.csv")
         done
     done
+    (set -x; python "$here/spoken_digits_figure.py" "$results/spoken-digits.csv" \
+        "$results/spoken-digits.png")
 fi
 (set -x; python "$here/saturation.py" "$@" --out "$results/saturation.csv")

@@ -59,6 +59,9 @@ EXAMPLES = {
     "silent_outputs.py": Example("study/* --out silent_outputs.csv"),
     "spike_statistics.py": Example(package="elephant"),
     "spoken_digits.py": Example("--epochs 3", data="fsdd"),
+    "spoken_digits_figure.py": Example(
+        never="It draws what hours of training left; see the results."
+    ),
     "store_recall.py": Example("--epochs 5"),
     "yin_yang.py": Example("--epochs 10"),
 }
