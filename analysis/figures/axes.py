@@ -85,6 +85,40 @@ def zero_position(time_steps):
     return time_steps[time_steps > 0].min() / 2.2
 
 
+def spikes_axis(ax):
+    """Name an x axis of inverse spikes per sample by the spikes.
+
+    Parameters
+    ----------
+    ax : Axes
+        With all that is drawn.
+    """
+    low, high = ax.get_xlim()
+    low = max(low, 1e-3 * high)
+    steps = [k * 10.0**e for e in range(-3, 7) for k in (1, 2, 5)]
+    # Along a wide axis 1, 2, 5, 10 and so on, along a narrow one multiples of one step.
+    ticks = _apart(np.array(steps), low, high)
+    for step in steps if high < 3 * low else ():
+        n_most = int(1 / (low * step))
+        multiples = step * np.arange(max(1, int(1 / (high * step))), n_most + 1)
+        ticks = _apart(multiples, low, high)
+        if len(ticks) == ((multiples >= 1 / high) & (multiples <= 1 / low)).sum():
+            break
+    ax.set_xlim(low, high)
+    ax.set_xticks(ticks, [f"{1 / place:g}" for place in ticks])
+    ax.set_xlabel("Spikes per sample, fewer to the right")
+
+
+def _apart(spikes, low, high):
+    """Return the inverse of rising numbers, those on an axis that are apart there."""
+    ticks = []
+    for place in 1 / spikes:
+        inside = low <= place <= high
+        if inside and (not ticks or ticks[-1] - place > 0.07 * (high - low)):
+            ticks.append(place)
+    return ticks
+
+
 def label_points(ax, x, y, texts, colours):
     """Write texts beside points where there is room; the first ones choose first.
 
@@ -104,7 +138,8 @@ def label_points(ax, x, y, texts, colours):
         width = 5 * len(text)
         for shift in ((5, 3), (5, -10), (-5 - width, 3), (-8, 7), (-3, -14)):
             centre = point + shift + (width / 2, 3)
-            free = (np.abs(np.array(taken) - centre) >= LABEL_ROOM).any(axis=1).all()
+            room = max(LABEL_ROOM[0], 0.7 * width), LABEL_ROOM[1]
+            free = (np.abs(np.array(taken) - centre) >= room).any(axis=1).all()
             if free and (lower < centre).all() and (centre < upper).all():
                 taken.append(centre)
                 ax.annotate(

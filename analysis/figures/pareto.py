@@ -8,7 +8,7 @@ from bsnn.analysis.study.published import with_published
 from bsnn.analysis.study.series import of_one_loss
 from bsnn.analysis.study.sweep import NoData
 
-from .axes import ACCURACY_NOTE, accuracy_axis, label_points
+from .axes import ACCURACY_NOTE, accuracy_axis, label_points, spikes_axis
 from .colours import each_series
 from .labels import interval, series_label, subtitle, when
 from .style import new_figure
@@ -57,9 +57,8 @@ def _draw(sweep, runs):
     figure.suptitle(subtitle(sweep, table), fontsize=9)
     caption = (
         f"Test accuracy {when(sweep.runs)} over the inverse of all hidden and output "
-        "spikes of a test sample: better is up and to the right. Numbers are time "
-        f"steps in ms, black on the Pareto front. {ACCURACY_NOTE} "
-        + interval(sweep, table)
+        "spikes of a test sample: better is up and to the right. Time steps are "
+        f"black on the Pareto front. {ACCURACY_NOTE} " + interval(sweep, table)
     )
     return figure, table, caption
 
@@ -78,17 +77,16 @@ def plot(table, ax):
         _plot_points(points, ax, label=series_label(source, rule), **style)
     for source, points in table[table.on_front].groupby("source"):
         _plot_front(points.sort_values("inverse_spikes"), ax, source)
-    ax.set_xlabel("1 / (spikes per sample)")
     accuracy_axis(ax, table.accuracy)
+    spikes_axis(ax)
     order = table.sort_values(["on_front", "source"], ascending=[False, True])
     label_points(
         ax,
         order.inverse_spikes.to_numpy(),
         100 * order.accuracy.to_numpy(),
-        [f"{dt:g}" for dt in order.dt_ms],
+        [f"{dt:g} ms" for dt in order.dt_ms],
         ["black" if on_front else "0.45" for on_front in order.on_front],
     )
-    ax.ticklabel_format(axis="x", style="sci", scilimits=(-3, -3), useMathText=True)
     ax.legend()
     return ax
 

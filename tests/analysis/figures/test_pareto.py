@@ -36,7 +36,12 @@ def test_pareto_marks_the_front(ax):
     np.testing.assert_allclose(front.get_xydata(), expected[[0, 2]], rtol=1e-12)
     # The front falls straight down from a point, then runs to the right.
     assert front.get_drawstyle() == "steps-pre"
-    assert {text.get_text() for text in ax.texts} == {"1", "2", "4"}
+    assert {text.get_text() for text in ax.texts} == {"1 ms", "2 ms", "4 ms"}
+    # The axis is of inverse spikes, and says spikes.
+    assert "Spikes per sample" in ax.get_xlabel()
+    for place, text in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True):
+        assert 1 / place == pytest.approx(float(text.get_text()))
+    assert len(ax.get_xticks()) >= 4
 
 
 @pytest.mark.parametrize(("worst", "n_panels"), [(0.95, 1), (0.93, 2)])
