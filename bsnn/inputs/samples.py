@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class ChosenSamples:
     samples: Samples
     indices: np.ndarray
 
-    @property
+    @functools.cached_property
     def labels(self) -> np.ndarray:
         return self.samples.labels[self.indices]
 
@@ -63,16 +64,16 @@ class ChosenSamples:
 
 
 def held_out(
-    samples: Samples, share: float, seed: int | None = None
-) -> tuple[Samples, Samples]:
-    """Return the samples to train on and those for validation.
+    labels: np.ndarray, share: float, seed: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of samples to train on, and of those for validation.
 
     Of each class the same share is held out, to one sample: its last samples, or some
     drawn with a seed.
 
     Parameters
     ----------
-    samples : Samples
+    labels : ndarray, shape (n_samples,), int
     share : float
         In 0..1; with 0 there are none for validation.
     seed : int, optional
@@ -82,28 +83,26 @@ def held_out(
     ValueError
         If a class would have no samples left.
     """
-    if not share:
-        return samples, ChosenSamples(samples, np.empty(0, int))
-    classes, n_of_each = np.unique(samples.labels, return_counts=True)
+    classes, n_of_each = np.unique(labels, return_counts=True)
     quotas = share * n_of_each
     n_held_out = np.floor(quotas).astype(int)
     # What the floors leave of the whole goes to the largest remainders.
-    left = math.ceil(share * len(samples)) - n_held_out.sum()
+    left = math.ceil(share * len(labels)) - n_held_out.sum()
     n_held_out[np.argsort(n_held_out - quotas, kind="stable")[:left]] += 1
     if (n_held_out >= n_of_each).any():
         raise ValueError(
             f"'validation' must leave samples of each class to train on, {share} of "
-            f"{len(samples)} samples does not; give a smaller share, or 0 to test "
+            f"{len(labels)} samples does not; give a smaller share, or 0 to test "
             "after each epoch."
         )
-    chosen = np.zeros(len(samples), bool)
+    chosen = np.zeros(len(labels), bool)
     rng = None if seed is None else np.random.default_rng(seed)
     for label, n in zip(classes, n_held_out, strict=True):
-        (of_class,) = np.nonzero(samples.labels == label)
+        (of_class,) = np.nonzero(labels == label)
         if rng is not None:
             rng.shuffle(of_class)
         chosen[of_class[len(of_class) - n :]] = True
-    return tuple(ChosenSamples(samples, np.flatnonzero(c)) for c in (~chosen, chosen))
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from bsnn import runs
 from bsnn.errors import RunFolderError
 from bsnn.inputs.datasets import Dataset
-from bsnn.inputs.samples import held_out
+from bsnn.inputs.samples import ChosenSamples, held_out
 from bsnn.interchange.npz import save_spikes
 from bsnn.settings import Settings
 from bsnn.training.from_settings import make_loss, make_network
@@ -94,6 +94,9 @@ def train(
     model = settings.model()
     settings.check_dataset(dataset)
     config = settings.config()
+    parts = held_out(
+        dataset.train_labels, settings.validation, settings.validation_seed
+    )
     folder.check_free(config, resume=resume)
     show = sys.stderr.isatty() if progress is None else progress
     readout = settings.readout(model)
@@ -103,7 +106,7 @@ def train(
         state = _state_of(folder, settings)  # nothing is altered where it is damaged
         folder.create(config)
         measured = partial(measurement, network.model, settings.true, readout)
-        trainer = _Trainer(settings, network, loss, dataset, measured)
+        trainer = _Trainer(settings, network, loss, dataset, measured, parts)
         checkpoints = _Checkpoints(folder, trainer, checkpoint_seconds)
         if state is not None:
             trainer.restore(state)
@@ -118,8 +121,8 @@ def train(
                 if after_epoch is not None:
                     after_epoch(epoch)
 
-            _train_epochs(trainer, folder, checkpoints, show, done)
-            rows, tested = _test(trainer, folder)
+            last = _train_epochs(trainer, folder, checkpoints, show, done)
+            rows, tested = _test(trainer, folder, last)
             write(rows[len(trainer.progress.rows) :])
         _record_spikes(network, trainer.test_samples, folder)
     summary = make_summary(settings, rows, tested, network)
@@ -140,13 +143,16 @@ def _state_of(folder, settings):
 
 
 def _train_epochs(trainer, folder, checkpoints, show, after_epoch):
-    """Train all epochs that are not done, unless validation ends it early."""
+    """Train all epochs that are not done, unless validation ends it early.
+
+    Return what the last of them said of the samples looked at, None without one.
+    """
     progress, settings = trainer.progress, trainer.settings
-    warned = set()
+    warned, seen, curve = set(), None, None
     for epoch in range(progress.epoch + 1, settings.epochs + 1):
         if settings.is_over(progress.validations()):
             log.info("no better validation in %d epochs", settings.patience)
-            return
+            break
         folder.remove(runs.EVALUATIONS)  # of weights that are not the last
         label = f"epoch {epoch}/{settings.epochs}"
         with numbers_named(f"epoch {epoch}, "):
@@ -164,16 +170,19 @@ def _train_epochs(trainer, folder, checkpoints, show, after_epoch):
         log.info("%s", make_line(label, trained, seen, trainer.split))
         warn_of_silence(epoch, seen, warned, trainer.split)
         after_epoch(epoch)
+    return None if seen is None else (seen, curve)
 
 
 def _nothing(_):
     """Write no rows."""
 
 
-def _test(trainer, folder):
+def _test(trainer, folder, last):
     """Test the weights that count; return the rows of metrics.csv, and the test's."""
     epoch = trainer.take_chosen()
-    tested, curve = trainer.test()
+    if trainer.validates or last is None:
+        last = trainer.test()
+    tested, curve = last
     rows = trainer.progress.rows
     if trainer.validates:
         rows = [*rows, make_row(epoch, "test", tested)]
@@ -188,14 +197,14 @@ def _test(trainer, folder):
 class _Trainer:
     """A network with all that its epochs and tests need, and how far it is."""
 
-    def __init__(self, settings, network, loss, dataset, measured):
+    def __init__(self, settings, network, loss, dataset, measured, parts):
         self.settings, self.network = settings, network
         samples, self.test_samples = (
             dataset.samples(split, settings.encode, network.model)
             for split in ("train", "test")
         )
-        self.train_samples, self.validation_samples = held_out(
-            samples, settings.validation, settings.validation_seed
+        self.train_samples, self.validation_samples = (
+            ChosenSamples(samples, part) for part in parts
         )
         self._chosen = None
         self.optimizer = torch.optim.Adam(
