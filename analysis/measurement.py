@@ -146,6 +146,26 @@ class Measurement:
         self.n_samples, self._arrived, self._fired = n_samples, arrived, fired
         self._sums, self._layer_spikes = sums, layer_spikes
 
+    def join(self, states: Sequence[dict]) -> None:
+        """Take what several measured, each of samples of its own, as `state` says it.
+
+        Raises
+        ------
+        ValueError
+            As `restore`.
+        """
+        parts = []
+        for state in states:
+            self.restore(state)
+            parts.append((self.n_samples, self._arrived, self._fired, self._sums))
+            parts[-1] += (self._layer_spikes,)
+        n_samples, arrived, fired, sums, layer_spikes = zip(*parts, strict=True)
+        self.n_samples, self._arrived = sum(n_samples), sum(arrived)
+        self._fired = [np.any(layer, axis=0) for layer in zip(*fired, strict=True)]
+        names = {name: None for part in sums for name in part}
+        self._sums = {n: sum(part.get(n, 0.0) for part in sums) for n in names}
+        self._layer_spikes = sum(layer_spikes)
+
     def confidence(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the prediction confidence over time.
 

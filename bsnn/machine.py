@@ -16,7 +16,9 @@ GPU_NEEDED = "--device cuda needs an NVIDIA GPU that nvidia-smi shows"
 
 
 def n_cores():
-    """Return the number of cores this process may use: BSNN_THREADS, else all.
+    """Return the number of cores this process may use.
+
+    BSNN_THREADS, else all, shared among the processes that torchrun started here.
 
     Raises
     ------
@@ -29,7 +31,11 @@ def n_cores():
             f"'BSNN_THREADS' must be a whole number of at least 1, got {given!r}; "
             "change that environment variable, or unset it to use all cores."
         )
-    return int(given) if given else len(os.sched_getaffinity(0))
+    if given:
+        return int(given)
+    beside = os.environ.get("LOCAL_WORLD_SIZE", "")
+    n_beside = int(beside) if beside.isdecimal() else 1
+    return max(1, len(os.sched_getaffinity(0)) // max(1, n_beside))
 
 
 def versions():

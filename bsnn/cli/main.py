@@ -164,7 +164,8 @@ def _train(arguments):
         checkpoint_seconds=arguments.checkpoint_seconds,
         tensorboard=arguments.tensorboard,
     )
-    print(console_table(read_sweep(out).runs))
+    if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun, the first
+        print(console_table(read_sweep(out).runs))
     return 0
 
 

@@ -32,7 +32,15 @@ _GLOBALS = (
 
 
 def save_checkpoint(
-    folder, network, optimizer, *, epoch, rows, within=None, chosen=None
+    folder,
+    network,
+    optimizer,
+    *,
+    epoch,
+    rows,
+    within=None,
+    chosen=None,
+    n_clamped=None,
 ):
     """Write the state of a training, and keep the one before as `PREVIOUS`.
 
@@ -49,6 +57,8 @@ def save_checkpoint(
         How far the next epoch is, as `EpochProgress.state` says it.
     chosen : list of Tensor, optional
         Weights of the epoch that validation has chosen so far.
+    n_clamped : int, optional
+        That of the network, unless given.
 
     Raises
     ------
@@ -66,7 +76,7 @@ def save_checkpoint(
         "weights": [weight.detach() for weight in network.weights],
         "frozen": [at for at, w in enumerate(network.weights) if not w.requires_grad],
         "optimizer": optimizer.state_dict(),
-        "n_clamped": network.n_clamped,
+        "n_clamped": network.n_clamped if n_clamped is None else n_clamped,
         "rows": rows,
         "chosen": chosen,
     }

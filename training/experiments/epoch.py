@@ -14,7 +14,9 @@ from bsnn.training.spiking_network import SpikingNetwork
 
 from .beside import MeasuringBeside, encoded
 from .progress import EpochProgress
+from .ranks import Ranks
 
+ALONE = Ranks()
 EVALUATION_BATCH = 500
 
 
@@ -28,6 +30,7 @@ def train_epoch(
     progress: EpochProgress,
     advance: Callable[[int], object] | None = None,
     after_batch: Callable[[Callable[[], dict]], object] | None = None,
+    ranks: Ranks = ALONE,
 ) -> dict:
     """Update the weights once for each batch.
 
@@ -47,13 +50,16 @@ def train_epoch(
     after_batch : callable, optional
         Called after each batch but the last with a function that returns the state of
         `progress`, which waits for the measurement.
+    ranks : Ranks
+        Processes that share each batch.
 
     Returns
     -------
     metrics : dict
-        ``progress.metrics()``.
+        ``progress.metrics()``, of all processes.
     """
     remaining = batches[progress.batch :]
+    parts = [ranks.part(batch) for batch in remaining]
     # Batches are encoded and measured while another is simulated.
     with ThreadPoolExecutor(1) as beside:
         measuring = MeasuringBeside(progress.measured, beside)
@@ -62,31 +68,30 @@ def train_epoch(
             measuring.finish()
             return progress.state()
 
-        inputs_of_each = encoded(samples, remaining, beside)
-        for batch, inputs in zip(remaining, inputs_of_each, strict=True):
-            labels = samples.labels[batch]
+        inputs_of_each = encoded(samples, [p for p in parts if len(p)], beside)
+        for batch, part in zip(remaining, parts, strict=True):
             with numbers_named(f"batch {progress.batch + 1}: "):
-                layers, value = _update(network, loss, optimizer, inputs, labels)
-            measuring.add(progress.measured.seen(layers), labels)
-            progress.add(value, len(batch))
+                network.zero_grad()
+                value = 0.0
+                if len(part):
+                    labels = samples.labels[part]
+                    layers = network(next(inputs_of_each))
+                    of_part = loss(layers, labels)
+                    (of_part * (len(part) / len(batch))).backward()
+                    value = of_part.item()
+                    measuring.add(progress.measured.seen(layers), labels)
+                ranks.sum_gradients(network.weights)
+                _check_gradients(network)
+                optimizer.step()
+            progress.add(value, len(part))
             if advance is not None:
                 advance(len(batch))
             if after_batch is not None and progress.batch < len(batches):
                 with numbers_named(f"after batch {progress.batch}: "):
                     after_batch(state)
         measuring.finish()
+    progress.join(ranks)
     return progress.metrics()
-
-
-def _update(network, loss, optimizer, inputs, labels):
-    """Update the weights once; return the layers and the loss before it."""
-    layers = network(inputs)
-    value = loss(layers, labels)
-    network.zero_grad()
-    value.backward()
-    _check_gradients(network)
-    optimizer.step()
-    return layers, value.item()
 
 
 @contextlib.contextmanager
@@ -114,6 +119,7 @@ def evaluate(
     *,
     measured,
     loss: Callable | None = None,
+    ranks: Ranks = ALONE,
 ) -> tuple[dict, tuple[np.ndarray, np.ndarray]]:
     """Simulate all samples without learning.
 
@@ -126,11 +132,14 @@ def evaluate(
     """
     progress = EpochProgress(measured)
     for at in range(0, len(samples), EVALUATION_BATCH):
-        chosen = np.arange(at, min(at + EVALUATION_BATCH, len(samples)))
+        chosen = ranks.part(np.arange(at, min(at + EVALUATION_BATCH, len(samples))))
+        if not len(chosen):
+            continue
         labels = samples.labels[chosen]
         with torch.no_grad():
             layers = network(samples.spikes(chosen))
             value = 0.0 if loss is None else loss(layers, labels).item()
         measured.add(measured.seen(layers), labels)
         progress.add(value, len(labels))
+    progress.join(ranks)
     return progress.metrics(), measured.confidence()

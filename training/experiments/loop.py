@@ -28,6 +28,7 @@ from .checkpoint import (
 )
 from .epoch import evaluate, numbers_named, train_epoch
 from .progress import EpochProgress, TrainingProgress
+from .ranks import Unwritten, together
 from .summary import make_curve, make_line, make_row, make_summary, warn_of_silence
 
 N_RECORDED = 20  # test samples whose spikes are kept
@@ -48,6 +49,9 @@ def train(
     tensorboard: bool = False,
 ) -> dict:
     """Train with `settings` and fill a run folder.
+
+    Processes that torchrun started train together, each on its part of each batch, and
+    the first of them writes; they save after each epoch, and not within.
 
     Parameters
     ----------
@@ -90,6 +94,34 @@ def train(
     """
     if tensorboard:
         writer_class()  # before anything is built or written
+    with together() as ranks:
+        return _train(
+            settings,
+            dataset,
+            folder if ranks.first else Unwritten(folder.path),
+            ranks,
+            measurement=measurement,
+            resume=resume,
+            progress=progress,
+            after_epoch=after_epoch or _nothing,
+            checkpoint_seconds=checkpoint_seconds,
+            tensorboard=tensorboard and ranks.first,
+        )
+
+
+def _train(
+    settings,
+    dataset,
+    folder,
+    ranks,
+    *,
+    measurement,
+    resume,
+    progress,
+    after_epoch,
+    checkpoint_seconds,
+    tensorboard,
+):
     settings = settings.of(dataset)
     model = settings.model()
     settings.check_dataset(dataset)
@@ -98,19 +130,22 @@ def train(
         dataset.train_labels, settings.validation, settings.validation_seed
     )
     folder.check_free(config, resume=resume)
-    show = sys.stderr.isatty() if progress is None else progress
+    show = ranks.first and (sys.stderr.isatty() if progress is None else progress)
     readout = settings.readout(model)
     loss = make_loss(settings, readout)
     with make_network(settings, model) as network, folder.locked():
         folder.check_free(config, resume=resume)  # another may have begun since
-        state = _state_of(folder, settings)  # nothing is altered where it is damaged
+        # Nothing is altered where it is damaged.
+        state = _state_of(folder, settings) if ranks.first else None
+        state = ranks.of_first(state)
         folder.create(config)
         measured = partial(measurement, network.model, settings.true, readout)
-        trainer = _Trainer(settings, network, loss, dataset, measured, parts)
+        trainer = _Trainer(settings, network, loss, dataset, measured, parts, ranks)
         checkpoints = _Checkpoints(folder, trainer, checkpoint_seconds)
+        ranks.take_of_first(network.weights)
         if state is not None:
             trainer.restore(state)
-            log.info("resuming %s after epoch %d", folder.path, state["epoch"])
+            trainer.say("resuming %s after epoch %d", folder.path, state["epoch"])
         with contextlib.ExitStack() as stack:
             write = _nothing
             if tensorboard:
@@ -118,13 +153,14 @@ def train(
 
             def done(epoch):
                 write(trainer.progress.rows[-2:])
-                if after_epoch is not None:
-                    after_epoch(epoch)
+                after_epoch(epoch)
 
             last = _train_epochs(trainer, folder, checkpoints, show, done)
             rows, tested = _test(trainer, folder, last)
             write(rows[len(trainer.progress.rows) :])
-        _record_spikes(network, trainer.test_samples, folder)
+        if ranks.first:
+            _record_spikes(network, trainer.test_samples, folder)
+        network.n_clamped = trainer.n_clamped()
     summary = make_summary(settings, rows, tested, network)
     folder.write_json(runs.SUMMARY, summary)
     return summary
@@ -151,7 +187,7 @@ def _train_epochs(trainer, folder, checkpoints, show, after_epoch):
     warned, seen, curve = set(), None, None
     for epoch in range(progress.epoch + 1, settings.epochs + 1):
         if settings.is_over(progress.validations()):
-            log.info("no better validation in %d epochs", settings.patience)
+            trainer.say("no better validation in %d epochs", settings.patience)
             break
         folder.remove(runs.EVALUATIONS)  # of weights that are not the last
         label = f"epoch {epoch}/{settings.epochs}"
@@ -167,14 +203,15 @@ def _train_epochs(trainer, folder, checkpoints, show, after_epoch):
         if not trainer.validates:
             folder.write_epoch(runs.CONFIDENCE, epoch, make_curve(epoch, *curve))
         checkpoints.save()
-        log.info("%s", make_line(label, trained, seen, trainer.split))
-        warn_of_silence(epoch, seen, warned, trainer.split)
+        trainer.say("%s", make_line(label, trained, seen, trainer.split))
+        if trainer.ranks.first:
+            warn_of_silence(epoch, seen, warned, trainer.split)
         after_epoch(epoch)
     return None if seen is None else (seen, curve)
 
 
 def _nothing(_):
-    """Write no rows."""
+    """Write no rows, tell of no epoch."""
 
 
 def _test(trainer, folder, last):
@@ -190,15 +227,15 @@ def _test(trainer, folder, last):
         folder.write_table(
             runs.CONFIDENCE, make_curve(epoch, *curve), runs.CONFIDENCE_COLUMNS
         )
-        log.info("epoch %d is chosen  test %.2f %%", epoch, 100 * tested["accuracy"])
+        trainer.say("epoch %d is chosen  test %.2f %%", epoch, 100 * tested["accuracy"])
     return rows, tested
 
 
 class _Trainer:
     """A network with all that its epochs and tests need, and how far it is."""
 
-    def __init__(self, settings, network, loss, dataset, measured, parts):
-        self.settings, self.network = settings, network
+    def __init__(self, settings, network, loss, dataset, measured, parts, ranks):
+        self.settings, self.network, self.ranks = settings, network, ranks
         samples, self.test_samples = (
             dataset.samples(split, settings.encode, network.model)
             for split in ("train", "test")
@@ -216,6 +253,8 @@ class _Trainer:
     def restore(self, state):
         """Go on from a checkpoint."""
         restore_training(self.network, self.optimizer, state)
+        if not self.ranks.first:
+            self.network.n_clamped = 0
         self._chosen = state["chosen"]
         self.progress.restore(state)
 
@@ -240,7 +279,8 @@ class _Trainer:
                 self._batches(epoch),
                 progress=progress,
                 advance=bar.update,
-                after_batch=after_batch,
+                after_batch=after_batch if self.ranks.size == 1 else None,
+                ranks=self.ranks,
             )
 
     @property
@@ -264,7 +304,11 @@ class _Trainer:
 
     def _evaluated(self, samples):
         return evaluate(
-            self.network, samples, measured=self._measured(), loss=self._loss
+            self.network,
+            samples,
+            measured=self._measured(),
+            loss=self._loss,
+            ranks=self.ranks,
         )
 
     def choose(self):
@@ -285,6 +329,15 @@ class _Trainer:
         """Return what a checkpoint holds beside the network's and the optimiser's."""
         return {**self.progress.state(), "chosen": self._chosen}
 
+    def n_clamped(self):
+        """Return the clamped slopes that all processes have met."""
+        return sum(self.ranks.gathered(self.network.n_clamped))
+
+    def say(self, *message):
+        """Tell once of what all processes know."""
+        if self.ranks.first:
+            log.info(*message)
+
     def _batches(self, epoch):
         # The order of the data is a function of seed and epoch: nothing to save.
         rng = np.random.default_rng([self.settings.seed, epoch])
@@ -302,12 +355,15 @@ class _Checkpoints:
 
     def save(self):
         trainer = self._trainer
-        save_checkpoint(
-            self._folder,
-            trainer.network,
-            trainer.optimizer,
-            **trainer.state(),
-        )
+        n_clamped = trainer.n_clamped()
+        if trainer.ranks.first:
+            save_checkpoint(
+                self._folder,
+                trainer.network,
+                trainer.optimizer,
+                n_clamped=n_clamped,
+                **trainer.state(),
+            )
         self._saved = time.monotonic()
 
     def save_if_due(self, state):

@@ -35,6 +35,15 @@ class EpochProgress:
         self.n_samples += n_samples
         self._loss += loss * n_samples
 
+    def join(self, ranks) -> None:
+        """Take together what the processes of a `Ranks` have of the same epoch."""
+        if ranks.size == 1:
+            return
+        states = ranks.gathered(self.state())
+        self.n_samples = sum(state["n_samples"] for state in states)
+        self._loss = sum(state["loss"] for state in states)
+        self.measured.join([state["measured"] for state in states])
+
     def metrics(self) -> dict:
         """Return ``measured.summary()``, with the mean `loss`, and the `seconds`."""
         return {

@@ -1,0 +1,143 @@
+"""Several processes train as one does, up to rounding, and go on as another number."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from brian2.units import ms
+
+import bsnn
+from bsnn import runs
+from bsnn.analysis import Measurement
+from bsnn.cli.main import main
+from bsnn.machine import n_cores
+from bsnn.training.experiments.checkpoint import load_checkpoint
+from bsnn.training.experiments.ranks import Ranks, together
+
+# In double precision no spike is lost to rounding; the last batch has one sample.
+OPTIONS = "digits --dt-ms 2 --n-train 201 --n-test 61 --batch-size 20 --seed 3"
+OPTIONS = f"{OPTIONS} --precision double --workers 1".split()
+
+
+def torchrun(*arguments, n_processes=2):
+    """Train in processes that torchrun starts; return what they said."""
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", str(n_processes), "-m", "bsnn", *arguments),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    out = tmp_path_factory.mktemp("alone") / "run"
+    assert main(["train", *OPTIONS, "--epochs", "2", "--out", str(out)]) == 0
+    return runs.RunFolder(out)
+
+
+def assert_same(found, expected):
+    one, other = load_checkpoint(found), load_checkpoint(expected)
+    for name in ("weights", "chosen"):
+        for a, b in zip(one[name], other[name], strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
+    assert one["n_clamped"] == other["n_clamped"] > 0
+    one, other = found.metrics(), expected.metrics()
+    assert one.drop(columns=["loss", "seconds"]).equals(
+        other.drop(columns=["loss", "seconds"])
+    )
+    np.testing.assert_allclose(one.loss, other.loss, rtol=1e-9)
+    np.testing.assert_allclose(
+        found.confidence().confidence, expected.confidence().confidence, atol=1e-12
+    )
+    one, other = found.summary(), expected.summary()
+    for name in ("last", "validation", "n_clamped", "layer_spikes", "decision_ms"):
+        assert one[name] == pytest.approx(other[name])
+
+
+@pytest.mark.cpp
+@pytest.mark.slow
+def test_two_processes_train_as_one(alone, tmp_path):
+    out = tmp_path / "run"
+    done = torchrun("train", *OPTIONS, "--epochs", "2", "--out", str(out))
+    assert_same(runs.RunFolder(out), alone)
+    assert done.stdout.count("dt (ms)") == 1  # one of them says so
+    assert done.stderr.count("epoch 2/2") == 1
+
+
+@pytest.mark.cpp
+@pytest.mark.slow
+def test_any_number_goes_on_with_what_another_began(alone, tmp_path):
+    out, more = tmp_path / "run", ["--resume", "--epochs"]
+    torchrun("train", *OPTIONS, "--epochs", "1", "--out", str(out))
+    assert main(["train", *OPTIONS, *more, "2", "--out", str(out)]) == 0
+    assert_same(runs.RunFolder(out), alone)
+
+    again = tmp_path / "again"
+    assert main(["train", *OPTIONS, "--epochs", "1", "--out", str(again)]) == 0
+    torchrun("train", *OPTIONS, *more, "2", "--out", str(again), n_processes=3)
+    assert_same(runs.RunFolder(again), alone)
+
+
+def test_each_sample_belongs_to_one_process():
+    batch = np.arange(7)
+    parts = [Ranks(rank, 3).part(batch) for rank in range(3)]
+    assert np.array_equal(np.sort(np.concatenate(parts)), batch)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_measures_join_to_those_of_all_samples():
+    rng = np.random.default_rng(3)
+    model = bsnn.Model.dense(
+        [4, 5, 3],
+        v_threshold=1,
+        tau_syn=10 * ms,
+        tau_mem=20 * ms,
+        dt=1 * ms,
+        duration=20 * ms,
+    )
+    layers = [
+        bsnn.Spikes.from_dense(rng.random((9, 20, size)) < 0.1, dt=1 * ms)
+        for size in (5, 3)
+    ]
+    labels = rng.integers(0, 3, 9)
+    whole = Measurement(model, 15)
+    whole.add(layers, labels)
+    states = []
+    for start, stop in ((0, 4), (4, 4), (4, 9)):
+        part = Measurement(model, 15)
+        if stop > start:
+            part.add([s.select(start, stop) for s in layers], labels[start:stop])
+        states.append(part.state())
+    joined = Measurement(model, 15)
+    joined.join(states)
+    for name, value in whole.summary().items():
+        assert joined.summary()[name] == pytest.approx(value, nan_ok=True), name
+    for one, other in zip(joined.confidence(), whole.confidence(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_half_an_environment_of_torchrun_is_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(ValueError, match="'RANK' or 'MASTER_ADDR' is missing"):
+        with together():
+            pass
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with together() as ranks:
+        assert ranks.first and ranks.gathered(5) == [5] and ranks.of_first(5) == 5
+
+
+def test_cores_are_shared_by_the_processes_of_torchrun(monkeypatch):
+    monkeypatch.delenv("BSNN_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    for n_beside, expected in (("2", 4), ("3", 2), ("20", 1), ("", 8)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", n_beside)
+        assert n_cores() == expected
