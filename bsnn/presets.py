@@ -57,6 +57,15 @@ OWN_NETWORK = {"batch_size": 50, "learning_rate": 0.003}
 REFERENCES["emnist-47class-subset"] = REFERENCES["emnist"]
 
 
+# What was so before it was a setting.
+_BEFORE = {
+    "code": "first-spike",
+    "validation": 0.0,
+    "latency_weight": 0.0,
+    "latency_tau_ms": 30.0,
+}
+
+
 def preset_values(preset, dataset, given=()):
     """Return what a preset sets where neither that nor its alternative is given."""
     # A model file's runs have its name for a preset, and start as it says.
@@ -98,10 +107,9 @@ def with_preset(config):
     Runs from before presets had the settings as published where they do not say
     otherwise; those from before validation were tested after each epoch.
     """
-    usual = {"code": "first-spike", "validation": 0.0}
+    config = {**_BEFORE, **config}
     if "model_file" not in config:
-        usual["estimator"] = "straight-through"
-    config = {**usual, **config}
+        config.setdefault("estimator", "straight-through")
     if "preset" in config:
         return config
     given = {name for name, value in config.items() if value is not None}

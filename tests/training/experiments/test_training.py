@@ -465,6 +465,21 @@ def test_more_epochs_end_as_if_asked_for_at_once(finished, tmp_path, capsys):
         assert (out / name).read_bytes() == before[out / name]
 
 
+def test_a_run_from_before_validation_goes_on_without(tmp_path):
+    config = Settings.reference("digits", preset="published").config()
+    new = [
+        *("validation", "validation_seed", "patience", "learning_rate_patience"),
+        *("estimator", "slope_cap", "surrogate_width", "surrogate_height"),
+        *("latency_weight", "latency_tau_ms"),
+    ]
+    folder = runs.RunFolder(tmp_path / "run")
+    folder.create({name: v for name, v in config.items() if name not in new})
+    folder.check_free(config, resume=True)
+    validated = Settings.reference("digits", preset="published", validation=0.1)
+    with pytest.raises(RunFolderError, match="validation 0.0, not 0.1"):
+        folder.check_free(validated.config(), resume=True)
+
+
 def test_a_run_from_before_there_were_presets_means_what_it_meant(tmp_path):
     published = Settings.reference("digits", preset="published").config()
     old = {name: v for name, v in published.items() if name not in NEW_SETTINGS}
