@@ -39,6 +39,7 @@ def same(a, b):
 def monitors():
     """What stock Brian2 recorded of three neurons in two samples of 20 ms."""
     b2.prefs.codegen.target = "numpy"
+    b2.defaultclock.dt = 0.1 * ms  # whatever ran before
     group = b2.NeuronGroup(
         3,
         "dv/dt = (60*mV - v)/tau : volt\ntau : second",

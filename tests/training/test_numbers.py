@@ -30,12 +30,12 @@ def test_a_nan_gradient_stops_before_it_is_saved(tmp_path, monkeypatch):
             return value * float("nan") if self.calls == 20 else value
 
     monkeypatch.setattr(from_settings, "SpikeCountLoss", SpoiledLoss)
-    # 16 batches and one test an epoch: the 20th call is batch 3 of epoch 2.
-    words = "epoch 2, batch 3: the gradient of layer 2 must be finite.*learning rate"
+    # 15 batches and a validation an epoch: the 20th call is batch 4 of epoch 2.
+    words = "epoch 2, batch 4: the gradient of layer 2 must be finite.*learning rate"
     with pytest.raises(NumbersError, match=words):
         train_digits(tmp_path)
     state = load_checkpoint(runs.RunFolder(tmp_path))
-    assert (state["epoch"], state["within"]["batch"]) == (1, 2)
+    assert (state["epoch"], state["within"]["batch"]) == (1, 3)
     assert all(torch.isfinite(weight).all() for weight in state["weights"])
 
 
@@ -100,8 +100,8 @@ def test_silent_outputs_and_layers_are_told_once(tmp_path, caplog):
         train_digits(tmp_path, v_threshold=(0.1, 1e6), initial_drive=0.0)
     said = [record.getMessage() for record in caplog.records]
     assert [text.split(";")[0] for text in said] == [
-        "epoch 1: 10 outputs fire for no test sample: their labels are lost",
-        "epoch 1: 1 layers fire for no test sample",
+        "epoch 1: 10 outputs fire for no validation sample: their labels are lost",
+        "epoch 1: 1 layers fire for no validation sample",
     ]
     table = runs.RunFolder(tmp_path).metrics()
     tests = table[table.split == "test"]
