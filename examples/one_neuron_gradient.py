@@ -111,7 +111,7 @@ def number(cell):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--dt-ms", type=float, default=8.0)
     dt = parser.parse_args().dt_ms * ms
     _, (left, middle, right) = plt.subplots(
