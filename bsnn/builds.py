@@ -216,25 +216,29 @@ def run_tool(command, failure, folder, environment=None):
     BuildError
         With the message `failure` and the output, if it fails.
     """
-    with (
-        subprocess.Popen(_WATCH, stdin=subprocess.PIPE, process_group=0) as watch,
-        subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**(environment or tool_environment()), "TMPDIR": str(folder)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            process_group=watch.pid,
-        ) as process,
-    ):
+    with subprocess.Popen(_WATCH, stdin=subprocess.PIPE, process_group=0) as watch:
+        process = None
         try:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**(environment or tool_environment()), "TMPDIR": str(folder)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                process_group=watch.pid,
+            )
             output = process.stdout.read()
             process.wait()
         finally:
+            # First: a signal may come as soon as the command has begun, and what waits
+            # for a command that is not killed waits for all of it.
             watch.stdin.close()
-            process.stdout.read()  # until all that could write in `folder` are gone
+            if process is not None:
+                with process.stdout:  # until all that could write in `folder` are gone
+                    process.stdout.read()
+                process.wait()
     if process.returncode:
         raise BuildError(failure, output)
