@@ -1,5 +1,6 @@
 """The network through all that torch and notebooks do with a module."""
 
+import contextlib
 import copy
 import gc
 import io
@@ -462,7 +463,10 @@ def resources():
     """Descriptors, threads, children and shared memory of this process."""
     maps = Path("/proc/self/maps").read_text()
     tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
-    children = [(task / "children").read_text().split() for task in tasks]
+    children = []
+    for task in tasks:
+        with contextlib.suppress(FileNotFoundError):  # a thread that ends meanwhile
+            children.append((task / "children").read_text().split())
     return (
         len(os.listdir("/proc/self/fd")),
         threading.active_count(),
