@@ -1,15 +1,11 @@
 """The network and the loss that settings describe."""
 
-import itertools
-
-import numpy as np
 import torch
 from brian2.units import ms
 
-from bsnn.equations.models.cuba import SYNAPSE, cuba
+from bsnn.chain import chain_network
 from bsnn.equations.units import per_layer
 from bsnn.errors import ModelFileError, NumbersError
-from bsnn.network import Connection, Inputs, Network, Population
 from bsnn.network_settings import NetworkSettings
 
 from .connection import mean_weights
@@ -50,46 +46,20 @@ def make_network(settings, model):
 
 def _chain_of_surrogates(settings, model, estimator):
     """Return the network of a chain whose spikes exist or do not."""
-    network = chain_network(model)
-    rng = np.random.default_rng(settings.seed)  # the same start as in `SpikingNetwork`
-    weights = {
-        connection.name: rng.uniform(mean - 1, mean + 1, shape)
-        for connection, mean, shape in zip(
-            network.connections,
-            initial_means(settings, model),
-            model.weight_shapes,
-            strict=True,
-        )
-    }
+    network, means = chain_network(model), initial_means(settings, model)
     derived = DerivedNetwork(
         network,
-        weights=weights,
+        # The same start as in `SpikingNetwork`.
+        weights={
+            connection.name: (mean - 1, mean + 1)
+            for connection, mean in zip(network.connections, means, strict=True)
+        },
+        seed=settings.seed,
         precision=settings.precision,
         workers=settings.workers,
         estimator=estimator,
     )
     return LayeredNetwork(derived, settings.readout(model).of(network), model)
-
-
-def chain_network(model) -> Network:
-    """Return the `Network` that does as a `Model` under the rule "grid" does."""
-    layers = zip(model.layer_sizes, model.neurons, strict=True)
-    parts = [
-        Inputs("inputs", model.n_inputs),
-        *(
-            Population(f"layer_{layer}", size, cuba(**neuron.namespace))
-            for layer, (size, neuron) in enumerate(layers, start=1)
-        ),
-    ]
-    return Network(
-        parts,
-        [
-            Connection(one.name, other.name, on_pre=SYNAPSE)
-            for one, other in itertools.pairwise(parts)
-        ],
-        dt=model.dt,
-        duration=model.duration,
-    )
 
 
 def _layered(settings, network):

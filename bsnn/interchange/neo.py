@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bsnn.errors import BackendUnavailable
+from bsnn.extras import needed
 from bsnn.inputs.neo_trains import as_pairs
 from bsnn.outside import indices
 from bsnn.spikes import Spikes
@@ -155,13 +155,9 @@ def from_neo(block, *, dt=None) -> Recording:
 
 
 def _libraries():
-    try:
+    with needed("Neo's objects need", "neo", "data"):
         import neo
         import quantities
-    except ImportError as error:
-        raise BackendUnavailable(
-            f"Neo's objects need the package neo ({error}); pip install 'bsnn[data]'."
-        ) from error
     return neo, quantities
 
 

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 import numpy as np
 from brian2.units import Quantity, get_dimensions
 
+from bsnn.chain import chain_network
 from bsnn.delays import OF_SYNAPSE
 from bsnn.equations.dimensions import unit_name
 from bsnn.equations.leaky import leaky, push_of
-from bsnn.equations.models.cuba import SYNAPSE, cuba
 from bsnn.equations.units import one_of
-from bsnn.errors import BackendUnavailable
+from bsnn.extras import needed
 from bsnn.model import Model
-from bsnn.network import Connection, Inputs, Network, Population
+from bsnn.network import Network
 from bsnn.outside import floats, plain_array
 
 from .nir_conv import convolutions_of, shapes_of
@@ -28,12 +28,8 @@ MAX_MATRIX = 1 << 30  # bytes of the weight matrix of a pattern
 
 def nir_library():
     """Return the package nir; BackendUnavailable if it is not installed."""
-    try:
+    with needed("graphs of NIR need", "nir", "nir"):
         import nir
-    except ImportError as error:
-        raise BackendUnavailable(
-            f"graphs of NIR need the package nir ({error}); pip install 'bsnn[nir]'."
-        ) from error
     return nir
 
 
@@ -159,13 +155,7 @@ def _network_of_chain(model, weights):
             f"read NIR do, got {model.rule!r} with {model.detect!r}; take "
             "model.with_dt(1*ms, 'grid')."
         )
-    names = [f"layer_{k}" for k in range(1, model.n_layers + 1)]
-    populations = [Inputs("inputs", model.n_inputs)]
-    for name, size, neuron in zip(names, model.layer_sizes, model.neurons, strict=True):
-        populations.append(Population(name, size, cuba(**neuron.namespace)))
-    ends = zip(["inputs", *names], names, strict=False)
-    connections = [Connection(*pair, on_pre=SYNAPSE) for pair in ends]
-    network = Network(populations, connections, dt=model.dt, duration=model.duration)
+    network = chain_network(model)
     if isinstance(weights, Mapping):
         return network, weights
     weights = list(weights)
@@ -174,7 +164,7 @@ def _network_of_chain(model, weights):
             f"'weights' must have one array for each of {model.n_layers} layers, got "
             f"{len(weights)}."
         )
-    named = (connection.name for connection in connections)
+    named = (connection.name for connection in network.connections)
     return network, dict(zip(named, weights, strict=True))
 
 

@@ -42,13 +42,7 @@ def restored(graph):
         refractory = str(graph.metadata.get(REFRACTORY))
         again = graph_of(network, weights, refractory=refractory)
         difference = _difference(again, graph)
-    except (
-        AttributeError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except DAMAGE as error:
         raise ValueError(
             f"the metadata of 'graph' describe no network that it holds ({error}); "
             f"{REMEDY}."

@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from bsnn.errors import BackendUnavailable
+from bsnn.extras import needed
 from bsnn.files import replacing
 
 from .recording import recording_of
@@ -90,13 +90,9 @@ def write_nwb(
 
 
 def _libraries():
-    try:
+    with needed("files of NWB need", "pynwb", "nwb"):
         import h5py
         import pynwb
-    except ImportError as error:
-        raise BackendUnavailable(
-            f"files of NWB need the package pynwb ({error}); pip install 'bsnn[nwb]'."
-        ) from error
     return pynwb, h5py
 
 

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "equations": [],
     "bsnn": ["equations", "bsnn/processes"],
     "bsnn/network.py": ["equations", "bsnn/processes", FILES, "bsnn/from_brian2"],
+    "bsnn/chain.py": ["equations", FILES],
     "bsnn/from_brian2": ["equations", FILES],
     "bsnn/__init__.py": [
         "equations",

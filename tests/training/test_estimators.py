@@ -7,6 +7,7 @@ import pytest
 
 import bsnn
 from bsnn import run_settings
+from bsnn.chain import chain_network
 from bsnn.equations import estimators
 from bsnn.settings import Settings
 from bsnn.training import (
@@ -17,7 +18,7 @@ from bsnn.training import (
     Surrogate,
 )
 from bsnn.training.experiments.sweep import cell_name, make_cells
-from bsnn.training.from_settings import chain_network, make_loss, make_network
+from bsnn.training.from_settings import make_loss, make_network
 
 
 def settings(**changes):

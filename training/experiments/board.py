@@ -2,7 +2,7 @@
 
 import contextlib
 
-from bsnn.errors import BackendUnavailable
+from bsnn.extras import needed
 from bsnn.runs import METRICS_COLUMNS
 
 FOLDER = "tensorboard"
@@ -17,13 +17,8 @@ def writer_class():
     BackendUnavailable
         If tensorboard is not installed.
     """
-    try:
+    with needed("'tensorboard' needs", "tensorboard", "tensorboard"):
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise BackendUnavailable(
-            f"'tensorboard' needs the package of that name ({error}); "
-            "pip install 'bsnn[tensorboard]'."
-        ) from error
     return SummaryWriter
 
 
