@@ -91,6 +91,19 @@ def as_spikes(recorded, n_samples=1, duration=None, *, n_neurons=None, dt=None):
     )
 
 
+def monitor_times(spikes: Spikes) -> np.ndarray:
+    """Return when spikes were recorded, as a ``SpikeMonitor`` says it.
+
+    Under a grid, the start of the step at whose end the spike takes effect.
+
+    Returns
+    -------
+    times : ndarray, shape (n_spikes,), float64
+        Seconds from the start of the sample.
+    """
+    return spikes.time if spikes.step is None else spikes.step * spikes.dt
+
+
 def _read_monitor(monitor):
     """Return neurons and times of a `SpikeMonitor`, its number of neurons, its dt."""
     if getattr(monitor, "record", None) is False and hasattr(monitor, "source"):

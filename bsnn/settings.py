@@ -129,7 +129,7 @@ class Settings(RunSettings):
                 "exactly, and has no steps in which a silent neuron could be asked; "
                 "take the rule 'grid'."
             )
-        if self.estimator.startswith(STRAIGHT_THROUGH):
+        if self.make_estimator().by_times:
             return
         for name, usual in (("detect", "end"), ("device", "cpp")):
             if getattr(self, name) != usual:

@@ -11,7 +11,7 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 from bsnn.equations import time_rules
 from bsnn.equations.units import in_seconds, positive_seconds
 from bsnn.outside import floats, plain_array
-from bsnn.recorded import as_spikes
+from bsnn.recorded import as_spikes, monitor_times
 
 from .colours import COLOURS
 from .raster import mark
@@ -152,12 +152,9 @@ def plot_traces(
     return ax
 
 
-def _times_ms(spikes):
-    return 1e3 * (spikes.time if spikes.step is None else spikes.step * spikes.dt)
-
-
 def _one_population(spikes, ax):
-    mark(ax, _times_ms(spikes), spikes.neuron, 160.0 / spikes.n_neurons, "black")
+    time_ms = 1e3 * monitor_times(spikes)
+    mark(ax, time_ms, spikes.neuron, 160.0 / spikes.n_neurons, "black")
     ax.set_ylim(-0.5, spikes.n_neurons - 0.5)
     ax.yaxis.get_major_locator().set_params(integer=True)
     ax.set_ylabel("Neuron")
@@ -167,7 +164,8 @@ def _bands(found, ax):
     for band, spikes in enumerate(found.values()):
         y = band + 0.05 + 0.9 * (spikes.neuron + 0.5) / spikes.n_neurons
         height = 140.0 / (len(found) * spikes.n_neurons)
-        mark(ax, _times_ms(spikes), y, height, COLOURS[band % len(COLOURS)])
+        time_ms = 1e3 * monitor_times(spikes)
+        mark(ax, time_ms, y, height, COLOURS[band % len(COLOURS)])
         if band:
             ax.axhline(band, color="0.7", linewidth=0.6)
     names = [f"{name}\n({spikes.n_neurons})" for name, spikes in found.items()]

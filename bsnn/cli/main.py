@@ -149,6 +149,7 @@ def _train(arguments):
     from bsnn.analysis import Measurement, console_table, read_sweep
     from bsnn.runs import RunFolder
     from bsnn.training.experiments.loop import train
+    from bsnn.training.experiments.ranks import is_first
     from bsnn.training.experiments.sweep import cell_name
 
     settings = _settings_of(arguments)
@@ -164,7 +165,7 @@ def _train(arguments):
         checkpoint_seconds=arguments.checkpoint_seconds,
         tensorboard=arguments.tensorboard,
     )
-    if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun, the first
+    if is_first():
         print(console_table(read_sweep(out).runs))
     return 0
 

@@ -13,7 +13,7 @@ from bsnn.equations import time_rules
 from bsnn.equations.dimensions import unit_name
 from bsnn.equations.units import in_seconds, positive_seconds
 from bsnn.outside import floats, indices, plain_array
-from bsnn.recorded import as_spikes
+from bsnn.recorded import as_spikes, monitor_times
 from bsnn.spikes import Spikes
 
 
@@ -61,17 +61,8 @@ class Recording:
     labels: np.ndarray | None
 
     def times(self, population: str) -> np.ndarray:
-        """Return when spikes were recorded, as a ``SpikeMonitor`` says it.
-
-        Under a grid, the start of the step at whose end the spike takes effect.
-
-        Returns
-        -------
-        times : ndarray, shape (n_spikes,), float64
-            Seconds from the start of the sample.
-        """
-        spikes = self.spikes[population]
-        return spikes.time if spikes.step is None else spikes.step * spikes.dt
+        """Return when spikes were recorded; see `bsnn.recorded.monitor_times`."""
+        return monitor_times(self.spikes[population])
 
 
 def recording_of(

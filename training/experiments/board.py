@@ -23,8 +23,8 @@ def writer_class():
 
 
 @contextlib.contextmanager
-def board(folder, epoch):
-    """Yield a function that writes rows of metrics.csv for TensorBoard.
+def board(folder, epoch, wanted):
+    """Yield a function that writes rows of metrics.csv for TensorBoard, if wanted.
 
     Each value is a scalar ``<value>/<split>`` at its epoch.
 
@@ -34,7 +34,11 @@ def board(folder, epoch):
         Which gets a folder for TensorBoard.
     epoch : int
         Epochs done: what is there of later ones is no longer shown.
+    wanted : bool
     """
+    if not wanted:
+        yield lambda rows: None
+        return
     with writer_class()(folder.path / FOLDER, purge_step=epoch + 1) as writer:
 
         def write(rows):

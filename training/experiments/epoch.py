@@ -80,7 +80,8 @@ def train_epoch(
                     (of_part * (len(part) / len(batch))).backward()
                     value = of_part.item()
                     measuring.add(progress.measured.seen(layers), labels)
-                ranks.sum_gradients(network.weights)
+                if ranks.size > 1:
+                    ranks.sum_gradients(network.weights)
                 _check_gradients(network)
                 optimizer.step()
             progress.add(value, len(part))

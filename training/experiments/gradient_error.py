@@ -70,7 +70,7 @@ def gradient_errors(
     load : callable
         ``load(name)`` returns the `Dataset`.
     dt_ms : sequence of float
-        Time steps, above 0.
+        Time steps, above 0, under the rule "grid", whatever that of the training.
     estimators : sequence of str
     n_samples : int
         The first so many training samples.
@@ -96,12 +96,19 @@ def gradient_errors(
     ValueError
         If the run's network is one of one's own, or an argument is not possible.
     """
-    trained = settings_of(folder.config(), workers=workers)
+    config = folder.config()
+    if "model_file" in config:
+        raise ValueError(
+            f"the run in {folder.path} is of a network of one's own, which has no "
+            "exact gradient to compare with; give runs of chains."
+        )
+    trained = settings_of(config, workers=workers)
     steps = [as_number(dt, "dt_ms") for dt in as_list(dt_ms, "dt_ms")]
     if min(steps, default=0) <= 0:
         raise ValueError(f"'dt_ms' must be positive, got {dt_ms}.")
     n_jitters = as_int(n_jitters, "n_jitters", least=1)
-    base = replace(trained.simulated(), precision="double", slope_cap=None)
+    base = trained.simulated().at(DT_MS[0], "grid")
+    base = replace(base, detect="end", precision="double")
     state = load_checkpoint(folder)
     check_fits(state, base.model().weight_shapes)
     dataset = load(base.dataset).head(as_int(n_samples, "n_samples", least=1), 1)
@@ -131,10 +138,7 @@ class _Measuring:
 
     def at(self, dt_ms, estimator, weights):
         """Return gradients and measured slopes by loss, at one time step."""
-        rule = self.base.rule if dt_ms and estimator == STRAIGHT_THROUGH else "grid"
-        settings = self.base.at(dt_ms, rule)
-        if estimator != STRAIGHT_THROUGH:
-            settings = replace(settings, detect="end", estimator=estimator)
+        settings = replace(self.base.at(dt_ms, "grid"), estimator=estimator)
         with make_network(settings, settings.model()) as network:
             if weights is not None:
                 set_weights(network, weights)

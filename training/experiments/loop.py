@@ -1,6 +1,5 @@
 """Train a network epoch by epoch and leave a run folder."""
 
-import contextlib
 import logging
 import sys
 import time
@@ -95,75 +94,48 @@ def train(
     if tensorboard:
         writer_class()  # before anything is built or written
     with together() as ranks:
-        return _train(
-            settings,
-            dataset,
-            folder if ranks.first else Unwritten(folder.path),
-            ranks,
-            measurement=measurement,
-            resume=resume,
-            progress=progress,
-            after_epoch=after_epoch or _nothing,
-            checkpoint_seconds=checkpoint_seconds,
-            tensorboard=tensorboard and ranks.first,
+        if not ranks.first:
+            folder, tensorboard = Unwritten(folder.path), False
+        settings = settings.of(dataset)
+        model = settings.model()
+        settings.check_dataset(dataset)
+        config = settings.config()
+        parts = held_out(
+            dataset.train_labels, settings.validation, settings.validation_seed
         )
+        folder.check_free(config, resume=resume)
+        show = ranks.first and (sys.stderr.isatty() if progress is None else progress)
+        readout = settings.readout(model)
+        loss = make_loss(settings, readout)
+        with make_network(settings, model) as network, folder.locked():
+            folder.check_free(config, resume=resume)  # another may have begun since
+            # Nothing is altered where it is damaged.
+            state = _state_of(folder, settings) if ranks.first else None
+            state = ranks.of_first(state)
+            folder.create(config)
+            measured = partial(measurement, network.model, settings.true, readout)
+            trainer = _Trainer(settings, network, loss, dataset, measured, parts, ranks)
+            checkpoints = _Checkpoints(folder, trainer, checkpoint_seconds)
+            ranks.take_of_first(network.weights)
+            if state is not None:
+                trainer.restore(state)
+                trainer.say("resuming %s after epoch %d", folder.path, state["epoch"])
+            with board(folder, trainer.progress.epoch, tensorboard) as write:
 
+                def done(epoch):
+                    write(trainer.progress.rows[-2:])
+                    if after_epoch is not None:
+                        after_epoch(epoch)
 
-def _train(
-    settings,
-    dataset,
-    folder,
-    ranks,
-    *,
-    measurement,
-    resume,
-    progress,
-    after_epoch,
-    checkpoint_seconds,
-    tensorboard,
-):
-    settings = settings.of(dataset)
-    model = settings.model()
-    settings.check_dataset(dataset)
-    config = settings.config()
-    parts = held_out(
-        dataset.train_labels, settings.validation, settings.validation_seed
-    )
-    folder.check_free(config, resume=resume)
-    show = ranks.first and (sys.stderr.isatty() if progress is None else progress)
-    readout = settings.readout(model)
-    loss = make_loss(settings, readout)
-    with make_network(settings, model) as network, folder.locked():
-        folder.check_free(config, resume=resume)  # another may have begun since
-        # Nothing is altered where it is damaged.
-        state = _state_of(folder, settings) if ranks.first else None
-        state = ranks.of_first(state)
-        folder.create(config)
-        measured = partial(measurement, network.model, settings.true, readout)
-        trainer = _Trainer(settings, network, loss, dataset, measured, parts, ranks)
-        checkpoints = _Checkpoints(folder, trainer, checkpoint_seconds)
-        ranks.take_of_first(network.weights)
-        if state is not None:
-            trainer.restore(state)
-            trainer.say("resuming %s after epoch %d", folder.path, state["epoch"])
-        with contextlib.ExitStack() as stack:
-            write = _nothing
-            if tensorboard:
-                write = stack.enter_context(board(folder, trainer.progress.epoch))
-
-            def done(epoch):
-                write(trainer.progress.rows[-2:])
-                after_epoch(epoch)
-
-            last = _train_epochs(trainer, folder, checkpoints, show, done)
-            rows, tested = _test(trainer, folder, last)
-            write(rows[len(trainer.progress.rows) :])
-        if ranks.first:
-            _record_spikes(network, trainer.test_samples, folder)
-        network.n_clamped = trainer.n_clamped()
-    summary = make_summary(settings, rows, tested, network)
-    folder.write_json(runs.SUMMARY, summary)
-    return summary
+                last = _train_epochs(trainer, folder, checkpoints, show, done)
+                rows, tested = _test(trainer, folder, last)
+                write(rows[len(trainer.progress.rows) :])
+            if ranks.first:
+                _record_spikes(network, trainer.test_samples, folder)
+            network.n_clamped = trainer.n_clamped()
+        summary = make_summary(settings, rows, tested, network)
+        folder.write_json(runs.SUMMARY, summary)
+        return summary
 
 
 def _state_of(folder, settings):
@@ -208,10 +180,6 @@ def _train_epochs(trainer, folder, checkpoints, show, after_epoch):
             warn_of_silence(epoch, seen, warned, trainer.split)
         after_epoch(epoch)
     return None if seen is None else (seen, curve)
-
-
-def _nothing(_):
-    """Write no rows, tell of no epoch."""
 
 
 def _test(trainer, folder, last):

@@ -40,8 +40,6 @@ class Ranks:
 
     def sum_gradients(self, weights) -> None:
         """Put the sum over all processes in the place of each gradient."""
-        if self.size == 1:
-            return
         learned = [weight for weight in weights if weight.requires_grad]
         for weight in learned:
             if weight.grad is None:
@@ -75,6 +73,15 @@ class Ranks:
         return values[0]
 
 
+def is_first() -> bool:
+    """Return whether this process speaks for all that train together."""
+    return _size() == "1" or os.environ.get("RANK") == "0"
+
+
+def _size():
+    return os.environ.get("WORLD_SIZE", "1")
+
+
 @contextlib.contextmanager
 def together() -> Iterator[Ranks]:
     """Be in a context in which the processes of torchrun know each other.
@@ -84,15 +91,14 @@ def together() -> Iterator[Ranks]:
     ValueError
         If the environment says half of what torchrun says.
     """
-    size, rank = (os.environ.get(name) for name in ("WORLD_SIZE", "RANK"))
-    if size in (None, "1"):
+    if _size() == "1":
         yield Ranks()
         return
-    if rank is None or "MASTER_ADDR" not in os.environ:
+    if not {"RANK", "MASTER_ADDR"} <= os.environ.keys():
         raise ValueError(
-            f"'WORLD_SIZE' is {size} in the environment, but 'RANK' or 'MASTER_ADDR' "
-            "is missing; start several processes by torchrun -m bsnn train, or unset "
-            "it."
+            f"'WORLD_SIZE' is {_size()} in the environment, but 'RANK' or "
+            "'MASTER_ADDR' is missing; start several processes by torchrun -m bsnn "
+            "train, or unset it."
         )
     distributed.init_process_group("gloo")
     try:

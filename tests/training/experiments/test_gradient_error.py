@@ -1,5 +1,7 @@
 """Gradients of all estimators beside the exact one, and beside what losses do."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -138,3 +140,27 @@ def test_the_command_leaves_figures_and_numbers(run, tmp_path, capsys):
 def test_what_cannot_be_compared_is_refused(run, options, message):
     with pytest.raises(ValueError, match=message):
         list(gradient_errors(run, bsnn.load_dataset, **options))
+
+
+def test_a_network_of_ones_own_is_refused(tmp_path):
+    folder = runs.RunFolder(tmp_path)
+    folder.write_json(runs.CONFIG, {"model_file": {"name": "own", "text": ""}})
+    with pytest.raises(ValueError, match="which has no exact gradient to compare with"):
+        list(gradient_errors(folder, bsnn.load_dataset))
+
+
+def test_runs_of_another_rule_are_compared_on_the_grid(run, tmp_path):
+    """Otherwise one estimator would be of another simulation than the rest."""
+    other = runs.RunFolder(tmp_path / "event")
+    shutil.copytree(run.path, other.path)
+    config = Settings.from_config(run.config(), rule="quantised-event").config()
+    other.write_json(runs.CONFIG, config)
+    options = {"dt_ms": [4], "n_samples": 10, "n_jitters": 1, "workers": 1}
+    options["estimators"] = ["straight-through"]
+    found, expected = (
+        pd.DataFrame(gradient_errors(folder, bsnn.load_dataset, **options))
+        for folder in (other, run)
+    )
+    pd.testing.assert_frame_equal(
+        found.drop(columns="run"), expected.drop(columns="run")
+    )
