@@ -154,17 +154,18 @@ class Measurement:
         ValueError
             As `restore`.
         """
-        parts = []
-        for state in states:
-            self.restore(state)
-            parts.append((self.n_samples, self._arrived, self._fired, self._sums))
-            parts[-1] += (self._layer_spikes,)
-        n_samples, arrived, fired, sums, layer_spikes = zip(*parts, strict=True)
-        self.n_samples, self._arrived = sum(n_samples), sum(arrived)
-        self._fired = [np.any(layer, axis=0) for layer in zip(*fired, strict=True)]
-        names = {name: None for part in sums for name in part}
-        self._sums = {n: sum(part.get(n, 0.0) for part in sums) for n in names}
-        self._layer_spikes = sum(layer_spikes)
+        first, *others = states
+        self.restore(first)
+        for state in others:
+            other = Measurement(self.model, self.target, self.readout)
+            other.restore(state)
+            self.n_samples += other.n_samples
+            self._arrived += other._arrived
+            self._layer_spikes += other._layer_spikes
+            for fired, more in zip(self._fired, other._fired, strict=True):
+                fired |= more
+            for name, value in other._sums.items():
+                self._sums[name] = self._sums.get(name, 0.0) + value
 
     def confidence(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the prediction confidence over time.

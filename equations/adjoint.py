@@ -288,11 +288,7 @@ class Adjoint:
         ]
         if self.neuron.threshold is not None:
             lines += ["", f"At a spike ({self.neuron.threshold}), delivered at T:", ""]
-            statements, final = dynamics.reset
-            known = {}
-            for name, value in statements:
-                known[symbol(name)] = value.xreplace(known)
-            after = {n: sp.sympify(x).xreplace(known) for n, x in final.items()}
+            after = dynamics.after_reset
             reset = {
                 name: sum(_lambda(n) * derivative(x, name) for n, x in after.items())
                 for name in [*self.states, *self.learn]

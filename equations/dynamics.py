@@ -114,6 +114,15 @@ class Dynamics:
         return single_assignment(statements, self.states, prefix="_r")
 
     @functools.cached_property
+    def after_reset(self):
+        """R as one expression of the states before it, for each state."""
+        statements, final = self.reset
+        known = {}
+        for name, value in statements:
+            known[symbol(name)] = value.xreplace(known)
+        return {n: sp.sympify(x).xreplace(known) for n, x in final.items()}
+
+    @functools.cached_property
     def period(self):
         """Expression of the refractory period, or None."""
         period = self.neuron.period

@@ -181,11 +181,7 @@ class _Reading:
         return self.value(sp.simplify(at_zero), "threshold")
 
     def _reset(self, v):
-        statements, final = self.dynamics.reset
-        known = {}
-        for name, value in statements:
-            known[symbol(name)] = sp.sympify(value).xreplace(known)
-        final = {n: sp.sympify(x).xreplace(known) for n, x in final.items()}
+        final = self.dynamics.after_reset
         for name, value in final.items():
             if name != v and sp.simplify(value - symbol(name)) != 0:
                 raise ValueError(f"resets {name!r}, which is not its potential")

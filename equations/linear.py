@@ -84,11 +84,7 @@ def modes_of(neuron, synapse) -> ExponentialModes | None:
     if neuron.threshold is None or neuron.method not in _FLOWS or dynamics.can_freeze:
         return None
     states = [symbol(name) for name in neuron.states]
-    statements, final = dynamics.reset
-    known = {}
-    for name, value in statements:
-        known[symbol(name)] = value.xreplace(known)
-    jumps = [sp.sympify(final[n]).xreplace(known) - symbol(n) for n in neuron.states]
+    jumps = [dynamics.after_reset[n] - symbol(n) for n in neuron.states]
     pushes = [synapse.added.get(name, sp.Integer(0)) for name in neuron.states]
     try:
         margin = [derivative(dynamics.margin, name) for name in neuron.states]
