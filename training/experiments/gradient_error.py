@@ -111,7 +111,13 @@ def gradient_errors(
     base = replace(base, detect="end", precision="double")
     state = load_checkpoint(folder)
     check_fits(state, base.model().weight_shapes)
-    dataset = load(base.dataset).head(as_int(n_samples, "n_samples", least=1), 1)
+    dataset, n_samples = load(base.dataset), as_int(n_samples, "n_samples", least=1)
+    if n_samples > len(dataset.train_labels):
+        raise ValueError(
+            f"'n_samples' must not exceed the {len(dataset.train_labels)} training "
+            f"samples of {dataset.title}, got {n_samples}."
+        )
+    dataset = dataset.head(n_samples, 1)
     base.check_dataset(dataset)
     measuring = _Measuring(base, dataset, n_jitters, tau_ms)
     kinds = {"untrained": None, "trained": weights_that_count(state)}

@@ -134,6 +134,7 @@ def test_the_command_leaves_figures_and_numbers(run, tmp_path, capsys):
     [
         ({"dt_ms": [0, 1]}, "'dt_ms' must be positive"),
         ({"n_samples": 0}, "'n_samples' must be at least 1"),
+        ({"n_samples": 10**6}, "'n_samples' must not exceed the 1442 training samples"),
         ({"estimators": ["exact"]}, "'estimator' must be one of straight-through"),
     ],
 )
