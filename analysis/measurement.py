@@ -192,7 +192,7 @@ class Measurement:
         Returns
         -------
         summary : dict
-            `accuracy` and `undecided`, fractions of the samples; `hidden_spikes`,
+            `n_samples`; `accuracy` and `undecided`, fractions of them; `hidden_spikes`,
             `output_spikes` and `layer_spikes` (a list), per sample; `silent_fraction`
             of the neurons after the input, `dead_labels`, a number of outputs, and
             `silent_layers`, a number of layers;
@@ -219,6 +219,7 @@ class Measurement:
 
         time_ms, confidence = self.confidence()
         return {
+            "n_samples": self.n_samples,
             "accuracy": float(mean["correct"]),
             "undecided": float(mean["undecided"]),
             "hidden_spikes": float(layer_spikes[:-1].sum()),

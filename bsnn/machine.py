@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 from importlib import metadata
+from pathlib import Path
 
 from bsnn.processes.children import python_command, python_environment
 
@@ -45,6 +46,20 @@ def versions():
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found
+
+
+def description() -> dict:
+    """Return what this machine is: its processor, the cores to use, and the system."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2] for line in lines if line.startswith("model name"))
+    return {
+        "processor": next(names, platform.machine()).strip(),
+        "cores": n_cores(),
+        "system": platform.platform(),
+    }
 
 
 def find_gpus(timeout=TIMEOUT) -> str:

@@ -4,8 +4,8 @@ import pandas as pd
 
 from bsnn.analysis.study import tables
 
-from .axes import ACCURACY_NOTE, drop_repetitions
-from .labels import interval, subtitle, when
+from .axes import accuracy_note, drop_repetitions
+from .labels import accuracy_interval, interval, subtitle, when
 from .over_dt import plot, runs_over_dt
 from .style import new_figure
 
@@ -28,7 +28,9 @@ def draw(sweep):
     figure.suptitle(subtitle(sweep, table), fontsize=9)
     best = "at the epoch of the best test accuracy and " if len(epochs) > 1 else ""
     caption = (
-        f"Test accuracy against the time step, {best}{when(ours)}. {ACCURACY_NOTE} "
+        f"Test accuracy against the time step, {best}{when(ours)}. "
+        + accuracy_note(axes)
+        + accuracy_interval(table)
         + interval(sweep, table)
     )
     return figure, table, caption

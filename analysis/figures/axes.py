@@ -4,9 +4,6 @@ import numpy as np
 
 MARKS = (0, 20, 40, 60, 70, 80, 85, 90, 93, 95, 97, 98, 98.5, 99, 99.5, 100)  # %
 LABEL_ROOM = (8, 7)  # points that labels and markers keep from each other
-ACCURACY_NOTE = (
-    "Accuracies ten points or more apart have an axis logarithmic in the error."
-)
 
 
 def accuracy_axis(ax, accuracy):
@@ -39,6 +36,13 @@ def accuracy_axis(ax, accuracy):
     ax.set_yscale("function", functions=(_stretch, _unstretch))
     ax.set_yticks(ticks, [f"{mark:g}" for mark in ticks])
     ax.set_ylim(_unstretch(low), _unstretch(high))
+
+
+def accuracy_note(axes):
+    """Return what a caption says of accuracy axes, '' of linear ones."""
+    if all(ax.get_yscale() == "linear" for ax in axes):
+        return ""
+    return "The accuracy axis is logarithmic in the error. "
 
 
 def time_step_axis(ax, time_steps):

@@ -22,6 +22,7 @@ from . import (
     pareto,
     raster,
     spikes,
+    training,
     transfer,
 )
 from .saving import save_figure
@@ -35,6 +36,7 @@ FIGURES = {
     "spikes_over_dt": spikes.draw,
     "transfer": transfer.draw,
     "one_neuron": one_neuron.draw,
+    "training": training.draw,
     "raster": raster.draw,
     "membrane": membrane.draw,
 }

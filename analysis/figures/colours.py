@@ -16,6 +16,7 @@ COLOURS = (
     "#E69F00",
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h", "d")
+LINE_STYLES = ("-", (0, (4, 1.5)), ":")
 SEQUENTIAL = "viridis"  # ordered, and safe under the same deficiencies
 
 

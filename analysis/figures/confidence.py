@@ -30,10 +30,11 @@ def draw(sweep):
         ax.set_title(rule)
     drop_repetitions(axes)
     figure.suptitle(subtitle(sweep, table), fontsize=9)
+    markers = "Open markers: published. " if len(set(table.source)) > 1 else ""
     caption = (
         "Prediction confidence (spikes of the true label's output so far, over their "
-        f"target) {when(sweep.runs)}, mean over the test set. Open markers: "
-        "published. " + interval(sweep, table)
+        f"target) {when(sweep.runs)}, mean over the test set. {markers}"
+        + interval(sweep, table)
     )
     return figure, table, caption
 

@@ -113,15 +113,16 @@ def make_gradient_error_figures(rows, out):
 
     Returns
     -------
-    paths : list of Path
-        Of the PDF, PNG and CSV files.
+    captions : list of str
+        Of each figure, after the path of its PNG file; PDF and CSV are beside it.
     """
     table, out = pd.DataFrame(rows), Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    paths = [out / "gradient_error.csv"]
-    save_table(paths[0], table)
+    save_table(out / "gradient_error.csv", table)
+    captions = []
     for name in FIGURES:
         with print_style():
-            figure, points, _ = draw(table, name)
-            paths += save_figure(figure, out / f"gradient_{name}", points)
-    return paths
+            figure, points, caption = draw(table, name)
+            save_figure(figure, out / f"gradient_{name}", points)
+            captions.append(f"{out / f'gradient_{name}.png'}: {caption}")
+    return captions

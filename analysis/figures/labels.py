@@ -1,6 +1,8 @@
 """What titles, legends and captions say of series, time steps and seeds."""
 
+from bsnn.analysis.pareto import accuracy_error
 from bsnn.analysis.study import published, tables
+from bsnn.settings import SETTINGS, TAGS
 
 
 def series_label(source, rule):
@@ -19,6 +21,28 @@ def when(runs):
     return "at the epoch that validation chose" if chosen else "after the last epoch"
 
 
+def tags_note(rules):
+    """Return what the words and numbers behind the commas of series names are.
+
+    Parameters
+    ----------
+    rules : iterable of str
+        As `series.rule_name` returns them; only what occurs in them is told.
+    """
+    told = []
+    for tag, names in TAGS.items():
+        word = tag.replace("-", " ")
+        if any(f", {word} " in rule for rule in rules):
+            told.append(f"{word.capitalize()}: {' / '.join(map(_meaning, names))}.")
+    return " ".join(told)
+
+
+def _meaning(name):
+    setting = SETTINGS[name]
+    text = setting.help.partition(", in place of")[0].partition(" (default")[0]
+    return f"{text}, in {setting.unit}" if setting.unit else text
+
+
 def subtitle(sweep, table, what="mean ± SD over seeds"):
     """Return data set, epochs and seeds of a figure, in one line."""
     text = f"{sweep.dataset}, {_span(sweep.runs.epochs)} epochs, "
@@ -29,9 +53,21 @@ def subtitle(sweep, table, what="mean ± SD over seeds"):
 def interval(sweep, table):
     """Return what the error bars are, and where published numbers come from."""
     note = f"Mean and standard deviation over seeds ({_seeds(table)})."
+    note = "One seed." if (table.n_seeds == 1).all() else note
     if "published" in set(table.source):
         note += f" {published.citation(sweep.dataset)}"
     return note
+
+
+def accuracy_interval(table):
+    """Return how sure accuracies of one seed are, '' where that is unknown."""
+    if (table.n_seeds > 1).any() or table.test_samples.isna().any():
+        return ""
+    error = 100 * accuracy_error(table).max()
+    return (
+        f"Accuracies, of {_span(table.test_samples)} test samples, have a standard "
+        f"error of {error:.1f} % or less. "
+    )
 
 
 def _seeds(table):

@@ -7,7 +7,7 @@ from bsnn.analysis.study.sweep import NoData
 from bsnn.analysis.traces import trace_table
 from bsnn.errors import RunFolderError
 
-from .colours import COLOURS
+from .colours import COLOURS, LINE_STYLES
 from .example import example, example_title
 from .style import new_figure
 
@@ -55,7 +55,7 @@ def plot(table, ax, label=None):
             trace.time_ms,
             trace.v,
             color=COLOURS[index % len(COLOURS)],
-            linestyle=("-", (0, (4, 1.5)), ":")[index % 3],
+            linestyle=LINE_STYLES[index % len(LINE_STYLES)],
             linewidth=1,
             label=f"neuron {neuron}{' (label)' if neuron == label else ''}",
         )

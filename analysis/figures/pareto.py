@@ -2,15 +2,22 @@
 
 import numpy as np
 
-from bsnn.analysis.pareto import pareto_table
+from bsnn.analysis.pareto import FRONT_NOTE, pareto_table
 from bsnn.analysis.study import tables
 from bsnn.analysis.study.published import with_published
 from bsnn.analysis.study.series import of_one_loss
 from bsnn.analysis.study.sweep import NoData
 
-from .axes import ACCURACY_NOTE, accuracy_axis, label_points, spikes_axis
+from .axes import accuracy_axis, accuracy_note, label_points, spikes_axis
 from .colours import each_series
-from .labels import interval, series_label, subtitle, when
+from .labels import (
+    accuracy_interval,
+    interval,
+    series_label,
+    subtitle,
+    tags_note,
+    when,
+)
 from .style import new_figure
 
 # One collapsed cell, with this many times the smallest error, would hide differences
@@ -29,13 +36,7 @@ def draw_losses(sweep):
     if len(of_one_loss(runs)) == len(runs):
         raise NoData("no run has a spike penalty or other targets beside those without")
     figure, table, caption = _draw(sweep, runs)
-    names = (
-        " Penalty: price of a hidden spike. Targets: spikes asked of the label and of "
-        "the others. Mean: of each layer's initial weights, in Hz. Drive: of outputs "
-        "before training, in thresholds. Slope: the least in the gradient, in Hz; "
-        "relative slope: in v_threshold/tau_mem."
-    )
-    return figure, table, caption + names
+    return figure, table, f"{caption} {tags_note(table.rule)}"
 
 
 def _draw(sweep, runs):
@@ -56,9 +57,12 @@ def _draw(sweep, runs):
     figure.legend(*entries, loc="outside lower center", ncols=3)
     figure.suptitle(subtitle(sweep, table), fontsize=9)
     caption = (
-        f"Test accuracy {when(sweep.runs)} over the inverse of all hidden and output "
-        "spikes of a test sample: better is up and to the right. Time steps are "
-        f"black on the Pareto front. {ACCURACY_NOTE} " + interval(sweep, table)
+        f"Test accuracy {when(sweep.runs)} over all hidden and output spikes of a test "
+        "sample, on an inverse axis: better is up and to the right. "
+        f"{FRONT_NOTE} "
+        + accuracy_note(axes)
+        + accuracy_interval(table)
+        + interval(sweep, table)
     )
     return figure, table, caption
 

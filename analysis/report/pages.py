@@ -12,12 +12,19 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
        padding: 0 1rem; color: #111; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #ddd; }
+th, td { padding: .2rem .8rem .2rem 0; text-align: right;
+         border-bottom: 1px solid #ddd; }
 th { border-bottom: 2px solid #111; vertical-align: bottom; }
-figure { margin: 1.5rem 0; } figure img { max-width: 100%; }
+td { white-space: nowrap; } /* "95.1 ± 0.2" stays one line */
+th:first-child, td:first-child { text-align: left; }
+.wide { overflow-x: auto; } /* a table wider than the screen scrolls by itself */
+figure { margin: 1.5rem 0; } figure img { width: 100%; }
 figcaption, .note { color: #444; font-size: .9rem; }
-pre { background: #f4f4f4; padding: .8rem; overflow-x: auto; }
-@media print { figure, table { break-inside: avoid; } }
+h1, .note, li, figcaption { overflow-wrap: anywhere; }
+pre { background: #f4f4f4; padding: .8rem; white-space: pre-wrap;
+      overflow-wrap: anywhere; }
+@media (max-width: 40rem) { body { margin: 1rem auto; font-size: 15px; } }
+@media print { figure, table { break-inside: avoid; } .wide { overflow: visible; } }
 """
 
 
@@ -37,8 +44,8 @@ class Html:
             f"<tr>{_cells('td', row)}</tr>" for row in table.itertuples(index=False)
         )
         self._parts.append(
-            f"<table><thead><tr>{_cells('th', table)}</tr></thead>"
-            f"<tbody>{rows}</tbody></table>"
+            f'<div class="wide"><table><thead><tr>{_cells("th", table)}</tr></thead>'
+            f"<tbody>{rows}</tbody></table></div>"
         )
 
     def note(self, text):
@@ -64,6 +71,7 @@ class Html:
         """Return the whole page."""
         return (
             '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{self._title}</title><style>{_STYLE}</style></head>\n<body>"
             + "\n".join(self._parts)
             + "</body></html>\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bsnn.analysis import pareto
 from bsnn.analysis.figures.catalogue import draw_all
 from bsnn.analysis.figures.labels import when
 from bsnn.analysis.figures.style import print_style
@@ -71,6 +72,9 @@ def write_report(
         _add_reproduction(page, sweep)
         if path.suffix == ".md":
             page.data("runs", sweep.runs)
+        else:
+            page.heading("Runs")
+            page.table(results.runs_table(sweep.runs))
     with replacing(path) as file:
         file.write(page.text())
     return skipped
@@ -83,17 +87,18 @@ def _add_results(page, sweep):
     chosen = "The best epoch is chosen by the test accuracy itself."
     if tables.validated(sweep.runs):
         chosen = "The test set was used once a run."
+    seeds = sweep.runs.seed.nunique()
+    spread = "Mean ± standard deviation over seeds. " if seeds > 1 else ""
     page.note(
-        "Mean ± standard deviation over seeds. Spikes per test sample, latency (when "
-        f"the mean prediction confidence reaches {level}; – means never, in "
-        "at least one seed), neurons silent in the whole test set and labels whose "
-        f"output is: {when(sweep.runs)}. " + chosen
+        f"{spread}Spikes per test sample, latency (when the mean prediction confidence "
+        f"reaches {level}; – means never, in at least one seed), neurons silent in the "
+        f"whole test set and labels whose output is: {when(sweep.runs)}. {chosen}"
     )
     page.heading("Latency")
     page.table(results.latency_table(sweep))
     page.heading("Pareto front")
     page.table(results.front_table(sweep))
-    page.note("No other cell of its source has as much accuracy with as few spikes.")
+    page.note(pareto.FRONT_NOTE)
 
 
 def _add_comparison(page, sweep):
@@ -125,5 +130,12 @@ def _add_reproduction(page, sweep):
             for package, version in found.items()
         }
     )
-    page.note(f"{len(sweep.runs)} finished runs.")
+    for machine in sorted({_machine(found) for found in sweep.machines.values()}):
+        page.note(f"Trained on {machine}.")
     page.table(pd.DataFrame(rows, columns=["package", "version"]))
+
+
+def _machine(found):
+    if not found:
+        return "a machine that was not noted (older runs)"
+    return f"{found['processor']}, {found['cores']} cores, {found['system']}"

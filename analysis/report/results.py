@@ -82,6 +82,27 @@ def results_table(runs):
     return pd.DataFrame(columns)
 
 
+def runs_table(runs):
+    """Return a line of text for each run: a DataFrame of str."""
+    tested = "validation_accuracy" if tables.validated(runs) else "best_accuracy"
+    return pd.DataFrame(
+        {
+            "run": runs.run,
+            "epochs": runs.epochs.astype(str),
+            "tested epoch": runs.last_epoch.map("{:.0f}".format),
+            f"{tested.removesuffix('_accuracy')} (%)": _percent(runs[tested]),
+            "test (%)": _percent(runs.last_accuracy),
+            "hidden spikes": runs.last_hidden_spikes.map("{:.1f}".format),
+            "output spikes": runs.last_output_spikes.map("{:.1f}".format),
+            "s per epoch": runs.seconds_per_epoch.map("{:.1f}".format),
+        }
+    )
+
+
+def _percent(fractions):
+    return (100 * fractions).map("{:.2f}".format)
+
+
 def latency_table(sweep):
     """Return when the mean confidence reaches each level, and where it ends.
 
@@ -130,7 +151,7 @@ def front_table(sweep):
             "source": table.source,
             "rule": table.rule,
             DT: [f"{dt:g}" for dt in table.dt_ms],
-            "last (%)": _with_spread(table, "accuracy", 2, 100),
+            "test (%)": _with_spread(table, "accuracy", 2, 100),
             "total spikes": _with_spread(table, "total_spikes", 1),
             "seeds": table.n_seeds.astype(str),
         }

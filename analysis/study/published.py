@@ -7,6 +7,7 @@ alexcojocaru2002/bats-time-discretization (MIT licence). See data/README.md.
 
 from importlib import resources
 
+import numpy as np
 import pandas as pd
 
 from .tables import CELL, RUN, SPIKES, cells, final_confidence, mean_over_seeds
@@ -56,7 +57,8 @@ def runs(dataset=None):
             ("last", groups.epoch.idxmax()),
         )
     ]
-    return pd.concat(parts, axis=1).reset_index()
+    # With how many images they were tested is not published.
+    return pd.concat(parts, axis=1).reset_index().assign(test_samples=np.nan)
 
 
 def confidence(dataset=None):

@@ -10,7 +10,7 @@ from bsnn.inputs.datasets import is_name
 from bsnn.model import Model
 from bsnn.network import Network
 from bsnn.readout import Readout
-from bsnn.runs import CONFIDENCE, CONFIG, EVALUATIONS, SUMMARY, RunFolder
+from bsnn.runs import CONFIDENCE, CONFIG, EVALUATIONS, METRICS, SUMMARY, RunFolder
 from bsnn.settings import SETTINGS, TAGS
 
 from .series import rule_name
@@ -85,9 +85,20 @@ def run_row(folder, config, summary):
             row[name] = np.nan if time is None else float(time)
         for name in ("silent_fraction", "dead_labels"):
             row[name] = float(summary[name])
+        row["seconds_per_epoch"] = float(summary.get("seconds_per_epoch", np.nan))
+        row["test_samples"] = float(summary.get("test_samples", np.nan))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _damaged(folder, SUMMARY, f"lacks a value ({error!r})") from error
     return row
+
+
+def metrics_rows(folder, config):
+    """Return what each epoch measured; empty if none was kept."""
+    if not (folder / METRICS).exists():
+        return pd.DataFrame()
+    table = RunFolder(folder).metrics()
+    numbers = _numbers(folder, METRICS, table, ["epoch", "accuracy", "loss"])
+    return numbers.assign(split=table["split"], **_identity(config))
 
 
 def confidence_rows(folder, config):

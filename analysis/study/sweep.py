@@ -11,7 +11,7 @@ from bsnn.errors import RunFolderError
 from bsnn.model import Model
 from bsnn.runs import CONFIG, RunFolder
 
-from .rows import confidence_rows, read_config, run_row, transfer_rows
+from .rows import confidence_rows, metrics_rows, read_config, run_row, transfer_rows
 from .tables import CELL, RUN
 
 # In these, runs of one cell may differ: they are not settings of the experiment.
@@ -46,15 +46,19 @@ class Sweep:
         best and the last epoch, as ``best_...`` and ``last_...``; `silent_fraction`,
         `dead_labels`, ``latency_ms_<level>``, `first_spike_ms` and `decision_ms` at the
         last epoch. Best and last are one where validation chose the epoch, whose
-        `validation_accuracy` is NaN elsewhere.
+        `validation_accuracy` is NaN elsewhere. `test_samples`, their number, NaN in
+        older runs. `seconds_per_epoch`.
+    metrics : DataFrame
+        Columns `RUN`, `epoch`, `split` ("train", "validation" or "test"), `accuracy`,
+        `loss`: what each epoch of each run measured.
     confidence : DataFrame
         Columns `RUN`, `time_ms`, `confidence`: the last epoch of each run that kept it.
     transfer : DataFrame
         Columns `RUN`, `test_dt_ms`, `accuracy`: runs evaluated at several time steps.
     configs : dict
         Configuration of each run, by its folder's name.
-    versions : dict
-        Versions each run reports, by its folder's name.
+    versions, machines : dict
+        Versions and the machine that each run reports, by its folder's name.
     unfinished : tuple of str
         Run folders without a summary.
     load_weights : callable, optional
@@ -64,10 +68,12 @@ class Sweep:
 
     folder: Path
     runs: pd.DataFrame
+    metrics: pd.DataFrame
     confidence: pd.DataFrame
     transfer: pd.DataFrame
     configs: dict
     versions: dict
+    machines: dict
     unfinished: tuple[str, ...]
     load_weights: Callable | None = None
 
@@ -154,6 +160,10 @@ def read_sweep(folder, dataset=None, load_weights=None):
     return Sweep(
         folder=folder,
         runs=runs.sort_values(order, ignore_index=True),
+        metrics=_concat(
+            [metrics_rows(path, configs[path]) for path in finished],
+            [*RUN, "epoch", "split", "accuracy", "loss"],
+        ),
         confidence=_concat(
             [confidence_rows(path, configs[path]) for path in finished],
             [*RUN, "time_ms", "confidence"],
@@ -163,7 +173,8 @@ def read_sweep(folder, dataset=None, load_weights=None):
             [*RUN, "test_dt_ms", "accuracy"],
         ),
         configs={path.name: configs[path] for path in finished},
-        versions={path.name: summaries[path].get("versions", {}) for path in finished},
+        versions={p.name: _told(summaries[p], "versions") for p in finished},
+        machines={p.name: _told(summaries[p], "machine") for p in finished},
         unfinished=unfinished,
         load_weights=load_weights,
     )
@@ -218,6 +229,11 @@ def _check_cells(folder, runs, configs):
                     f"'{folder}': runs of one cell differ in {setting!r}, among "
                     f"{names}; runs with other settings belong into another folder."
                 )
+
+
+def _told(summary, name):
+    found = summary.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _concat(tables, columns):

@@ -57,7 +57,7 @@ def cells(runs, at="last"):
     -------
     cells : DataFrame
         Columns `CELL`; `accuracy`, `hidden_spikes`, `output_spikes`, `total_spikes`,
-        each with ``_sd``; `n_seeds`.
+        each with ``_sd``; `n_seeds`; `test_samples`, NaN where a run does not say.
 
     Raises
     ------
@@ -69,7 +69,9 @@ def cells(runs, at="last"):
     values = ["accuracy", *SPIKES, "total_spikes"]
     chosen = runs[[*RUN, *(f"{at}_{value}" for value in values)]]
     chosen = chosen.rename(columns={f"{at}_{value}": value for value in values})
-    return mean_over_seeds(chosen, CELL, values)
+    table = mean_over_seeds(chosen, CELL, values)
+    n_samples = runs.groupby(CELL, sort=True, dropna=False).test_samples.min()
+    return table.assign(test_samples=n_samples.to_numpy())
 
 
 def validated(runs):

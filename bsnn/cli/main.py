@@ -256,9 +256,7 @@ def _gradient_error(arguments):
     )
     rows = list(tqdm(itertools.chain(*found), unit="row", disable=None))
     print(gradient_error_table(rows))
-    for path in make_gradient_error_figures(rows, arguments.out):
-        if path.suffix == ".png":
-            print(path)
+    print("\n".join(make_gradient_error_figures(rows, arguments.out)))
     return 0
 
 

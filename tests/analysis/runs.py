@@ -1,9 +1,10 @@
 """A table of runs that were never made."""
 
+import numpy as np
 import pandas as pd
 
 
-def runs(*rows):
+def runs(*rows, test_samples=np.nan):
     """Runs of (dt_ms, seed, accuracy, total spikes)."""
     table = pd.DataFrame(rows, columns=["dt_ms", "seed", "accuracy", "total_spikes"])
     table = table.assign(
@@ -13,4 +14,4 @@ def runs(*rows):
     for at in ("best", "last"):
         for value in values:
             table[f"{at}_{value}"] = table[value] - (at == "last") * 0.01
-    return table.drop(columns=values)
+    return table.drop(columns=values).assign(test_samples=test_samples)

@@ -39,6 +39,50 @@ def test_nan_is_never_on_the_front():
         pareto.pareto_front([0.9], [5.0, 1.0])
 
 
+@pytest.mark.parametrize(
+    ("error", "front"),
+    [
+        (0, [True, True, True]),
+        (0.01, [True, True, False]),  # 1 % more is within 2 sqrt(2) %
+        ([0.01, 0.01, 0.0], [True, True, False]),
+        ([0.0, 0.01, 0.001], [True, True, False]),
+        ([0.01, 0.001, 0.001], [True, True, True]),
+        ([0.04, 0.04, 0.0], [True, False, False]),
+        (np.nan, [True, True, True]),
+    ],
+)
+def test_what_lies_within_the_error_is_not_on_the_front(error, front):
+    accuracy, spikes = [0.90, 0.95, 0.96], [10, 20, 30]
+    assert pareto.pareto_front(accuracy, spikes, error).tolist() == front
+
+
+def test_a_cell_is_compared_with_the_front_not_with_what_fell_off():
+    """Steps of 1 %, errors of 0.5 %: every second one stands out from the front."""
+    accuracy, spikes = 0.9 + 0.01 * np.arange(5), np.arange(5)
+    front = pareto.pareto_front(accuracy, spikes, 0.005)
+    assert front.tolist() == [True, False, True, False, True]
+
+
+def test_the_error_of_an_accuracy_is_of_seeds_and_samples():
+    ran = runs((1, 0, 0.91, 1), (1, 1, 0.93, 1), (2, 0, 0.5, 1), test_samples=96)
+    error = pareto.accuracy_error(cells(ran, "best"))
+    share = (0.92 * 96 + 2) / 100
+    of_samples = share * (1 - share) / 100
+    assert error[0] == pytest.approx(np.sqrt(0.01**2 + of_samples))
+    assert error[1] == pytest.approx(0.05)
+    perfect = cells(runs((1, 0, 1.0, 1), test_samples=355), "best")
+    assert pareto.accuracy_error(perfect)[0] > 0.003
+    unknown = cells(runs((1, 0, 0.91, 1), (1, 1, 0.93, 1)), "best")
+    assert pareto.accuracy_error(unknown)[0] == pytest.approx(0.01)
+
+
+def test_one_seed_of_355_digits_tells_no_front():
+    ran = runs((1, 0, 0.96, 300), (2, 0, 0.955, 200), (4, 0, 0.95, 100))
+    assert pareto.pareto_table(cells(ran, "best")).on_front.all()
+    table = pareto.pareto_table(cells(ran.assign(test_samples=355), "best"))
+    assert table.on_front.tolist() == [False, False, True]
+
+
 def test_pareto_table_by_hand():
     ran = runs((1, 0, 0.9, 100), (1, 1, 0.9, 300), (2, 0, 0.8, 250), (4, 0, 0.7, 100))
     table = pareto.pareto_table(cells(ran, "best"))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bsnn import runs
-from bsnn.machine import versions
+from bsnn.machine import description, versions
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ def make_summary(settings, rows, tested, network):
             )
         },
         "seconds_per_epoch": float(np.median(seconds)),
+        "test_samples": tested["n_samples"],
         "target": settings.true,
         "n_clamped": network.n_clamped,
         "backend": {
@@ -78,6 +79,7 @@ def make_summary(settings, rows, tested, network):
             "projection": settings.projection,
         },
         "versions": versions(),
+        "machine": description(),
     }
 
 

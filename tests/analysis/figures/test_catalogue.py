@@ -72,6 +72,7 @@ def test_figures_that_the_data_do_not_allow_say_why(tmp_path):
     assert [d.name for d in drawings] == [
         "accuracy_over_dt",
         "spikes_over_dt",
+        "training",
     ]
     assert skipped == {
         "pareto": "it needs two cells (time steps or rules)",
@@ -90,7 +91,7 @@ def test_figures_that_the_data_do_not_allow_say_why(tmp_path):
 def test_continuous_runs_alone_have_no_time_step_axis(tmp_path):
     sweep_folders.write_run(tmp_path, rule="continuous", dt_ms=0)
     drawings, skipped = draw_all(read_sweep(tmp_path))
-    assert [d.name for d in drawings] == ["confidence"]
+    assert [d.name for d in drawings] == ["confidence", "training"]
     assert skipped["accuracy_over_dt"] == "it needs a time step above 0"
 
 

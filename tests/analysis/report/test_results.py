@@ -67,7 +67,7 @@ def test_front_is_the_cells_that_none_dominates(tmp_path):
     sweep_folders.write_run(tmp_path, dt_ms=8.0)
     table = results.front_table(read_sweep(tmp_path))
     assert table["dt (ms)"].tolist() == ["1"]
-    assert table["last (%)"].tolist() == ["87.00"]
+    assert table["test (%)"].tolist() == ["87.00"]
 
 
 def test_runs_whose_epoch_validation_chose_show_one_test(tmp_path):

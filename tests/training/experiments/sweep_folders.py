@@ -30,6 +30,7 @@ FIGURES = (
     "spikes_over_dt",
     "transfer",
     "one_neuron",
+    "training",
     "raster",
     "membrane",
 )
@@ -72,9 +73,12 @@ def write_run(sweep, *, dataset="digits", rule="grid", dt_ms=1.0, seed=0, **conf
         for epoch, a in enumerate(accuracies(dt_ms, seed), start=1)
     ]
     rest = dict.fromkeys(METRICS_COLUMNS, 0.0)
-    run.write_table(
-        METRICS, [{**rest, "split": "test", **p} for p in points], METRICS_COLUMNS
-    )
+    rows = [
+        {**rest, **p, "split": split, "loss": 1 / p["epoch"] + dt_ms}
+        for p in points
+        for split in ("train", "test")
+    ]
+    run.write_table(METRICS, rows, METRICS_COLUMNS)
     curve = confidence_at(TIMES_MS, dt_ms, seed)
     run.write_table(
         CONFIDENCE,
