@@ -253,11 +253,25 @@ def _add_bench(commands):
         help="measure 256 recurrent ALIF neurons instead; with --scale how a step "
         "grows with their number, duration, delay and sparseness",
     )
+    bench.add_argument(
+        "--suite",
+        action="store_true",
+        help="measure all of it, the chain, --recurrent and --neurons, beside stock "
+        "Brian2 and the libraries that are installed; write JSON and a page beside it",
+    )
+    bench.add_argument(
+        "--compare",
+        type=_path,
+        metavar="OLD.json",
+        help="show each speed over that in this report of the same options, and mark "
+        "what is slower (default: no comparison)",
+    )
     _add_data_dir(bench)
     bench.add_argument(
         "--out",
         type=_path,
-        help="JSON file (default: none); with --scale a folder (default: scaling)",
+        help="JSON file (default: none; with --suite bench.json); with --scale a "
+        "folder (default: scaling)",
     )
 
 

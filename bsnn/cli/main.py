@@ -315,6 +315,14 @@ def _bench(arguments):
     from bsnn.training.bench.workload import load_workload
 
     check_peers(arguments.against)
+    if arguments.compare is not None:
+        from bsnn.training.bench.regression import read_report
+
+        if arguments.scale:
+            raise ValueError("'scale' has nothing that 'compare' could be beside.")
+        arguments.compare = read_report(arguments.compare)
+    if arguments.suite:
+        _refuse_ignored("suite", ["scale", "neurons", "recurrent"], arguments)
     if arguments.recurrent:
         return _recurrent(arguments)
     if arguments.replicas and (arguments.device != "cuda" or arguments.scale):
@@ -328,6 +336,8 @@ def _bench(arguments):
         seed=settings.seed,
         data_dir=arguments.data_dir,
     )
+    if arguments.suite:
+        return _suite(settings, workload, arguments)
     if arguments.neurons:
         return _shown(_neurons(settings, workload, arguments), arguments)
     if arguments.scale:
@@ -391,9 +401,29 @@ def _neurons(settings, workload, arguments):
     )
 
 
+def _suite(settings, workload, arguments):
+    from bsnn.training.bench.suite import run_suite
+
+    report = run_suite(
+        settings,
+        workload,
+        repeats=arguments.repeats,
+        stock=not arguments.no_stock,
+        peers=arguments.against or None,
+    )
+    arguments.out = arguments.out or Path("bench.json")
+    _write(arguments.out.with_suffix(".md"), report.to_page())
+    return _shown(report, arguments)
+
+
 def _shown(report, arguments):
     """Print a report, keep it if asked to; return the exit code."""
     print(report.table())
+    if arguments.compare is not None:
+        from bsnn.training.bench.regression import comparison_table
+
+        new = json.loads(report.to_json())
+        print(f"\n{comparison_table(new, arguments.compare)}")
     if arguments.out:
         _write(arguments.out, report.to_json())
     if report.unequal:
