@@ -37,7 +37,8 @@ class ModelFile:
     `gradient` and `estimator`, also as `DerivedNetwork` takes them; `readout`, a
     `Readout`; ``loss(activity, labels)``, which returns a scalar tensor; and
     ``encode(values, network)``, which returns the network's inputs, of what the data
-    set holds: see `bsnn.inputs.codes`. ``dataset(folder)`` reads data of one's own.
+    set holds: see `bsnn.inputs.codes`. ``dataset(folder)`` reads data of one's own,
+    and ``after_epoch(end)`` is called with a `bsnn.training.EpochEnd`.
 
     The file may import what is installed, but no file beside it: its text is all that
     the run folder and other machines have of it.
@@ -173,6 +174,21 @@ class ModelFile:
     def encode(self):
         """The file's function that makes inputs of values, or None."""
         return self.defined.get("encode")
+
+    @property
+    def after_epoch(self):
+        """The file's function to be called after each epoch, or None."""
+        own = self.defined.get("after_epoch")
+        if own is not None and not callable(own):
+            raise ModelFileError(
+                f"'after_epoch' of {self.filename} must be a function of an EpochEnd, "
+                f"got {own!r}."
+            )
+        return own and functools.partial(self._call, own)
+
+    def _call(self, own, end):
+        with self.told(f"after_epoch of epoch {end.epoch} failed"):
+            return own(end)
 
     def weights(self, network: Network, seed: int) -> dict:
         """Return the initial weights by connection."""

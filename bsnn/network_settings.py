@@ -63,6 +63,12 @@ class NetworkSettings(RunSettings):
         """Return how the label is read out of a network."""
         return self.model_file.readout(network)
 
+    @property
+    def callbacks(self):
+        """What the file wants to be called after each epoch, as a list."""
+        own = self.model_file.after_epoch
+        return [] if own is None else [own]
+
     def at(self, dt_ms, rule):
         """Return these settings at another time step.
 

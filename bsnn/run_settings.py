@@ -124,6 +124,8 @@ class RunSettings:
     precision: str = field("of the simulation", "single", choices=("single", "double"))
     workers: int | None = field("processes (default: one a core)", None)
 
+    callbacks = ()  # what a training calls after each epoch
+
     def __post_init__(self):
         from bsnn.inputs.datasets import is_name
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # what editors complete
     from bsnn.equations.estimators import StraightThrough as StraightThrough
     from bsnn.equations.estimators import Surrogate as Surrogate
 
+    from .callbacks import EpochEnd as EpochEnd
     from .constraints import Bounds as Bounds
     from .constraints import Dale as Dale
     from .constraints import Mask as Mask
@@ -31,6 +32,7 @@ _HOME = {
     "DerivedNetwork": ".derived_network",
     "EarlySpikeLoss": ".early_spikes",
     "EncodedSamples": ".data",
+    "EpochEnd": ".callbacks",
     "FirstSpikeLoss": ".losses",
     "Mask": ".constraints",
     "Quantised": ".constraints",

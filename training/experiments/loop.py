@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,9 @@ from bsnn.inputs.datasets import Dataset
 from bsnn.inputs.samples import ChosenSamples, held_out
 from bsnn.interchange.npz import save_spikes
 from bsnn.settings import Settings
+from bsnn.training.callbacks import EpochEnd, ends
 from bsnn.training.from_settings import make_loss, make_network
+from bsnn.training.layered_network import LayeredNetwork
 
 from .board import board, writer_class
 from .checkpoint import (
@@ -43,7 +45,7 @@ def train(
     measurement: Callable,
     resume: bool = False,
     progress: bool | None = None,
-    after_epoch: Callable[[int], object] | None = None,
+    callbacks: Sequence[Callable[[EpochEnd], object]] = (),
     checkpoint_seconds: float = 30.0,
     tensorboard: bool = False,
 ) -> dict:
@@ -66,8 +68,10 @@ def train(
         epochs than it had.
     progress : bool, optional
         Show a progress bar; by default, if stderr is a terminal.
-    after_epoch : callable, optional
-        Called with the number of each epoch that has been saved.
+    callbacks : sequence of callable
+        Each is called with an `EpochEnd` after each epoch, once it is saved, and with
+        the last one where a training goes on; it ends after one of them returns True.
+        Of several processes, in the first alone.
     checkpoint_seconds : float
         Between checkpoints within an epoch; 0 saves after each batch.
     tensorboard : bool
@@ -94,8 +98,9 @@ def train(
     if tensorboard:
         writer_class()  # before anything is built or written
     with together() as ranks:
+        callbacks = [*callbacks, *settings.callbacks]
         if not ranks.first:
-            folder, tensorboard = Unwritten(folder.path), False
+            folder, tensorboard, callbacks = Unwritten(folder.path), False, []
         settings = settings.of(dataset)
         model = settings.model()
         settings.check_dataset(dataset)
@@ -121,13 +126,9 @@ def train(
                 trainer.restore(state)
                 trainer.say("resuming %s after epoch %d", folder.path, state["epoch"])
             with board(folder, trainer.progress.epoch, tensorboard) as write:
-
-                def done(epoch):
-                    write(trainer.progress.rows[-2:])
-                    if after_epoch is not None:
-                        after_epoch(epoch)
-
-                last = _train_epochs(trainer, folder, checkpoints, show, done)
+                last = _train_epochs(
+                    trainer, folder, checkpoints, show, write, callbacks
+                )
                 rows, tested = _test(trainer, folder, last)
                 write(rows[len(trainer.progress.rows) :])
             if ranks.first:
@@ -150,13 +151,15 @@ def _state_of(folder, settings):
     return state
 
 
-def _train_epochs(trainer, folder, checkpoints, show, after_epoch):
-    """Train all epochs that are not done, unless validation ends it early.
+def _train_epochs(trainer, folder, checkpoints, show, write, callbacks):
+    """Train all epochs that are not done, unless something ends it early.
 
     Return what the last of them said of the samples looked at, None without one.
     """
     progress, settings = trainer.progress, trainer.settings
     warned, seen, curve = set(), None, None
+    if progress.epoch and trainer.ended_by(callbacks):  # which may have ended it then
+        return None
     for epoch in range(progress.epoch + 1, settings.epochs + 1):
         if settings.is_over(progress.validations()):
             trainer.say("no better validation in %d epochs", settings.patience)
@@ -178,7 +181,9 @@ def _train_epochs(trainer, folder, checkpoints, show, after_epoch):
         trainer.say("%s", make_line(label, trained, seen, trainer.split))
         if trainer.ranks.first:
             warn_of_silence(epoch, seen, warned, trainer.split)
-        after_epoch(epoch)
+        write(progress.rows[-2:])
+        if trainer.ended_by(callbacks):
+            break
     return None if seen is None else (seen, curve)
 
 
@@ -296,6 +301,17 @@ class _Trainer:
     def state(self):
         """Return what a checkpoint holds beside the network's and the optimiser's."""
         return {**self.progress.state(), "chosen": self._chosen}
+
+    def ended_by(self, callbacks):
+        """Call what is to be called after an epoch; return whether training ends."""
+        progress, network = self.progress, self.network
+        if isinstance(network, LayeredNetwork):
+            network = network.network
+        end = EpochEnd(progress.epoch, [*progress.rows], network)
+        over = self.ranks.of_first(ends(callbacks, end))
+        if over:
+            self.say("ended by a callback after epoch %d", progress.epoch)
+        return over
 
     def n_clamped(self):
         """Return the clamped slopes that all processes have met."""

@@ -128,7 +128,7 @@ def train_cell(settings, folder, load, measurement, report):
         measurement=measurement,
         resume=True,
         progress=False,
-        after_epoch=report,
+        callbacks=[lambda end: report(end.epoch)],
     )
 
 

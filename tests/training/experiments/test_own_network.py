@@ -129,7 +129,7 @@ def test_a_training_that_is_interrupted_goes_on_as_if_it_had_not(run, digits, tm
 
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(Stop):
-        train(settings(), digits, folder, measurement=Measurement, after_epoch=stop)
+        train(settings(), digits, folder, measurement=Measurement, callbacks=[stop])
     train(settings(), digits, folder, measurement=Measurement, resume=True)
     for one, other in zip(
         load_checkpoint(folder)["weights"], load_checkpoint(run)["weights"], strict=True
@@ -137,6 +137,52 @@ def test_a_training_that_is_interrupted_goes_on_as_if_it_had_not(run, digits, tm
         assert torch.equal(one, other)
     columns = ["accuracy", "loss", "hidden_spikes"]
     assert folder.metrics()[columns].equals(run.metrics()[columns])
+
+
+def test_a_callback_sees_each_epoch_and_ends_the_training(run, digits, tmp_path):
+    seen = []
+
+    def watch(end):
+        moved = end.network.connections["cells->sums"].weight.detach().clone()
+        seen.append((end.epoch, [row["split"] for row in end.rows], moved))
+        return end.epoch == 2
+
+    folder = RunFolder(tmp_path / "run")
+    options = {"measurement": Measurement, "callbacks": [watch, lambda end: 1]}
+    summary = train(settings(epochs=4), digits, folder, **options)
+    assert [epoch for epoch, *_ in seen] == [1, 2]
+    assert seen[1][1] == ["train", "validation"] * 2
+    assert not torch.equal(seen[0][2], seen[1][2])
+    # As a training of two epochs, but for what the settings say.
+    assert summary["last"] == run.summary()["last"]
+    # What has ended is not begun again, unless nothing ends it.
+    train(settings(epochs=4), digits, folder, resume=True, **options)
+    assert [epoch for epoch, *_ in seen] == [1, 2, 2]
+    assert torch.equal(seen[2][2], seen[1][2])
+    assert load_checkpoint(folder)["epoch"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("after_epoch = 3", "'after_epoch' of summing.py must be a function of an"),
+        (
+            "def after_epoch(end):\n    1 / 0",
+            r"summing.py, line \d+: after_epoch of epoch 1 failed: ZeroDivisionError",
+        ),
+    ],
+)
+def test_a_callback_of_the_file_that_fails_is_told(text, message, digits, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(ModelFileError, match=message):
+        train(settings(TEXT + text), digits, folder, measurement=Measurement)
+
+
+def test_the_file_ends_its_training(digits, tmp_path):
+    text = TEXT + "def after_epoch(end):\n    return end.rows[-1]['epoch'] == 1\n"
+    folder = RunFolder(tmp_path / "run")
+    train(settings(text), digits, folder, measurement=Measurement)
+    assert folder.metrics().epoch.max() == 1 and folder.finished
 
 
 def test_a_run_is_evaluated_at_other_time_steps_with_its_own_file(
