@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+from importlib import metadata
 from pathlib import Path
 
 from bsnn.fields import fields_of, in_short
@@ -18,6 +19,9 @@ def make_parser():
     """Return the parser of all commands; its result names the `command`."""
     parser = argparse.ArgumentParser(
         prog="bsnn", description=DESCRIPTION, epilog="bsnn COMMAND --help says more."
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"bsnn {metadata.version('bsnn')}"
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (

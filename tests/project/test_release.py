@@ -2,9 +2,12 @@
 
 import re
 from configparser import ConfigParser
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+
+from bsnn.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,6 +17,13 @@ def version():
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
     return setup["metadata"]["version"]
+
+
+def test_the_command_tells_its_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"bsnn {metadata.version('bsnn')}\n"
 
 
 def test_citation_is_of_this_version(version):
