@@ -19,7 +19,7 @@ from .target import COMPILE_FLAGS, compile_in
 FLAGS = [flag for flag in COMPILE_FLAGS if flag != "-fno-finite-math-only"]
 # A double constant would make the compiler compute single states in double.
 SINGLE = ("-fsingle-precision-constant", "-DBSNN_SINGLE")
-PRELUDE = "graph_prelude.h"
+PRELUDE, LOOP = "graph_prelude.h", "graph.h"
 HEADERS = (
     PROTOCOL,
     f"targets/cpp/native/{PRELUDE}",
@@ -73,7 +73,9 @@ def build_network(network, *, precision, learn=None, estimator=None):
     return build(
         __name__,
         specify(network, precision=precision, learn=learn, estimator=estimator),
-        lambda folder: compile_in(folder, flags=_flags(precision), prelude=PRELUDE),
+        lambda folder: compile_in(
+            folder, flags=_flags(precision), prelude=PRELUDE, loop=LOOP
+        ),
         sources=_SOURCES,
         ingredients=_flags(precision),
     )

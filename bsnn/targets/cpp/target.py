@@ -27,17 +27,16 @@ COMPILE_FLAGS = (
     "-w -O3 -falign-functions=64 -falign-loops=1 "
     "-ffast-math -fno-finite-math-only -march=native -std=c++17"
 ).split()
-# What runs once: optimising their long straight lines takes longer than all the rest.
-RUN_ONCE = ("objects.cpp", "network.cpp", "run.cpp")
+# Of objects.cpp all runs once: optimising its long straight lines would take long.
 _COMPILE = """\
-for word; do case $word in {once}) set -- "$@" -O0;; esac; done
+for word; do case $word in objects.cpp) set -- "$@" -O0;; esac; done
 exec {command} "$@"
 """
-PRELUDE = "prelude.h"
+PRELUDE, LOOP = "prelude.h", "resident.h"
 HEADERS = (
     PROTOCOL,
     f"targets/cpp/native/{PRELUDE}",
-    "targets/cpp/native/resident.h",
+    f"targets/cpp/native/{LOOP}",
 )
 _SOURCES = (
     *HEADERS,
@@ -95,9 +94,16 @@ class CppTarget:
         )
 
 
-def compile_in(folder, *, flags=COMPILE_FLAGS, prelude=PRELUDE):
-    """Make the program ``main`` of the sources in a folder."""
+def compile_in(folder, *, flags=COMPILE_FLAGS, prelude=PRELUDE, loop=LOOP):
+    """Make the program ``main`` of the sources in a folder.
+
+    All files include the `prelude`, precompiled; ``main.cpp`` alone the `loop`, since
+    what it needs of templates would be instantiated in each file.
+    """
     failure = "compiling the simulation program failed."
+    main = (folder / "main.cpp").read_text("utf-8", "surrogateescape")
+    main = f'#include "{loop}"\n{main}'
+    (folder / "main.cpp").write_text(main, "utf-8", "surrogateescape")
     command = [*compiler(), *flags, *sanitize_flags(), "-I."]
     command += ["-x", "c++-header", prelude, "-o", f"{prelude}.gch"]
     run_tool(command, failure, folder)
@@ -105,7 +111,7 @@ def compile_in(folder, *, flags=COMPILE_FLAGS, prelude=PRELUDE):
     (folder / "make.deps").touch()
     # A file, because make would read the names in the command in its own way.
     command = shlex.join([*compiler(), *sanitize_flags(), "-include", prelude])
-    script = _COMPILE.format(command=command, once="|".join(RUN_ONCE))
+    script = _COMPILE.format(command=command)
     (folder / "compile").write_text(script, "utf-8", "surrogateescape")
     run_tool(["make", "-j2", "CXX=sh ./compile"], failure, folder)
     check_start(folder / "main")

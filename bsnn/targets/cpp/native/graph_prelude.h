@@ -11,4 +11,4 @@
 
 #include "brianlib/common_math.h"
 #include "objects.h"
-#include "graph.h"
+#include "graph_parts.h"

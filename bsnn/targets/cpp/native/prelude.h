@@ -11,4 +11,3 @@
 
 #include "brianlib/common_math.h"
 #include "objects.h"
-#include "resident.h"
