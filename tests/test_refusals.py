@@ -13,10 +13,14 @@ import torch
 from brian2 import ms
 
 import bsnn
-from bsnn import gate, runs
+from bsnn import gate, patterns, runs
 from bsnn.analysis.study.rows import read_config
+from bsnn.equations.models import lif
 from bsnn.equations.units import in_seconds
 from bsnn.errors import BackendUnavailable, RunFolderError
+from bsnn.inputs.mel import Mel
+from bsnn.inputs.sizes import as_n_classes
+from bsnn.inputs.tasks import evidence, randman, sequence, store_recall
 from bsnn.machine import n_cores
 from bsnn.processes import forks, tasks
 from bsnn.program.resident import Segment
@@ -25,6 +29,7 @@ from bsnn.simulators import event, grid
 from bsnn.targets.cuda import target as cuda_program
 from bsnn.targets.cuda.target import CudaTarget
 from bsnn.training import SpikingNetwork
+from bsnn.training.constraints import Quantised
 from bsnn.training.experiments import checkpoint, loop, sweep
 from bsnn.training.experiments.progress import EpochProgress
 from bsnn.training.linear import kernel
@@ -339,3 +344,43 @@ def test_memory_that_a_forked_child_cannot_have_is_told(monkeypatch):
     monkeypatch.setattr(forks, "_mmap", refuse)
     with pytest.raises(OSError, match="Cannot allocate memory"):
         memory.after_fork()
+
+
+# Each count with the least that it may be, and a call in which only it may be wrong.
+LEAST = {
+    ("size", 1): lambda n: patterns.one_to_one(n),
+    ("seed", 0): lambda n: patterns.random_pairs(3, 4, 0.5, seed=n),
+    ("n_pre", 1): lambda n: patterns.random_pairs(n, 4, 0.5, seed=1),
+    ("n_post", 1): lambda n: patterns.random_pairs(3, n, 0.5, seed=1),
+    ("shape", 1): lambda n: patterns.convolution((1, n, 3), 2, 1),
+    ("channels", 1): lambda n: patterns.convolution((1, 5, 5), n, 2),
+    ("kernel", 1): lambda n: patterns.convolution((1, 5, 5), 1, n),
+    ("stride", 1): lambda n: patterns.convolution((1, 5, 5), 1, 2, stride=n),
+    ("padding", 0): lambda n: patterns.convolution((1, 5, 5), 1, 2, padding=n),
+    ("shape", 1, "pooling"): lambda n: patterns.pooling((n, 4, 4), 2),
+    ("size", 1, "pooling"): lambda n: patterns.pooling((1, 4, 4), n),
+    ("size", 1, "inputs"): lambda n: bsnn.Inputs("in", n),
+    ("size", 1, "population"): lambda n: bsnn.Population("out", n, lif()),
+    ("n_cues", 1): lambda n: evidence.make(n_cues=n),
+    ("group_size", 1): lambda n: evidence.make(group_size=n),
+    ("group_size", 1, "slots"): lambda n: store_recall.make(group_size=n),
+    ("n_slots", 2): lambda n: store_recall.make(n_slots=n),
+    ("store_within", 1): lambda n: store_recall.make(store_within=n),
+    ("n_symbols", 2): lambda n: sequence.make(n_symbols=n),
+    ("length", 2): lambda n: sequence.make(length=n),
+    ("n_slots", 2, "sequence"): lambda n: sequence.make(n_slots=n),
+    ("n_test", 1): lambda n: sequence.make(n_test=n),
+    ("n_classes", 1): lambda n: randman.make(n_classes=n),
+    ("n_inputs", 1): lambda n: randman.make(n_inputs=n),
+    ("n_dimensions", 1): lambda n: randman.make(n_dimensions=n),
+    ("n_classes", 1, "labels"): lambda n: as_n_classes(n, [0]),
+    ("n_bands", 1): lambda n: Mel(n_bands=n),
+    ("n_bits", 1): lambda n: Quantised(n, 0.1),
+}
+
+
+@pytest.mark.parametrize("case", LEAST, ids=lambda case: " ".join(map(str, case)))
+def test_a_count_below_the_least_is_named(case):
+    name, least, *_ = case
+    with pytest.raises(ValueError, match=f"'{name}' must be at least {least}, got"):
+        LEAST[case](least - 1)

@@ -1,6 +1,6 @@
 """Settings are declared once: command line, names and tables follow from the fields."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -10,6 +10,7 @@ from bsnn.fields import field, fields_of
 from bsnn.program.build import PRECISIONS
 from bsnn.settings import SETTINGS, TAGS, Settings, departures
 from bsnn.targets.cpp.target import CppTarget
+from bsnn.training.experiments.sweep import cell_name
 from tests.project.fresh import loaded
 
 
@@ -78,6 +79,23 @@ def test_a_run_departs_in_what_has_a_tag_and_is_not_as_usual():
             assert departures({**usual, name: 7}).keys() == {tag}
     assert departures({**usual, "false": 7.0}) == {"targets": [15.0, 7.0]}
     assert departures({**usual, "initial_mean": [0.5, 2]}) == {"mean": [0.5, 2]}
+
+
+def test_runs_of_another_loss_gradient_or_start_have_other_names():
+    """Else one would go on with the other, or their figures would be one line."""
+    usual = Settings.reference("digits")
+    start = ("initial_mean", "initial_drive")
+    gradient = ("estimator", "slope_cap", "surrogate_width", "surrogate_height")
+    floor = ("slope_min", "relative_slope_min")
+    loss = ("true", "false", "spike_penalty", "latency_weight", "latency_tau_ms")
+    told = {*start, *gradient, *floor, *loss, "validation"}
+    assert {name for names in TAGS.values() for name in names} == told
+    for name, value in {
+        **{"estimator": "arctan", "true": 16.0, "false": 2.0, "validation": 0.3},
+        **{"spike_penalty": 0.5, "latency_weight": 0.5, "latency_tau_ms": 10.0},
+        **{"slope_cap": 4.0, "initial_drive": 2.0, "relative_slope_min": 0.3},
+    }.items():
+        assert cell_name(replace(usual, **{name: value})) != cell_name(usual), name
 
 
 def test_a_field_says_what_forms_and_tables_need():

@@ -6,6 +6,7 @@ and how it is compiled, is its target's: see `bsnn.targets`.
 """
 
 import importlib.metadata
+import importlib.util
 import json
 from pathlib import Path
 
@@ -54,9 +55,10 @@ def build(generator, specification, compile_in, *, sources, ingredients=()):
     """
     key = fingerprint(
         specification,
-        importlib.metadata.version("brian2"),
+        *map(importlib.metadata.version, ("brian2", "sympy")),
         *ingredients,
         *(PACKAGE.joinpath(name).read_bytes() for name in (*_SOURCES, *sources)),
+        *(path.read_bytes() for path in _algebra()),
     )
 
     def make(folder):
@@ -64,6 +66,12 @@ def build(generator, specification, compile_in, *, sources, ingredients=()):
         compile_in(folder)
 
     return build_once("programs", key, make, product="main")
+
+
+def _algebra():
+    """Return the files of `bsnn.equations`, which derive what a program computes."""
+    (folder,) = importlib.util.find_spec("bsnn.equations").submodule_search_locations
+    return sorted(Path(folder).rglob("*.py"))
 
 
 def generate(generator, specification, folder):

@@ -44,7 +44,8 @@ SYNAPSE = "g_e += w*nS"
 def hodgkin_huxley(*, method=METHOD, **parameters) -> Neuron:
     """Return a Hodgkin-Huxley neuron; any parameter by its name in the equations.
 
-    It starts at its leak potential, with its gates as they are there in the long run.
+    It starts at its leak potential, with m = 0.01, n = 0.1 and h = 0.99, near to where
+    its gates rest.
     """
     defaults = {
         "C": 200 * pF,

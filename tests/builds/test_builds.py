@@ -11,7 +11,7 @@ import filelock
 import pytest
 from brian2.units import ms, us
 
-from bsnn import Model
+from bsnn import Connection, Inputs, Model, Network, Neuron, Population
 from bsnn.builds import (
     _compiler_version,
     build_once,
@@ -25,6 +25,7 @@ from bsnn.equations.models.cuba_lif import TEXTS
 from bsnn.errors import BackendUnavailable, BuildError
 from bsnn.kernels import load_kernel
 from bsnn.program.build import read_specification, specify
+from bsnn.targets.cpp.graph import build_network
 from bsnn.targets.cpp.target import CppTarget, check_start
 
 ROOT = Path(__file__).parents[2]
@@ -306,6 +307,16 @@ def model(unit=ms, per_ms=1):
     )
 
 
+def network():
+    neuron = Neuron("dv/dt = -v / tau : 1", "v > 1", "v = 0", parameters={"tau": ms})
+    return Network(
+        [Inputs("in", 2), Population("out", 2, neuron)],
+        [Connection("in", "out", on_pre="v += w")],
+        dt=0.1 * ms,
+        duration=20 * ms,
+    )
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_text_is_part_of_a_programs_name(cache, name, monkeypatch):
     """Else an edited equation would run the program of the old one."""
@@ -321,6 +332,47 @@ def test_every_text_is_part_of_a_programs_name(cache, name, monkeypatch):
     monkeypatch.setattr(CubaLIF, name, f"{getattr(CubaLIF, name)} # edited")
     CppTarget().build(edited)
     assert len(set(made)) == 2
+
+
+# All that a generator imports, for a file of it may decide what is written.
+GENERATORS = {
+    "target": "bsnn.targets.cpp.target, bsnn.targets.cpp.codeobject, "
+    "bsnn.equations.models, bsnn.program.forward",
+    "graph": "bsnn.targets.cpp.graph, bsnn.targets.cpp.codeobject, bsnn.program.graph",
+}
+# Which only find files, start processes or say what is wrong.
+NEVER_WRITTEN = [f"bsnn.{n}" for n in ("builds", "errors", "folders", "lazy", "seals")]
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_whatever_writes_a_program_is_part_of_its_name(generator, monkeypatch):
+    """Else a mended adjoint would run the program of the old one."""
+    code = f"""
+import sys
+import {GENERATORS[generator]}
+for name, module in sys.modules.items():
+    if name.startswith("bsnn.") and not name.startswith("bsnn.processes"):
+        print(name, module.__file__)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    writers = dict(line.split(" ", 1) for line in run.stdout.splitlines())
+    for name in NEVER_WRITTEN:
+        writers.pop(name, None)
+    hashed = []
+    monkeypatch.setattr("bsnn.program.build.fingerprint", lambda *p: hashed.extend(p))
+    monkeypatch.setattr("bsnn.program.build.build_once", lambda *p, product: None)
+    if generator == "graph":
+        build_network(network(), precision="double")
+    else:
+        CppTarget().build(model())
+    left = [
+        name
+        for name, path in writers.items()
+        # A folder's list of names says nothing of its own.
+        if Path(path).name != "__init__.py" and Path(path).read_bytes() not in hashed
+    ]
+    assert "bsnn.equations.models.cuba_lif" in writers and left == []
 
 
 DOUBLE = {"precision": "double"}

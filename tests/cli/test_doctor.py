@@ -332,3 +332,15 @@ def test_the_table_is_aligned_and_ends_with_a_verdict(monkeypatch):
     for checks, status in (([good, option], 0), ([good, bad], 1)):
         monkeypatch.setattr(doctor, "examine", lambda _, checks=checks: checks)
         assert main(["doctor"]) == status
+
+
+def test_an_optional_package_is_told_of_as_it_is(bare_machine, monkeypatch):
+    check = bare_machine.examine()["brian2cuda"]
+    assert (check.ok, check.found, check.required) == (False, "not installed", False)
+    installed = bare_machine.modules / "brian2cuda-1.0b1.dist-info"
+    installed.mkdir()
+    text = "Metadata-Version: 2.1\nName: brian2cuda\nVersion: 1.0b1\n"
+    (installed / "METADATA").write_text(text)
+    monkeypatch.syspath_prepend(bare_machine.modules)
+    check = bare_machine.examine()["brian2cuda"]
+    assert (check.ok, check.found) == (True, "1.0b1")

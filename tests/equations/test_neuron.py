@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 from brian2.units import amp, ms, mV, nS, pF, second
+from scipy.special import exprel
 
 from bsnn import Neuron
-from bsnn.equations.models import adex, coba_lif, hodgkin_huxley, lif
+from bsnn.equations.models import adex, coba_lif, hodgkin_huxley, izhikevich, lif
 from bsnn.equations.models.lif import EQUATIONS, RESET, THRESHOLD
 
 LEAK = "dv/dt = -v/tau : 1"
@@ -114,6 +115,70 @@ def test_numbers_are_no_part_of_the_texts():
     each = lif(tau_mem=[20, 30] * ms)
     assert each.texts != one.texts
     assert each.size == 2
+
+
+# Of a membrane of 20 000 um^2, as Brette et al. 2007 give it: farad and siemens.
+_AREA = 2e-4  # cm^2
+_BRETTE = {
+    "C": 1e-6 * _AREA,
+    "g_L": 5e-5 * _AREA,
+    "E_L": -0.06,
+    "E_e": 0,
+    "tau_e": 5e-3,
+}
+PUBLISHED = {
+    hodgkin_huxley: {
+        **_BRETTE,
+        **{"g_Na": 0.1 * _AREA, "g_K": 0.03 * _AREA, "E_Na": 0.05, "E_K": -0.09},
+        **{"V_T": -0.063, "V_spike": -0.02},
+    },
+    coba_lif: {
+        **_BRETTE,
+        **{
+            "V_T": -0.05,
+            "V_r": -0.06,
+            "E_i": -0.08,
+            "tau_i": 0.01,
+            "refractory_period": 5e-3,
+        },
+    },
+    # Brette & Gerstner 2005, table 1; Naud et al. 2008 cut 5 Delta_T above V_T.
+    adex: {
+        **{"C": 281e-12, "g_L": 30e-9, "E_L": -0.0706, "V_r": -0.0706, "V_T": -0.0504},
+        **{"Delta_T": 2e-3, "tau_u": 0.144, "a": 4e-9, "b": 80.5e-12},
+        **{"V_cut": -0.0504 + 5 * 2e-3, "E_e": 0, "tau_e": 5e-3},
+    },
+    # Izhikevich 2003, regular spiking: a = 0.02, b = 0.2, c = -65, d = 8.
+    izhikevich: {
+        **{"a": 20, "b": 0.2, "c": -0.065, "d": 8e-3, "v_peak": 0.03, "tau_syn": 5e-3},
+    },
+}
+
+
+@pytest.mark.parametrize("make", PUBLISHED)
+def test_ready_neurons_are_those_of_their_papers(make):
+    expected = PUBLISHED[make]
+    assert make().values.keys() == expected.keys()
+    for name, value in expected.items():
+        assert make().values[name] == pytest.approx(value, rel=1e-12), name
+
+
+@pytest.mark.parametrize("x", [-20.0, 3.0, 25.5, 60.0])
+def test_gates_of_hodgkin_huxley_open_as_in_the_paper(x):
+    """The rates of Traub & Miles in 1/ms, at x mV above V_T, as COBAHH writes them."""
+    rates = {
+        "alpha_m": 0.32 * (13 - x) / (np.exp((13 - x) / 4) - 1),
+        "beta_m": 0.28 * (x - 40) / (np.exp((x - 40) / 5) - 1),
+        "alpha_n": 0.032 * (15 - x) / (np.exp((15 - x) / 5) - 1),
+        "beta_n": 0.5 * np.exp((10 - x) / 40),
+        "alpha_h": 0.128 * np.exp((17 - x) / 18),
+        "beta_h": 4 / (1 + np.exp((40 - x) / 5)),
+    }
+    cell = hodgkin_huxley()
+    names = {"exprel": exprel, "exp": np.exp, "ms": 1, "mV": 1, "x": x}
+    for name, rate in rates.items():
+        found = eval(str(cell.parsed[name].expr), names)
+        assert found == pytest.approx(rate, rel=1e-12), name
 
 
 def test_values_are_kept_in_si():

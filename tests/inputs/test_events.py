@@ -106,6 +106,12 @@ def test_scale_pool_and_crop_do_what_they_say():
         encode_events(events, model)
     with pytest.raises(ValueError, match="'time_scale' must be positive"):
         encode_events(events, model, pool=2, time_scale=0)
+    for pool, error, words in (
+        (0, ValueError, "at least 1"),
+        (2.0, TypeError, "an int"),
+    ):
+        with pytest.raises(error, match=f"'pool' must be {words}"):
+            encode_events(events, model, pool=pool)
 
 
 def test_events_at_the_end_are_late_and_just_before_it_are_not():

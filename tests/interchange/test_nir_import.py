@@ -285,6 +285,10 @@ def conv(**changes):
             chain(nir.Linear(np.full((2, 3), np.inf)), lif(2)),
             "weights from 'in' to 'n1'",
         ),
+        (
+            chain(nir.Affine(np.ones((2, 3)), np.array([0, np.nan])), lif(2)),
+            "weights from 'in' to 'n1'",
+        ),
         (chain(lif(0), size=0), "node 'in' has no neurons"),
     ],
 )

@@ -9,6 +9,8 @@ import bsnn
 from bsnn import run_settings
 from bsnn.chain import chain_network
 from bsnn.equations import estimators
+from bsnn.model_file import ModelFile
+from bsnn.network_settings import NetworkSettings
 from bsnn.settings import Settings
 from bsnn.training import (
     DerivedNetwork,
@@ -76,6 +78,20 @@ def test_settings_name_all_estimators():
 def test_what_an_estimator_cannot_do_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         settings(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"surrogate_width": 0.3}, "'surrogate_width' does not belong to the estimat"),
+        ({"estimator": "arctan", "slope_cap": 2.0}, "'slope_cap' does not belong to"),
+        ({"slope_cap": 0.5}, "'slope_cap' must be 1 or more"),
+    ],
+)
+def test_a_network_of_ones_own_refuses_them_when_they_are_set(changes, message):
+    """Not hours later, after its data are read."""
+    with pytest.raises(ValueError, match=message):
+        NetworkSettings(dataset="digits", model_file=ModelFile("own", ""), **changes)
 
 
 def test_an_estimator_is_an_axis_of_a_sweep():

@@ -31,9 +31,11 @@ HEADERS = (
 )
 _SOURCES = (
     *HEADERS,
+    "delays.py",
     "program/graph.py",
     "targets/cpp/codeobject.py",
     "targets/cpp/graph.py",
+    "targets/cpp/target.py",
     *(
         f"targets/cpp/templates/{name}.cpp"
         for name in (

@@ -96,6 +96,14 @@ def test_markdown_report_has_its_figures_and_numbers_beside_it(sweep, tmp_path):
     assert "82.10 ± 0.14" in rows[0]
     assert "| 140.0 ± 0.0 | 190.0 ± 0.0 | – |" in rows[1]
     assert "\nMean ± standard deviation over seeds." in text
+    # Under each heading is what it announces.
+    sections = [part.split("\n", 1) for part in text.split("\n## ")[1:]]
+    holds = {
+        head: re.findall(r"^(?:\||!|```|- )", body, re.M) for head, body in sections
+    }
+    assert all(holds.values()), holds
+    tables = {head for head, marks in holds.items() if "|" in marks}
+    assert {"Results", "Latency", "Pareto front", "How to repeat it"} <= tables
     runs = pd.read_csv(path.parent / "digits" / "runs.csv")
     assert len(runs) == len(read_sweep(folder).runs)
 

@@ -88,3 +88,29 @@ def test_runs_whose_epoch_validation_chose_show_one_test(tmp_path):
     assert len(figure.axes) == 1 and drawn.epoch.tolist() == ["last"]
     assert "at the epoch that validation chose" in caption
     assert "best" not in caption
+
+
+def test_gradient_errors_are_shown_by_time_step_and_estimator():
+    by = {"run": "a", "weights": "trained", "dt_ms": 8.0, "estimator": "triangle"}
+    rows = [
+        # What is not of all layers together is left out.
+        {**by, "layer": "1", "loss": "times", "cosine": 9, "norm_ratio": 9}
+        | {"sign_errors": 9, "slope": 9, "promised": 9},
+        {**by, "layer": "all", "loss": "times", "cosine": 0.75, "norm_ratio": 1.5}
+        | {"sign_errors": 0.125, "slope": float("nan"), "promised": float("nan")},
+        {**by, "layer": "all", "loss": "counts", "cosine": 0.5, "norm_ratio": 2.5}
+        | {"sign_errors": 0.25, "slope": 3.0, "promised": 4.0},
+    ]
+    head, line = results.gradient_error_table(rows).splitlines()
+    columns = ["run", "weights", "dt_ms", "estimator", "cosine", "norm"]
+    columns += ["other signs (%)", "slope of counts", "promised"]
+    assert re.split(r"\s{2,}", head.strip())[-4:] == columns[-4:]
+    assert head.split()[:6] == columns[:6]
+    # The first three columns of numbers are of the loss of times, the others of counts.
+    assert line.split() == [
+        "a",
+        "trained",
+        "8",
+        "triangle",
+        *"0.75 1.5 12.5 3 4".split(),
+    ]
