@@ -5,11 +5,10 @@ import pytest
 import torch
 from brian2.units import ms
 
-from bsnn import Connection, Inputs, Network, Population
+from bsnn import Connection, Inputs, Network, Neuron, Population, Spikes
 from bsnn.equations.estimators import Surrogate
-from bsnn.errors import BackendUnavailable, NumbersError
+from bsnn.errors import BackendUnavailable, NumbersError, ProgramError
 from bsnn.machine import find_gpus
-from bsnn.patterns import Pattern, random_pairs
 from bsnn.program.build import generate
 from bsnn.program.graph_form import Losses
 from bsnn.program.graph_specification import specify
@@ -18,74 +17,86 @@ from bsnn.simulators.network import NetworkSimulator
 from bsnn.targets.cuda.graph import MOST_PARTS, CudaNetworkTarget
 from bsnn.targets.cuda.tools import find_nvcc
 from bsnn.training import DerivedNetwork
-from tests.neurons import CASES, N_INPUTS, SIZE, draw
+from tests.neurons import CASES, N_INPUTS, draw
+from tests.simulators import test_delays, test_patterns, test_surrogate
 from tests.targets.cuda_on_host import compile_network_for_host
 
 NO_GPU = not find_gpus()
 needs_gpu = pytest.mark.skipif(NO_GPU, reason="there is no GPU")
 no_gpu = pytest.mark.skipif(not NO_GPU, reason="there is a GPU")
 
-WIDE = 40  # more neurons than the emulated block has threads
-N_THREADS = 32
-# Linear; bent in what synapses add to, and frozen; values one for each; currents given
-# and shared; a learned refractory period; noise.
-NAMES = ["alif", "coba_lif", "each", "current", "learned_period", "noisy"]
+N_THREADS, WIDE = 32, 40  # more neurons than the emulated block has threads
 N_SAMPLES, SEED = 5, 7
 
+# Noise, a refractory period, currents of each neuron and of all.
+DRIVEN = Neuron(
+    """
+    dv/dt = (drive + I_own(t, i) + I_all(t) - v)/tau + 0.1*xi*tau**-0.5 : 1
+    ddrive/dt = -drive/tau_s : 1
+    """,
+    threshold="v > theta",
+    reset="v -= theta",
+    refractory=1 * ms,
+    method="euler",
+    parameters={"tau": 8 * ms, "tau_s": 4 * ms, "theta": 0.9},
+    currents={"I_own": 1, "I_all": 1},
+)
 
-def make_network():
-    """All kinds of patterns and delays between all kinds of neurons."""
-    rng = np.random.default_rng(0)
-    populations = [Inputs("inputs", N_INPUTS), Inputs("too", N_INPUTS)]
-    populations += [
-        Population(
-            name,
-            WIDE if name == "alif" else SIZE,
-            CASES[name].neuron,
-            record=CASES[name].neuron.states[:1],
-        )
-        for name in NAMES
+
+def delayed():
+    """Delays of each synapse and neuron, pairs, refractory periods, bent synapses."""
+    network = test_delays.NETWORK
+    weights, inputs = draw(network, np.random.default_rng(1), N_SAMPLES)
+    return network, test_delays.LEARN, None, weights, inputs
+
+
+def sparse():
+    """Pairs and weights that they share."""
+    rng, network = np.random.default_rng(2), test_patterns.SPARSE
+    strengths = [14.0, 3.0, 3.0, 6.0, 0.3, 0.3]
+    weights = [
+        strength * rng.uniform(0.3, 1.0, shape)
+        for strength, shape in zip(strengths, network.weight_shapes, strict=True)
     ]
-    connections = [
-        Connection("inputs", name, on_pre=CASES[name].on_pre) for name in NAMES
-    ]
-
-    def join(source, target, delay=0.0, pattern=None):
-        name = f"{source} to {target}"
-        joined = {"delay": np.asarray(delay) * ms, "pattern": pattern, "name": name}
-        connections.append(
-            Connection(source, target, on_pre=CASES[target].on_pre, **joined)
-        )
-
-    sparse = random_pairs(WIDE, SIZE, 0.3, seed=1)
-    shared = Pattern(np.arange(SIZE), np.arange(SIZE)[::-1], [0, 1, 0, 1, 0])
-    fan = Pattern(np.zeros(SIZE, int), np.arange(SIZE), np.zeros(SIZE, int))
-    join("too", "alif", 0.4)
-    join("alif", "alif", 0.3)
-    join("alif", "coba_lif", rng.uniform(0, 1, len(sparse.i)), sparse)
-    join("coba_lif", "coba_lif", rng.uniform(0, 1, (SIZE, 1)))
-    join("too", "coba_lif", 0.0, Pattern(np.arange(SIZE), np.arange(SIZE)))
-    join("each", "each", 0.2, shared)
-    join("inputs", "learned_period", rng.uniform(0, 2, (N_INPUTS, SIZE)))
-    join("learned_period", "noisy", 0.0, fan)
-    return Network(populations, connections, dt=0.1 * ms, duration=16 * ms)
+    shape = N_SAMPLES, network.n_steps, test_patterns.N
+    spikes = Spikes.from_dense(rng.random(shape) < 0.02, dt=network.dt)
+    learn = {"cells": ["tau_e"], "each": ["bound"]}
+    return network, learn, None, weights, {"in": spikes}
 
 
-NETWORK = make_network()
-LEARN = {n: [*CASES[n].neuron.values, *CASES[n].neuron.currents] for n in NAMES} | {
-    "alif to alif": ["delay"],
-    "alif to coba_lif": ["delay"],
-    "coba_lif to coba_lif": ["delay"],
-    "inputs to learned_period": ["delay"],
-}
+def surrogate():
+    """A surrogate on a graph, whose loss depends on spikes that are not sent."""
+    rng, network = np.random.default_rng(3), test_surrogate.graph()
+    weights, _ = test_surrogate.driven(network, rng)
+    shape = N_SAMPLES, network.n_steps, 4
+    spikes = Spikes.from_dense(rng.random(shape) < 0.3, dt=network.dt)
+    estimator = Surrogate("triangle", width=1.0)
+    return network, {}, estimator, weights, {"in": spikes}
 
 
-def drawn(network, seed=1):
-    weights, inputs = draw(network, np.random.default_rng(seed), N_SAMPLES)
-    if "too" in network.named:
-        _, others = draw(network, np.random.default_rng(seed + 1), N_SAMPLES)
-        inputs["too"] = others["inputs"]
-    return weights, inputs
+def losses_of(records, network, estimator):
+    rng = np.random.default_rng(4)
+    by_times = estimator is None
+    return Losses(
+        spikes={
+            n: (s.offset.copy(), by_times * rng.normal(size=s.n_spikes))
+            for n, s in records.spikes.items()
+        },
+        traces={k: rng.normal(size=t.shape) for k, t in records.traces.items()},
+        existing={}
+        if by_times
+        else {"b": rng.normal(size=(N_SAMPLES, network.n_steps, 5))},
+    )
+
+
+def small_network():
+    case = CASES["lif"]
+    return Network(
+        [Inputs("inputs", 2), Population("lif", 2, case.neuron)],
+        [Connection("inputs", "lif", on_pre=case.on_pre)],
+        dt=0.1 * ms,
+        duration=1 * ms,
+    )
 
 
 @pytest.fixture
@@ -116,138 +127,127 @@ def assert_same_spikes(found, expected):
 
 
 def assert_close(found, expected, rtol, what):
-    largest = np.abs(expected).max()
-    assert np.isfinite(found).all() and largest > 0, what
-    np.testing.assert_allclose(found, expected, rtol=0, atol=rtol * largest)
+    atol = rtol * np.abs(expected).max()
+    assert np.isfinite(found).all(), what
+    np.testing.assert_allclose(found, expected, rtol=0, atol=atol, err_msg=str(what))
 
 
-def numbers(derivatives, network):
-    names = [connection.name for connection in network.connections]
-    yield from zip(names, derivatives.weights, strict=True)
+def numbers(derivatives):
+    """Return all derivatives, by their kind and name."""
+    found = {("weights", c): given for c, given in enumerate(derivatives.weights)}
     for kind in ("parameters", "delays", "inputs", "currents"):
-        yield from getattr(derivatives, kind).items()
+        for key, given in getattr(derivatives, kind).items():
+            found[kind, key] = given
+    return found
 
 
+# Their C++ programs are those of other tests.
 @pytest.mark.cpp
 @pytest.mark.cuda_build
 @pytest.mark.slow
-def test_emulated_network_equals_cpp(emulated):
-    weights, inputs = drawn(NETWORK)
-    with NetworkSimulator(NETWORK, learn=LEARN, workers=1) as cpp:
-        expected = cpp.run(weights, inputs, seed=SEED)
-        rng = np.random.default_rng(3)
-        losses = Losses(
-            spikes={
-                n: (s.offset.copy(), rng.normal(size=s.n_spikes))
-                for n, s in expected.spikes.items()
-            },
-            traces={k: rng.normal(size=t.shape) for k, t in expected.traces.items()},
-        )
-        derivatives = cpp.pull_back(weights, inputs, losses, seed=SEED)
-        broken = [1e307 * w for w in weights]
+@pytest.mark.parametrize("make", [delayed, sparse, surrogate])
+def test_emulated_network_equals_cpp(make, emulated):
+    network, learn, estimator, weights, inputs = make()
+    options = {"learn": learn, "estimator": estimator}
+    broken = [1e304 * w for w in weights]
+    with NetworkSimulator(network, workers=1, **options) as cpp:
+        expected = cpp.run(weights, inputs)
+        losses = losses_of(expected, network, estimator)
+        derivatives = cpp.pull_back(weights, inputs, losses)
+        expectations = numbers(derivatives)
+        assert sum(np.any(values) for values in expectations.values()) > 5
         with pytest.raises(NumbersError) as of_cpp:
             cpp.run(broken, inputs)
     # The last of three turns has one sample for two replicas.
-    with NetworkSimulator(NETWORK, learn=LEARN, device="cuda", replicas=2) as cuda:
-        found = cuda.run(weights, inputs, seed=SEED)
+    with NetworkSimulator(network, device="cuda", replicas=2, **options) as cuda:
+        found = cuda.run(weights, inputs, keep=True)
         assert_same_spikes(found.spikes, expected.spikes)
+        assert found.traces.keys() == expected.traces.keys()
         for key, trace in expected.traces.items():
             assert_close(found.traces[key], trace, 1e-11, key)
         for by_inputs in (True, False):
-            result = cuda.pull_back(
-                weights, inputs, losses, seed=SEED, by_inputs=by_inputs
+            pulled = cuda.pull_back(
+                weights, inputs, losses, records=found, by_inputs=by_inputs
             )
-            assert result.n_clamped == derivatives.n_clamped
-            expectations = dict(numbers(derivatives, NETWORK))
-            results = dict(numbers(result, NETWORK))
+            assert pulled.n_clamped == derivatives.n_clamped
+            results = numbers(pulled)
             assert results.keys() == expectations.keys()
             for key, values in expectations.items():
-                if by_inputs or key not in ("inputs", "too"):
+                if by_inputs or key[0] != "inputs":
                     assert_close(results[key], values, 1e-10, key)
                 else:
                     assert not results[key].any()
-        again = cuda.pull_back(weights, inputs, losses, seed=SEED, by_inputs=False)
-        for key, values in numbers(again, NETWORK):
+        again = cuda.pull_back(weights, inputs, losses, by_inputs=False)
+        for key, values in numbers(again).items():
             np.testing.assert_array_equal(values, results[key])
+        with pytest.raises(ProgramError, match="gave other spikes"):
+            cuda.pull_back([0.5 * w for w in weights], inputs, losses)
         with pytest.raises(NumbersError) as of_cuda:
             cuda.run(broken, inputs)
-        nothing = {name: s.select(0, 0) for name, s in inputs.items() if name in WITH}
-        empty = {n: {c: x[:0] for c, x in inputs["current"].items()} for n in CURRENT}
-        assert cuda.run(weights, nothing | empty).spikes["alif"].n_samples == 0
+        nothing = {name: spikes.select(0, 0) for name, spikes in inputs.items()}
+        for spikes in cuda.run(weights, nothing).spikes.values():
+            assert (spikes.n_samples, spikes.n_spikes) == (0, 0)
     assert str(of_cuda.value) == str(of_cpp.value)
-
-
-WITH, CURRENT = ("inputs", "too"), ("current",)
 
 
 @pytest.mark.cpp
 @pytest.mark.cuda_build
 @pytest.mark.slow
 def test_emulated_training_equals_cpp(emulated):
-    # Under a surrogate, in single precision.
-    case = CASES["learned_period"]
+    # In single precision.
     network = Network(
-        [
-            Inputs("inputs", N_INPUTS),
-            Population("learned_period", SIZE, case.neuron, record=["v"]),
-        ],
-        [
-            Connection("inputs", "learned_period", on_pre=case.on_pre, name="in"),
-            Connection(
-                "learned_period",
-                "learned_period",
-                on_pre=case.on_pre,
-                delay=np.linspace(0.1, 2, SIZE)[:, None] * ms,
-                name="own",
-            ),
-        ],
+        [Inputs("in", N_INPUTS), Population("wide", WIDE, DRIVEN, record=["v"])],
+        [Connection("in", "wide", on_pre="drive += w")],
         dt=0.1 * ms,
-        duration=20 * ms,
+        duration=15 * ms,
     )
-    (into, own), inputs = drawn(network)
+    rng = np.random.default_rng(5)
+    shape = N_SAMPLES, network.n_steps
+    spikes = Spikes.from_dense(rng.random((*shape, N_INPUTS)) < 0.02, dt=network.dt)
     found = []
     for device, options in (("cpp", {"workers": 1}), ("cuda", {"replicas": 3})):
         module = DerivedNetwork(
             network,
-            weights={"in": into, "own": own},
-            learn={"learned_period": ["tau", "depth"]},
-            estimator=Surrogate(),
+            weights={"in->wide": (0, 0.6)},
+            learn={"wide": ["tau", "theta", "I_own", "I_all"]},
             device=device,
             **options,
         )
-        result = module(inputs)["learned_period"]
-        chosen = torch.linspace(-1, 1, result.raster.numel()).view_as(result.raster)
-        (result.raster * chosen).sum().backward()
+        currents = {
+            "I_own": torch.linspace(0, 1, WIDE).expand(*shape, WIDE).clone(),
+            "I_all": torch.full((*shape, 1), 0.3),
+        }
+        for current in currents.values():
+            current.requires_grad_()
+        given = {"in": spikes, "wide": currents}
+        result = module(given, seed=SEED)["wide"]
+        times = torch.linspace(-1, 1, len(result.time), dtype=float)
+        ((result.time * times).sum() + result.trace["v"].sum() / 100).backward()
         gradients = {n: p.grad.numpy() for n, p in module.named_parameters()}
+        gradients |= {n: c.grad.numpy() for n, c in currents.items()}
         found.append((result.record, gradients))
         module.simulator.close()
-    (spikes, gradients), (on_gpu, others) = found
-    assert_same_spikes({"": on_gpu}, {"": spikes})
-    assert len(gradients) == 4
-    for name, values in gradients.items():
-        assert_close(others[name], values, 1e-4, name)
+    (expected, expectations), (record, gradients) = found
+    assert_same_spikes({"wide": record}, {"wide": expected})
+    assert gradients.keys() == expectations.keys() and len(gradients) == 5
+    for name, values in expectations.items():
+        assert np.any(values), name
+        assert_close(gradients[name], values, 1e-4, name)
 
 
 @pytest.mark.cuda_build
 @pytest.mark.slow
 @pytest.mark.skipif(find_nvcc() is None, reason="nvcc is not installed")
 def test_smallest_network_compiles():
-    case = CASES["lif"]
-    network = Network(
-        [Inputs("inputs", 2), Population("lif", 2, case.neuron)],
-        [Connection("inputs", "lif", on_pre=case.on_pre)],
-        dt=0.1 * ms,
-        duration=1 * ms,
-    )
     target = CudaNetworkTarget(replicas=2, arch=9.0)
-    folder = target.build(network, precision="single", learn={})
+    folder = target.build(small_network(), precision="single", learn={})
     assert (folder / "main").stat().st_mode & 0o100
 
 
 @no_gpu
 def test_network_on_cuda_without_gpu_is_refused():
     with pytest.raises(BackendUnavailable, match="no GPU was found.*nvidia-smi"):
-        NetworkSimulator(NETWORK, device="cuda")
+        NetworkSimulator(small_network(), device="cuda")
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_network_on_cuda_without_gpu_is_refused():
 )
 def test_impossible_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        NetworkSimulator(NETWORK, **options)
+        NetworkSimulator(small_network(), **options)
 
 
 def test_networks_of_too_many_parts_are_refused():
@@ -272,33 +272,25 @@ def test_networks_of_too_many_parts_are_refused():
 
 
 def test_the_kernel_of_chains_is_refused_on_cuda():
-    weights = {connection.name: (0, 1) for connection in NETWORK.connections}
+    options = {"weights": {"inputs->lif": (0, 1)}, "gradient": "modes"}
     with pytest.raises(ValueError, match="'gradient' must be 'adjoint' on the device"):
-        DerivedNetwork(NETWORK, weights=weights, device="cuda", gradient="modes")
+        DerivedNetwork(small_network(), device="cuda", **options)
 
 
 @pytest.mark.cuda
 @needs_gpu
+@pytest.mark.parametrize("make", [delayed, sparse, surrogate])
 @pytest.mark.parametrize("replicas", [1, 4, None])
-def test_network_on_gpu_equals_cpp(replicas):
-    weights, inputs = drawn(NETWORK)
-    options = {"learn": LEARN, "device": "cuda", "replicas": replicas}
+def test_network_on_gpu_equals_cpp(make, replicas):
+    network, learn, estimator, weights, inputs = make()
+    options = {"learn": learn, "estimator": estimator}
     with (
-        NetworkSimulator(NETWORK, learn=LEARN, workers=1) as cpp,
-        NetworkSimulator(NETWORK, **options) as cuda,
+        NetworkSimulator(network, workers=1, **options) as cpp,
+        NetworkSimulator(network, device="cuda", replicas=replicas, **options) as cuda,
     ):
-        expected = cpp.run(weights, inputs, seed=SEED)
-        found = cuda.run(weights, inputs, seed=SEED)
-        assert_same_spikes(found.spikes, expected.spikes)
-        losses = Losses(
-            spikes={
-                n: (s.offset.copy(), np.ones(s.n_spikes))
-                for n, s in expected.spikes.items()
-            },
-            traces={k: np.ones(t.shape) for k, t in expected.traces.items()},
-        )
-        one = cpp.pull_back(weights, inputs, losses, seed=SEED)
-        other = cuda.pull_back(weights, inputs, losses, seed=SEED)
-        expectations = dict(numbers(one, NETWORK))
-        for key, values in numbers(other, NETWORK):
-            assert_close(values, expectations[key], 1e-9, key)
+        expected = cpp.run(weights, inputs)
+        losses = losses_of(expected, network, estimator)
+        assert_same_spikes(cuda.run(weights, inputs).spikes, expected.spikes)
+        results = numbers(cuda.pull_back(weights, inputs, losses))
+        for key, values in numbers(cpp.pull_back(weights, inputs, losses)).items():
+            assert_close(results[key], values, 1e-9, key)
