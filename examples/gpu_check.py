@@ -7,8 +7,8 @@
 
 Needs the extra ``cuda``, nvcc and compute-sanitizer (``bsnn doctor``), a torch with
 CUDA, and MNIST in the data folder; snnTorch and SpikingJelly are measured where
-installed. A check that fails does not end the others. Building ten programs takes most
-of the time.
+installed. A check that fails does not end the others. Building a dozen programs takes
+most of the time.
 """
 
 import os
@@ -37,12 +37,13 @@ ACCURACY = 0.955  # of MNIST after one epoch in batches of 50
 SANITIZED = """
 import sys, numpy as np
 sys.path.insert(0, {folder!r})
-from gpu_check import drawn, small_model
+from gpu_check import drawn, small_model, train_network
 from bsnn.simulators.grid import GridSimulator
 from bsnn.targets.cuda.target import CudaTarget
 model = small_model()
 with GridSimulator(model, CudaTarget(replicas=4), timeout=600) as simulator:
     simulator.run(*drawn(model, 6))
+train_network()
 """
 
 
@@ -69,6 +70,19 @@ def drawn(model, n_samples, seed=0):
     scale = 1 if model.n_inputs > 100 else 4
     weights = [rng.uniform(-scale, 1.5 * scale, s) for s in model.weight_shapes]
     return weights, bsnn.encode_ttfs(images, model)
+
+
+def train_network():
+    """Pull a small recurrent network back once, on the GPU."""
+    from bsnn.training import DerivedNetwork
+    from bsnn.training.bench.recurrent_network import Recurrent
+
+    workload = Recurrent(size=40, n_steps=60, longest=5)
+    network = workload.network
+    weights = workload.weights(network, seed=0)
+    options = {"learn": {"hidden->hidden": ["w", "delay"]}, "replicas": 4}
+    net = DerivedNetwork(network, weights=weights, device="cuda", **options)
+    net(workload.batch(6, seed=0)[0])["out"].trace["v"].sum().backward()
 
 
 def same_spikes():
@@ -122,6 +136,68 @@ def same_gradient():
             error = float((one - other).abs().max() / other.abs().max())
             what = f"gradient as on the CPU, layer {layer + 1}, {name}"
             yield what, f"{error:.1e}", error < 1e-9
+
+
+def same_network():
+    """A recurrent network and its adjoint as in C++, at 1, 16 and 256 replicas."""
+    from bsnn.program.graph_form import Losses
+    from bsnn.simulators.network import NetworkSimulator
+    from bsnn.training.bench.recurrent_network import Recurrent
+
+    workload = Recurrent(size=64, longest=8)
+    network = workload.network
+    weights = list(workload.weights(network, seed=0).values())
+    inputs, _ = workload.batch(300, seed=0)
+    learn = {"hidden": ["tau_mem", "beta"], "hidden->hidden": ["delay"]}
+
+    def ran(**options):
+        with NetworkSimulator(network, learn=learn, **options) as simulator:
+            records = simulator.run(weights, inputs)
+            losses = Losses(
+                spikes={
+                    n: (s.offset.copy(), np.ones(s.n_spikes))
+                    for n, s in records.spikes.items()
+                },
+                traces={k: np.ones_like(t) for k, t in records.traces.items()},
+            )
+            found = simulator.pull_back(weights, inputs, losses)
+        return records.spikes["hidden"], {
+            **{f"weights {k}": w for k, w in enumerate(found.weights)},
+            **{f"{name} of {p}": g for (p, name), g in found.parameters.items()},
+            **{f"delays of {name}": g for name, g in found.delays.items()},
+            "input times": found.inputs["in"],
+        }
+
+    spikes, expected = ran()
+    for replicas in (1, 16, 256):
+        found, derivatives = ran(device="cuda", replicas=replicas)
+        equal = spikes.n_spikes > 0 and all(
+            np.array_equal(getattr(found, name), getattr(spikes, name))
+            for name in ("offset", "step", "neuron")
+        )
+        yield f"network as in C++, R = {replicas}", f"{found.n_spikes}", equal
+        error = max(
+            float(np.abs(derivatives[name] - e).max() / np.abs(e).max())
+            for name, e in expected.items()
+        )
+        yield f"its derivatives, R = {replicas}", f"{error:.1e}", error < 1e-9
+    _, again = ran(device="cuda", replicas=256)
+    same = all(np.array_equal(again[name], d) for name, d in derivatives.items())
+    yield "the same bits again", "", same
+
+
+def network_speed():
+    """The bench of the recurrent network over R; no bar was set for it."""
+    from bsnn.training.bench.gpu_recurrent import run_gpu_recurrent_bench
+
+    report = run_gpu_recurrent_bench(
+        precision="single", seed=0, workers=None, repeats=5
+    )
+    last = report.points[-1]
+    for kind in ("forward", "training"):
+        speed = f"{last['cuda'][kind].median:.0f}"
+        yield f"network {kind}, samples/s, R = {last['replicas']}", speed, True
+    print(f"\n{report.table()}\n", flush=True)
 
 
 def speed():
@@ -207,7 +283,8 @@ def main():
         print(f"gpu_check: {error}", file=sys.stderr)
         return 1
     passed = True
-    for check in (same_spikes, same_gradient, memory_errors, accuracy, speed):
+    checks = (same_spikes, same_gradient, same_network, memory_errors)
+    for check in (*checks, accuracy, speed, network_speed):
         try:
             for name, value, ok in check():
                 passed &= bool(ok)

@@ -102,6 +102,12 @@ class DerivedNetwork(nn.Module):
         What stands for the derivative of a spike: that of its time, straight-through
         across the time grid, as unless given; or a surrogate, under which the
         population's `raster` is differentiable and its spike times are not.
+    device : {"cpp", "cuda"}
+        Where the network and its adjoint run: on the cores of this machine, or on its
+        first GPU, where derivatives are found by the adjoint. Weights stay in the
+        memory of the machine.
+    replicas, arch : optional
+        As for `NetworkSimulator`.
 
     Attributes
     ----------
@@ -132,6 +138,9 @@ class DerivedNetwork(nn.Module):
         workers: int | None = None,
         gradient: str | None = None,
         estimator: StraightThrough | Surrogate | None = None,
+        device: str = "cpp",
+        replicas: int | None = None,
+        arch: float | None = None,
     ):
         super().__init__()
         if not isinstance(network, Network):
@@ -149,6 +158,13 @@ class DerivedNetwork(nn.Module):
         if isinstance(estimator, Surrogate):
             _check_surrogate(delayed, gradient, slope_min)
             gradient = "adjoint"
+        if device == "cuda":
+            if gradient == "modes":
+                raise ValueError(
+                    "'gradient' must be 'adjoint' on the device 'cuda', got 'modes', "
+                    "whose kernel runs on the CPU; leave it out."
+                )
+            gradient = "adjoint"
         self._modes = _chosen_modes(network, learn, gradient)
         self.network, self.precision = network, precision
         self.estimator = estimator
@@ -158,6 +174,9 @@ class DerivedNetwork(nn.Module):
             workers=workers,
             precision=precision,
             estimator=estimator,
+            device=device,
+            replicas=replicas,
+            arch=arch,
         )
         self._clamped = Count()
         self.slope_min = {

@@ -358,25 +358,34 @@ def _bench(arguments):
     return _shown(report, arguments)
 
 
+_OF_A_GPU = ["device", "cuda_arch", "replicas"]
+
+
 def _refuse_ignored(mode, names, arguments):
     """Raise ValueError if an option is given that a bench would ignore."""
-    fixed = ("dt_ms", "layers", "v_threshold", "batch_size", "device", "cuda_arch")
-    for name in (*fixed, "replicas", *names):
+    for name in ("dt_ms", "layers", "v_threshold", "batch_size", *names):
         if getattr(arguments, name, None) not in (None, False, []):
             raise ValueError(f"{mode!r} has networks of its own, without {name!r}.")
 
 
 def _recurrent(arguments):
     names = ["neurons", "workload", "data_dir"]
-    if arguments.scale:
+    on_gpu = arguments.device == "cuda" and not arguments.scale
+    if not on_gpu:
+        names += _OF_A_GPU
+    if arguments.scale or on_gpu:
         names += ["against", "no_stock"]
     _refuse_ignored("recurrent", names, arguments)
-    settings = _settings_of(arguments, dataset="mnist", preset="published")
+    settings = _settings_of(
+        arguments, without=["replicas"], dataset="mnist", preset="published"
+    )
     options = {
         name: getattr(settings, name) for name in ("precision", "seed", "workers")
     }
     if arguments.scale:
         return _growth(options, arguments)
+    if on_gpu:
+        return _recurrent_on_gpu(options, settings, arguments)
     from bsnn.training.bench.recurrent import run_recurrent_bench
 
     report = run_recurrent_bench(
@@ -388,10 +397,23 @@ def _recurrent(arguments):
     return _shown(report, arguments)
 
 
+def _recurrent_on_gpu(options, settings, arguments):
+    from bsnn.training.bench.gpu_recurrent import REPLICAS, run_gpu_recurrent_bench
+
+    report = run_gpu_recurrent_bench(
+        **options,
+        repeats=arguments.repeats,
+        replicas=arguments.replicas or REPLICAS,
+        arch=settings.cuda_arch,
+    )
+    return _shown(report, arguments)
+
+
 def _neurons(settings, workload, arguments):
     from bsnn.training.bench.neurons import run_neurons_bench
 
-    _refuse_ignored("neurons", ["against", "scale", "no_stock"], arguments)
+    names = ["against", "scale", "no_stock", *_OF_A_GPU]
+    _refuse_ignored("neurons", names, arguments)
     return run_neurons_bench(
         workload,
         precision=settings.precision,

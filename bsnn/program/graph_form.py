@@ -155,11 +155,14 @@ class GraphForm:
     learn : dict of str to sequence of str
         Parameters and currents of each population, and "delay" of each connection,
         whose derivatives are given.
+    replicas : int
+        Samples that a GPU simulates at the same time; 0 where it is to decide.
     """
 
     network: Network
     real: np.dtype
     learn: dict
+    replicas: int = 0
 
     def write(self, exchange, batch):
         network, m = self.network, batch.n_samples
@@ -208,6 +211,7 @@ class GraphForm:
         backwards = batch.losses is not None
         kept = batch.records is not None if backwards else batch.keep
         numbers = [backwards, batch.seed, batch.first_sample, kept, batch.by_inputs]
+        numbers.append(self.replicas)
         for connection, steps, shape in zip(
             self.network.connections,
             batch.delays,

@@ -18,6 +18,7 @@ from bsnn.equations.estimators import StraightThrough, Surrogate
 from bsnn.equations.statements import symbol
 from bsnn.equations.units import as_int, as_positive, one_of
 from bsnn.errors import NumbersError, ProgramError
+from bsnn.machine import DEVICES
 from bsnn.network import Network
 from bsnn.processes.forks import tell_of_forks
 from bsnn.program.build import PRECISIONS
@@ -27,15 +28,13 @@ from bsnn.program.graph_form import Batch, GraphForm, Losses, Records
 from bsnn.program.memory import SharedWeights
 from bsnn.program.pool import Pool
 from bsnn.spikes import Spikes
-from bsnn.targets.cpp.graph import build_network
+from bsnn.targets.cpp.graph import CppNetworkTarget
+from bsnn.targets.cuda.graph import CudaNetworkTarget
 
 from .base import check_weights, count_workers
 from .network_inputs import checked_inputs
 from .turns import Turns
 
-# Samples of a batch are summed in this many groups, whatever the number of workers, so
-# that sums have one order.
-N_CHUNKS = 8
 LEAST_SLOPE = 1e-9  # of a margin per second, where nothing else bounds it
 
 
@@ -57,6 +56,11 @@ class NetworkSimulator(Turns):
         What stands for the derivative of a spike; `StraightThrough()` unless given.
     timeout : float
         Seconds after which a batch counts as hung.
+    device : {"cpp", "cuda"}
+        "cuda" needs a GPU; nothing falls back to "cpp". Derivatives are then the same
+        bits for the same number of replicas.
+    replicas, arch : optional
+        As for `CudaNetworkTarget`; for "cuda" alone.
 
     Attributes
     ----------
@@ -70,7 +74,7 @@ class NetworkSimulator(Turns):
     TypeError, ValueError
         If an argument is of another kind, or the network cannot be differentiated.
     BackendUnavailable, BuildError
-        If there is no compiler, or the program cannot be built.
+        If there is no compiler or no GPU, or the program cannot be built.
     ProgramError
         If it cannot be started.
     """
@@ -84,10 +88,14 @@ class NetworkSimulator(Turns):
         precision: str = "double",
         estimator: StraightThrough | Surrogate | None = None,
         timeout: float = 60.0,
+        device: str = "cpp",
+        replicas: int | None = None,
+        arch: float | None = None,
     ):
         if not isinstance(network, Network):
             raise TypeError(f"'network' must be a Network, got {network!r}.")
         one_of(precision, "precision", PRECISIONS)
+        target = _target_on(device, replicas, arch)
         super().__init__(
             network,
             learn=learn,
@@ -95,12 +103,16 @@ class NetworkSimulator(Turns):
             precision=precision,
             estimator=estimator,
             timeout=timeout,
+            device=device,
+            replicas=replicas,
+            arch=arch,
         )
         if learn is not None:
             _check_learn(network, learn)
         self.network = network
         self.learn = None if learn is None else {k: list(v) for k, v in learn.items()}
-        workers, timeout = count_workers(workers), as_positive(timeout, "timeout")
+        workers = 1 if target.one_program else count_workers(workers)
+        timeout = as_positive(timeout, "timeout")
         if not isinstance(estimator, (StraightThrough, Surrogate, type(None))):
             raise TypeError(
                 "'estimator' must be a StraightThrough or a Surrogate, got "
@@ -112,9 +124,10 @@ class NetworkSimulator(Turns):
             for part in network.groups
             if not self.estimator.by_times and part.neuron.threshold is not None
         }
-        self.folder = build_network(
+        self.folder = target.build(
             network, precision=precision, learn=self.learn, estimator=estimator
         )
+        self.target = target
         self.seconds = 0.0
         self._workers, self._timeout = workers, timeout
         self._real = np.dtype(np.float32 if precision == "single" else np.float64)
@@ -128,7 +141,9 @@ class NetworkSimulator(Turns):
             numbers_of(network, real, {}, {}, network.delays),
             list(pairs_of(network)),
         )
-        form, segment = GraphForm(network, real, self.learn or {}), self._memory.segment
+        replicas = getattr(self.target, "replicas", None) or 0
+        form = GraphForm(network, real, self.learn or {}, replicas)
+        segment = self._memory.segment
         self._pool = Pool(self.folder, form, segment, self._workers, self._timeout)
         self._end = weakref.finalize(self, self._pool.close)
         tell_of_forks(self)
@@ -329,7 +344,7 @@ class NetworkSimulator(Turns):
     def _on_all(self, batch):
         """Share a batch among the programs, whole groups of samples to each."""
         m = batch.n_samples
-        n_chunks = max(1, min(N_CHUNKS, m))
+        n_chunks = max(1, min(self.target.n_chunks, m))
         bounds = [k * m // n_chunks for k in range(n_chunks + 1)]
         n_programs = min(len(self._pool), n_chunks)
         ends = [k * n_chunks // n_programs for k in range(n_programs + 1)]
@@ -398,6 +413,14 @@ class NetworkSimulator(Turns):
         super().after_fork()
         self._end.detach()
         self._pool.abandon()
+
+
+def _target_on(device, replicas, arch):
+    if one_of(device, "device", DEVICES) == "cuda":
+        return CudaNetworkTarget(replicas, arch).here()
+    if not (replicas is None and arch is None):
+        raise ValueError("'replicas' and 'arch' belong to the device 'cuda'.")
+    return CppNetworkTarget()
 
 
 def _check_learn(network, learn):

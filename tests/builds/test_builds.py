@@ -25,7 +25,7 @@ from bsnn.equations.models.cuba_lif import TEXTS
 from bsnn.errors import BackendUnavailable, BuildError
 from bsnn.kernels import load_kernel
 from bsnn.program.build import read_specification, specify
-from bsnn.targets.cpp.graph import build_network
+from bsnn.targets.cpp.graph import CppNetworkTarget
 from bsnn.targets.cpp.target import CppTarget, check_start
 
 ROOT = Path(__file__).parents[2]
@@ -363,7 +363,7 @@ for name, module in sys.modules.items():
     monkeypatch.setattr("bsnn.program.build.fingerprint", lambda *p: hashed.extend(p))
     monkeypatch.setattr("bsnn.program.build.build_once", lambda *p, product: None)
     if generator == "graph":
-        build_network(network(), precision="double")
+        CppNetworkTarget().build(network(), precision="double")
     else:
         CppTarget().build(model())
     left = [

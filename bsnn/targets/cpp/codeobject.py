@@ -73,11 +73,33 @@ if (_kept_for != {key}) {{
 """
 
 
+def loop(kind, index, end, start=0):
+    """Return the head of a loop over some numbers, one after another."""
+    return f"for ({kind} {index} = {start}; {index} < {end}; {index}++)"
+
+
+# How the templates say what is said in another way on a GPU.
+SPELLING = {
+    "arrays": "",  # before the name of an array
+    "here": "bsnn::",  # before that of what the loop of the program tells of a step
+    "each": loop,  # a loop whose turns may be taken at the same time
+    "in_turn": loop,
+    "block": 64,  # crossings that are looked for together
+    "each_block": "for (int64_t {0} = 0; {0} < {1}; {0} += _block)".format,
+    "apart": "__attribute__((noinline))",
+    "collect": lambda _: "",  # makes of a sum that of all turns
+    "leads": "true",  # whether to do what is to be done once
+    "meet": "",  # waits until all turns are taken
+    "gathered_by": "_weight",  # where dL/dw is summed
+    "independent": "",
+}
+
+
 def _templater(kept, independent=""):
     return CPPStandaloneCodeObject.templater.derive(
         "bsnn.targets.cpp",
         templates_dir="templates",
-        env_globals={"kept": kept, "independent": independent},
+        env_globals={**SPELLING, "kept": kept, "independent": independent},
     )
 
 

@@ -34,17 +34,27 @@ def compile_for_host(folder):
     for source in (*folder.glob("*.cu"), *folder.glob("code_objects/*.cu")):
         if source.name == "synapses_classes.cu":
             continue
-        text = re.sub(
-            r"(\w+)<<<(.*?)>>>\(",
-            r"on_host::launch(\1, {\2}, ",
-            source.read_text(),
-        )
         host = source.with_suffix(".cpp")
-        host.write_text(text)
+        host.write_text(_launching_on_host(source.read_text()))
         objects.append(str(host.relative_to(folder)))
+    _compile(folder, [f"-DBSNN_FIRST_ROOM={FIRST_ROOM}", *objects])
+
+
+def compile_network_for_host(folder, most_threads):
+    """Compile the project of a `Network` to ``main``, with so many threads a block."""
+    for source in folder.glob("*.cuh"):
+        source.write_text(_launching_on_host(source.read_text()))
+    _compile(folder, [f"-DBSNN_MOST_THREADS={most_threads}", "-x", "c++", "main.cu"])
+
+
+def _launching_on_host(text):
+    return re.sub(r"(\w+)<<<(.*?)>>>\(", r"on_host::launch(\1, {\2}, ", text)
+
+
+def _compile(folder, arguments):
     subprocess.run(
         ["g++", "-w", "-O1", "-std=c++17", "-I.", "-include", str(SHIM)]
-        + [f"-DBSNN_FIRST_ROOM={FIRST_ROOM}", *objects, "-o", "main"],
+        + [*arguments, "-o", "main"],
         cwd=folder,
         check=True,
         capture_output=True,

@@ -22,6 +22,7 @@ using namespace std;  // as generated code expects of its headers
 #define __device__
 #define __host__
 #define __shared__ static
+#define __noinline__
 #define __launch_bounds__(...)
 
 struct dim3 {
@@ -112,6 +113,18 @@ inline unsigned __ballot_sync(unsigned, bool vote) {
   return all;
 }
 template <class T>
+T __shfl_down_sync(unsigned, T value, unsigned distance) {
+  static T values[1024];
+  const unsigned me = threadIdx.x, from = me % 32 + distance < 32 ? me + distance : me;
+  values[me] = value;
+  __syncthreads();
+  const T found = values[from];
+  __syncthreads();
+  return found;
+}
+template <class T>
+T atomicMin(T* at, T value) { T old = *at; *at = std::min(old, value); return old; }
+template <class T>
 T atomicAdd(T* at, T value) { T old = *at; *at += value; return old; }
 template <class T, class U, class V>
 T atomicCAS(T* at, U compare, V value) { T old = *at; if (old == T(compare)) *at = value; return old; }
@@ -134,6 +147,7 @@ inline int cudaMemsetAsync(void* at, int value, size_t n) { return cudaMemset(at
 template <class T, class U>
 int cudaMemcpyToSymbol(T& symbol, U* from, size_t n) { std::memcpy((void*)&symbol, (void*)from, n); return 0; }
 inline int cudaDeviceSynchronize() { on_host::not_in_a_capture(); return 0; }
+inline int cudaGetLastError() { return 0; }
 inline int cudaSetDevice(int) { return 0; }
 inline int cudaProfilerStop() { return 0; }
 inline int cudaProfilerStart() { return 0; }

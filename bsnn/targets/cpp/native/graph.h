@@ -30,13 +30,13 @@ class Program : public Adjoint {
       seed_ = table[1];
       first_sample_ = table[2];
       kept_ = table[3];
-      by_inputs_ = table[4];
+      by_inputs_ = table[4];  // and then how many replicas a GPU is to have
       for (size_t c = 0; c < connections_.size(); c++) {
-        connections_[c].delay = table[5 + 3 * c];
-        connections_[c].n_weights = table[6 + 3 * c];
-        connections_[c].n_pairs = table[7 + 3 * c];
+        connections_[c].delay = table[6 + 3 * c];
+        connections_[c].n_weights = table[7 + 3 * c];
+        connections_[c].n_pairs = table[8 + 3 * c];
       }
-      existing_.assign(table + 5 + 3 * connections_.size(), table + request_.n_inputs);
+      existing_.assign(table + 6 + 3 * connections_.size(), table + request_.n_inputs);
       n_steps_ = request_.n_steps;
       clock_.dt[0] = request_.dt;
       broken_ = {-1, 0, 0, 0, 0};

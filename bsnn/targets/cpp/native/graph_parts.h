@@ -4,56 +4,13 @@
 #include <cstdint>
 #include <vector>
 
-namespace bsnn {
+#include "graph_visits.h"
 
-#ifdef BSNN_SINGLE
-typedef float Real;
-#else
-typedef double Real;
-#endif
+namespace bsnn {
 
 const int MAX_PARTS = 256;  // populations, and connections
 
-// What code objects visit in a step: some neurons, and dL/dT of the spikes they mean.
-struct Visits {
-  const int32_t* neuron;
-  int64_t n;
-  double* total;         // of spike k, or of spike `spike[k]`
-  const int64_t* spike;
-  const void* weights;   // of a projection: n_pre x n_post, or those of its pattern
-  void* gradient;        // dL/d(weights)
-  // Of a pattern: pairs row[i]..row[i + 1] lead from neuron i to `target`, each with
-  // weight number `shared`.
-  const int64_t* row;
-  const int32_t *target, *shared;
-  bool timed;            // dL/dT, or a derivative by a delay, is wanted
-  void* by_delay;        // dL/d(delay)
-  // Where delays differ: steps of each, and some numbers for each neuron of the target in
-  // each of `n_slots` steps, of which `slot` is that at hand.
-  const int32_t* delay;
-  int64_t slot, n_slots, n_left;  // n_left: steps to the end of the sample
-  void* future;          // what is on its way
-  void* past;            // what neurons were like, as backwards all later steps are past
-  const char* past_flags;
-  // Under a surrogate: dL/ds of all neurons of the source in each step, from the first;
-  // the step at hand, and what is older by the delay that all share.
-  void* sent;
-  int64_t step, late;
-
-  size_t slot_after(int64_t steps) const {
-    const int64_t there = slot + steps;
-    return there < n_slots ? there : there - n_slots;
-  }
-};
 inline Visits fired[MAX_PARTS], released[MAX_PARTS], arriving[MAX_PARTS];
-
-// Spikes whose crossings are located together, and where the answer goes.
-struct Crossings {
-  int64_t n;
-  void* time;   // from the start of the step
-  void* slope;  // of the margin
-  void* by;     // the margin's derivatives: gains x n
-};
 inline Crossings crossings[MAX_PARTS];
 inline int64_t generation = 0;  // what does not change within one is kept
 

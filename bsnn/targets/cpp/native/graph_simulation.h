@@ -15,18 +15,6 @@
 
 namespace bsnn {
 
-// A number that is neither infinite nor NaN, whatever the compiler takes for granted.
-inline bool sound(float x) {
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  return (bits & 0x7f800000u) != 0x7f800000u;
-}
-inline bool sound(double x) {
-  uint64_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  return (bits & 0x7ff0000000000000u) != 0x7ff0000000000000u;
-}
-
 class Simulation {
  protected:
   const int socket_ = descriptor("BSNN_SOCKET");

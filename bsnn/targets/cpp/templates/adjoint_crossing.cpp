@@ -4,18 +4,18 @@
 {# USES_VARIABLES { N, dt } #}
 {% extends 'common_group.cpp' %}
 {% block maincode %}
-    const bsnn::Crossings& _crossings = bsnn::crossings[{{population}}];
+    const bsnn::Crossings& _crossings = {{here}}crossings[{{population}}];
     {{real}}* const _times = static_cast<{{real}}*>(_crossings.time);
     {{real}}* const _slopes = static_cast<{{real}}*>(_crossings.slope);
     {{real}}* const _by = static_cast<{{real}}*>(_crossings.by);
     const size_t _vectorisation_idx = -1;
     const {{real}} _length = {{dt}};
-    const int _block = 64;
+    const int _block = {{block}};
     {{kept(scalar_code['evaluate'])|autoindent}}
-    for (int64_t _start = 0; _start < _crossings.n; _start += _block) {
+    {{each_block("_start", "_crossings.n")}} {
         const int _count = std::min<int64_t>(_block, _crossings.n - _start);
         {{real}} _time[_block], _height[_block], _slope[_block];
-        const auto _look = [&]() __attribute__((noinline)) {
+        const auto _look = [&]() {{apart}} {
             {{independent}}
             for (int _k = 0; _k < _count; _k++) {
                 const size_t _idx = _start + _k;
@@ -33,7 +33,7 @@
         {% elif crossing == 'linear' %}
         {{real}} _chord_slope[_block];
         {% endif %}
-        std::fill_n(_time, _count, {{real}}(0));
+        for (int _k = 0; _k < _count; _k++) _time[_k] = 0;
         _look();
         for (int _k = 0; _k < _count; _k++) {
             _first[_k] = _height[_k];

@@ -5,7 +5,7 @@
 {% extends 'common_group.cpp' %}
 {% from 'pairs.cpp' import visited %}
 {% block maincode %}
-    const bsnn::Visits& _arriving = bsnn::arriving[{{connection}}];
+    const bsnn::Visits& _arriving = {{here}}arriving[{{connection}}];
     const {{real}}* const __restrict _weights = static_cast<const {{real}}*>(_arriving.weights);
     {{real}}* const __restrict _gradient = static_cast<{{real}}*>(_arriving.gradient);
     {% if learns_delay %}
@@ -27,7 +27,7 @@
             {% if wanted %}
             {{real}} _sum = 0;
             {% endif %}
-            {% call visited(real, dense, n_post, delay_of) %}
+            {% call visited(real, dense, n_post, delay_of, each) %}
                 {% if delay_of == "synapse" %}
                 if (_delay >= _arriving.n_left) continue;
                 {% endif %}
@@ -38,7 +38,7 @@
                 const char {{name}} = _arriving.past_flags[_at * {{flags|length}} + {{loop.index0}}];
                 {% endfor %}
                 {{vector_code|autoindent}}
-                _gradient[_weight] += _dw;
+                _gradient[{{gathered_by}}] += _dw;
                 {% for name, end, array in left %}
                 {% if delay_of == "connection" %}
                 {{get_array_name(array)}}[_idx] = {{name}};
@@ -54,12 +54,14 @@
                 {% endif %}
             {% endcall %}
             {% if wanted %}
-            if (_arriving.total) _arriving.total[_k] += _sum;
+            {{collect("_sum")}}
+            if ({{leads}} && _arriving.total) _arriving.total[_k] += _sum;
             {% if learns_delay and delay_of != "synapse" %}
-            _by_delay[{{"_i" if delay_of == "source" else "0"}}] += _sum;
+            if ({{leads}}) _by_delay[{{"_i" if delay_of == "source" else "0"}}] += _sum;
             {% endif %}
             {% endif %}
         {% endfor %}
         }
+        {{"" if dense else meet}}
     }
 {% endblock %}

@@ -3,10 +3,10 @@
 {# USES_VARIABLES { N } #}
 {% extends 'common_group.cpp' %}
 {% block maincode %}
-    const bsnn::Visits& _visited = bsnn::{{visits}}[{{population}}];
+    const bsnn::Visits& _visited = {{here}}{{visits}}[{{population}}];
     const size_t _vectorisation_idx = -1;
     {{kept(scalar_code)|autoindent}}
-    for (int64_t _k = 0; _k < _visited.n; _k++) {
+    {{each("int64_t", "_k", "_visited.n")}} {
         const size_t _idx = _visited.neuron[_k];
         const size_t _vectorisation_idx = _idx;
         {{vector_code|autoindent}}

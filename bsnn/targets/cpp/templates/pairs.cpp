@@ -1,18 +1,18 @@
 {# Visit the pairs that begin at neuron `_i`: `_idx` is the neuron that each leads to, and
    `_weight` which weight it has, `w`. Where delays differ, `_at` is where what the pair
-   carries lies among what is on its way. #}
-{% macro visited(real, dense, n_post, delay_of) %}
+   carries lies among what is on its way. `each` writes the loop over them. #}
+{% macro visited(real, dense, n_post, delay_of, each) %}
     {% if delay_of == "source" %}
     const int64_t _delay = _arriving.delay[_i];
     const size_t _from = _arriving.slot_after(_delay) * {{n_post}};
     {% endif %}
     {% if dense %}
     const size_t _first = (size_t)_i * {{n_post}};
-    for (int _idx = 0; _idx < {{n_post}}; _idx++) {
+    {{each("int", "_idx", n_post)}} {
         const size_t _vectorisation_idx = _idx, _pair = _first + _idx, _weight = _pair;
     {% else %}
     const size_t _end = _arriving.row[_i + 1];
-    for (size_t _pair = _arriving.row[_i]; _pair < _end; _pair++) {
+    {{each("size_t", "_pair", "_end", "_arriving.row[_i]")}} {
         const size_t _idx = _arriving.target[_pair], _vectorisation_idx = _idx;
         const size_t _weight = _arriving.shared[_pair];
     {% endif %}

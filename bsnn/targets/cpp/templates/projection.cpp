@@ -6,7 +6,7 @@
 {% extends 'common_group.cpp' %}
 {% from 'pairs.cpp' import visited %}
 {% block maincode %}
-    const bsnn::Visits& _arriving = bsnn::arriving[{{connection}}];
+    const bsnn::Visits& _arriving = {{here}}arriving[{{connection}}];
     const {{real}}* const __restrict _weights = static_cast<const {{real}}*>(_arriving.weights);
     const size_t _vectorisation_idx = -1;
     {{kept(scalar_code)|autoindent}}
@@ -18,7 +18,7 @@
     for (; _k + 1 < _arriving.n; _k += 2) {
         const {{real}}* const __restrict _first = _weights + (size_t)_arriving.neuron[_k] * {{n_post}};
         const {{real}}* const __restrict _second = _weights + (size_t)_arriving.neuron[_k + 1] * {{n_post}};
-        for (int _j = 0; _j < {{n_post}}; _j++)
+        {{each("int", "_j", n_post)}}
             _sum[_j] += _first[_j] + _second[_j];
     }
     {% endif %}
@@ -27,7 +27,7 @@
     {% endif %}
     for (; _k < _arriving.n; _k++) {
         const int32_t _i = _arriving.neuron[_k];
-        {% call visited(real, dense, n_post, delay_of) %}
+        {% call visited(real, dense, n_post, delay_of, each) %}
             {{vector_code|autoindent}}
             {% if delay_of != "connection" %}
             {% for name in added %}
@@ -35,5 +35,6 @@
             {% endfor %}
             {% endif %}
         {% endcall %}
+        {{"" if dense else meet}}
     }
 {% endblock %}

@@ -8,13 +8,13 @@
     {{kept(scalar_code)|autoindent}}
     const int _N = {{constant_or_scalar('N', variables['N'])}};
     {% for state, kept in before|default([]) %}
-    auto* const __restrict _before_{{state.name}} = {{get_array_name(kept, access_data=False)}};
+    auto* const __restrict _before_{{state.name}} = {{arrays}}{{get_array_name(kept, access_data=False)}};
     {% if state.name not in variables %}
-    const auto* const _now_{{state.name}} = {{get_array_name(state, access_data=False)}};
+    const auto* const _now_{{state.name}} = {{arrays}}{{get_array_name(state, access_data=False)}};
     {% endif %}
     {% endfor %}
     {{independent}}
-    for (int _idx = 0; _idx < _N; _idx++) {
+    {{each("int", "_idx", "_N")}} {
         const size_t _vectorisation_idx = _idx;
         {% for state, _ in before|default([]) %}
         _before_{{state.name}}[_idx] =

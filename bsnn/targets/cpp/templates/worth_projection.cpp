@@ -4,20 +4,20 @@
 {% extends 'common_group.cpp' %}
 {% from 'pairs.cpp' import visited %}
 {% block maincode %}
-    const bsnn::Visits& _arriving = bsnn::arriving[{{connection}}];
+    const bsnn::Visits& _arriving = {{here}}arriving[{{connection}}];
     const {{real}}* const __restrict _weights = static_cast<const {{real}}*>(_arriving.weights);
     {{real}}* const __restrict _sent = static_cast<{{real}}*>(_arriving.sent);
     const size_t _vectorisation_idx = -1;
     {{kept(scalar_code)|autoindent}}
 
-    for (int32_t _i = 0; _i < {{n_pre}}; _i++) {
+    {{each("int32_t", "_i", n_pre)}} {
         {% if delay_of == "source" %}
         if (_arriving.delay[_i] > _arriving.step) continue;
         {% endif %}
         {% if delay_of != "synapse" %}
         {{real}} _sum = 0;
         {% endif %}
-        {% call visited(real, dense, n_post, delay_of) %}
+        {% call visited(real, dense, n_post, delay_of, in_turn) %}
             {% if delay_of == "synapse" %}
             if (_delay > _arriving.step) continue;
             {% endif %}
