@@ -81,6 +81,41 @@ for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
     (set -x; bsnn one-neuron "$folder/$dataset")
     (set -x; bsnn report "$folder/$dataset" --out "$results/$dataset.md")
 done
+chosen() {  # validation chooses the epoch, and ends the training; the test comes once
+    dataset=$1 name=$2
+    shift 2
+    (set -x; bsnn train "$dataset" --learning-rate-factor 0.5 --learning-rate-patience 2 \
+        --patience 6 --epochs 40 "$@" --resume --out "$folder/chosen/$dataset-$name")
+}
+
+if [ "$mode" = full ]; then
+    for dataset in ${DATASETS:-mnist fashion-mnist emnist}; do
+        case $dataset in
+        mnist)
+            chosen mnist plain --dt-ms 1 --spike-penalty 0.004 \
+                --learning-rate-patience 3 --patience 10 --epochs 50
+            chosen mnist sparse --dt-ms 4 --spike-penalty 0.02 \
+                --learning-rate-patience 3 --patience 10 --epochs 50
+            chosen mnist accurate --dt-ms 2 --spike-penalty 0.002 --layers 784 1600 10 \
+                --batch-size 100 --learning-rate-patience 3 --patience 10 --epochs 50
+            chosen mnist early --dt-ms 2 --spike-penalty 0.004 --latency-weight 2 \
+                --duration-ms 130 --t-max-ms 60
+            chosen mnist deep --dt-ms 2 --spike-penalty 0.001 --layers 784 800 400 10 \
+                --v-threshold 0.13 0.45 0.7 --batch-size 20 --learning-rate 0.001
+            ;;
+        fashion-mnist)
+            more="--batch-size 20 --learning-rate 0.001 --epochs 30"
+            chosen fashion-mnist sparse --dt-ms 4 --spike-penalty 0.001 $more
+            chosen fashion-mnist accurate --dt-ms 2 --spike-penalty 0.0005 \
+                --layers 784 800 400 10 $more
+            ;;
+        emnist)
+            chosen emnist sparse --dt-ms 4 --spike-penalty 0.005
+            chosen emnist wide --dt-ms 4 --spike-penalty 0.002 --layers 784 1600 47
+            ;;
+        esac
+    done
+fi
 if [ "$mode" = full ]; then  # what stands for the derivative of a spike
     case " ${DATASETS:-mnist} " in *" mnist "*)
         (set -x; bsnn sweep mnist --n-train 12000 --epochs 6 --dt-ms 0.5 1 2 4 8 12 \
