@@ -288,7 +288,7 @@ def write_checkpoint(run):
         run,
         network,
         optimizer,
-        epoch=1,
+        epoch=2,
         rows=run.metrics().to_dict("records"),
         within=within,
     )
