@@ -100,8 +100,6 @@ if [ "$mode" = full ]; then
                 --batch-size 100 --learning-rate-patience 3 --patience 10 --epochs 50
             chosen mnist early --dt-ms 2 --spike-penalty 0.004 --latency-weight 2 \
                 --duration-ms 130 --t-max-ms 60
-            chosen mnist deep --dt-ms 2 --spike-penalty 0.001 --layers 784 800 400 10 \
-                --v-threshold 0.13 0.45 0.7 --batch-size 20 --learning-rate 0.001
             ;;
         fashion-mnist)
             more="--batch-size 20 --learning-rate 0.001 --epochs 30"
@@ -111,7 +109,8 @@ if [ "$mode" = full ]; then
             ;;
         emnist)
             chosen emnist sparse --dt-ms 4 --spike-penalty 0.005
-            chosen emnist wide --dt-ms 4 --spike-penalty 0.002 --layers 784 1600 47
+            chosen emnist wide --dt-ms 4 --spike-penalty 0.002 --layers 784 1600 47 \
+                --v-threshold 0.2 1.3
             ;;
         esac
     done
