@@ -135,6 +135,41 @@ def test_derivatives_by_input_times_are_those_of_a_replay(derivatives):
     _assert_close(found.inputs["inputs"], leaves["inputs"]["inputs"])
 
 
+def test_what_arrives_as_the_sample_ends_gives_nothing(simulators):
+    """Neither here nor in the next sample, and whatever was there in the one before."""
+    weights, inputs = draw(BRIEF, np.random.default_rng(3), n_samples=1)
+    apart = {c.name: c.source == c.target for c in BRIEF.connections}
+    each = {c.name: np.shape(c.delay) for c in BRIEF.connections}
+    delays = {c.name: c.delay / second for c in BRIEF.connections}
+    last = float((BRIEF.n_steps - 1) * BRIEF.dt / second)
+    for name in (name for name in apart if apart[name]):
+        delays[name] = np.full(each[name], last)
+    silent = simulators[1].run(weights, inputs, delays=delays)
+    for connection in BRIEF.connections:
+        if apart[connection.name] and each[connection.name]:
+            spikes = silent.spikes[connection.source]
+            first = np.ones(SIZE, int)
+            np.put(first, spikes.neuron[::-1], spikes.step[::-1])
+            sent = first[PAIRS.i] if connection.pattern else first[:, None]
+            # Its first spike arrives exactly at the end, the others later still.
+            delay = (BRIEF.n_steps - sent) * float(BRIEF.dt / second)
+            delays[connection.name] = np.minimum(delay, last)
+    records = simulators[1].run(weights, inputs, delays=delays)
+    losses = _losses(records, np.random.default_rng(3))
+    for _ in range(2):  # the second finds what the first has left
+        found = simulators[1].pull_back(
+            weights, inputs, losses, delays=delays, slope_min=FLOORS
+        )
+    for name in NAMES:
+        one, two = silent.spikes[name], records.spikes[name]
+        assert two.n_spikes >= 2
+        np.testing.assert_array_equal(one.step, two.step)
+        np.testing.assert_array_equal(one.neuron, two.neuron)
+    for k, connection in enumerate(BRIEF.connections):
+        assert np.any(found.weights[k]) != apart[connection.name], connection.name
+        assert np.any(found.delays[connection.name]) != apart[connection.name]
+
+
 def test_rates_that_bend_with_a_current_shared_by_all_are_refused():
     neuron = Neuron(
         "dv/dt = (-v + s**2*I(t))/tau : 1\nds/dt = -s/tau : 1",
