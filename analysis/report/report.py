@@ -136,6 +136,6 @@ def _add_reproduction(page, sweep):
 
 
 def _machine(found):
-    if not found:
+    if not {"processor", "cores", "system"} <= found.keys():
         return "a machine that was not noted (older runs)"
     return f"{found['processor']}, {found['cores']} cores, {found['system']}"

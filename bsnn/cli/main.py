@@ -322,7 +322,11 @@ def _bench(arguments):
             raise ValueError("'scale' has nothing that 'compare' could be beside.")
         arguments.compare = read_report(arguments.compare)
     if arguments.suite:
-        _refuse_ignored("suite", ["scale", "neurons", "recurrent"], arguments)
+        names = ["scale", "neurons", "recurrent", *_OF_A_GPU]
+        _refuse_ignored("suite", names, arguments)
+        arguments.out = arguments.out or Path("bench.json")
+        if arguments.out.suffix == ".md":
+            raise ValueError("'out' must not end in .md, as the page beside it does.")
     if arguments.recurrent:
         return _recurrent(arguments)
     if arguments.replicas and (arguments.device != "cuda" or arguments.scale):
@@ -433,7 +437,6 @@ def _suite(settings, workload, arguments):
         stock=not arguments.no_stock,
         peers=arguments.against or None,
     )
-    arguments.out = arguments.out or Path("bench.json")
     _write(arguments.out.with_suffix(".md"), report.to_page())
     return _shown(report, arguments)
 
@@ -441,13 +444,13 @@ def _suite(settings, workload, arguments):
 def _shown(report, arguments):
     """Print a report, keep it if asked to; return the exit code."""
     print(report.table())
-    if arguments.compare is not None:
+    if arguments.out:
+        _write(arguments.out, report.to_json())
+    if arguments.compare is not None:  # after it: what was measured is kept
         from bsnn.training.bench.regression import comparison_table
 
         new = json.loads(report.to_json())
         print(f"\n{comparison_table(new, arguments.compare)}")
-    if arguments.out:
-        _write(arguments.out, report.to_json())
     if report.unequal:
         print("bsnn: not the spikes that they should equal", file=sys.stderr)
     return 1 if report.unequal else 0

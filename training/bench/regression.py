@@ -1,7 +1,6 @@
 """A bench beside an older one: what became faster or slower."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -14,29 +13,6 @@ from .report import Spread
 WORST = 0.95  # of what was: less is marked
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A speed, of which more is better, or a ratio to what was measured beside it."""
-
-    low: float
-    median: float
-    high: float
-
-    @classmethod
-    def speed(cls, spread, n=None):
-        """Return samples per second, or of seconds in which `n` were done."""
-        spread = Spread(**spread)
-        spread = spread if n is None else spread.per_second(n)
-        return cls(spread.low, spread.median, spread.high)
-
-    @classmethod
-    def ratio(cls, value):
-        return cls(value, value, value)
-
-    def over(self, other):
-        return Measured.ratio(self.median / other.median)
-
-
 def measures(found):
     """Return what a report says of speed.
 
@@ -47,7 +23,7 @@ def measures(found):
 
     Returns
     -------
-    measures : dict of str to Measured
+    measures : dict of str to Spread
         Samples per second of ours, and how many times as fast it is as what was
         measured in the same run.
 
@@ -58,10 +34,10 @@ def measures(found):
     """
     try:
         return dict(_measures(found))
-    except (AttributeError, KeyError, TypeError, ZeroDivisionError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as why:
         raise DataError(
-            f"it must be a report of 'bsnn bench --out', got something else ({error!r})"
-        ) from error
+            f"it must be a report of 'bsnn bench --out', got something else ({why!r})"
+        ) from why
 
 
 def _measures(found):
@@ -74,24 +50,38 @@ def _measures(found):
     elif "points" in found:
         for point in found["points"]:
             for kind in ("forward", "training"):
-                ours, cpp = (Measured.speed(point[t][kind]) for t in ("cuda", "cpp"))
+                ours, cpp = (_speed(point[t][kind]) for t in ("cuda", "cpp"))
                 name = f"{kind} at {point['replicas']} replicas"
-                yield from [(name, ours), (f"{name} / C++", ours.over(cpp))]
+                yield from [(name, ours), (f"{name} / C++", _over(ours, cpp))]
     else:
         yield from _beside(found)
 
 
+def _speed(found, n=None):
+    """Return samples per second, or of seconds in which `n` were done."""
+    spread = Spread(**{name: float(value) for name, value in found.items()})
+    return spread if n is None else spread.per_second(n)
+
+
+def _exactly(ratio):
+    return Spread(median=ratio, low=ratio, high=ratio, n=1)
+
+
+def _over(one, other):
+    return _exactly(one.median / other.median)
+
+
 def _of_neurons(chain, adex):
-    fast = Measured.speed(chain["fast"])
+    fast = _speed(chain["fast"])
     yield "chain, fast path", fast
     for name in ("modes", "adjoint"):
-        speed = Measured.speed(chain[name])
+        speed = _speed(chain[name])
         yield f"chain, {name}", speed
-        yield f"chain, {name} / fast path", speed.over(fast)
-    ours, stock = (Measured.speed(adex[name], 1) for name in ("call", "stock"))
+        yield f"chain, {name} / fast path", _over(speed, fast)
+    ours, stock = (_speed(adex[name], 1) for name in ("call", "stock"))
     yield "AdEx, calls", ours
-    yield "AdEx, calls / stock Brian2", ours.over(stock)
-    yield "AdEx, training steps", Measured.speed(adex["training"], 1)
+    yield "AdEx, calls / stock Brian2", _over(ours, stock)
+    yield "AdEx, training steps", _speed(adex["training"], 1)
 
 
 def _beside(found):
@@ -99,22 +89,22 @@ def _beside(found):
     if "found" in found:  # seconds of a batch
         kinds = {"forward": "call", "training": "training"}
         ours = {
-            kind: Measured.speed(found["found"][name], BATCH_SIZE)
+            kind: _speed(found["found"][name], BATCH_SIZE)
             for kind, name in kinds.items()
         }
         for stock in found["stock"]:
-            theirs = Measured.speed(stock["call"], BATCH_SIZE)
-            yield "forward / stock Brian2", ours["forward"].over(theirs)
+            theirs = _speed(stock["call"], BATCH_SIZE)
+            yield "forward / stock Brian2", _over(ours["forward"], theirs)
     else:
-        ours = {kind: Measured.speed(found[kind]) for kind in ("forward", "training")}
+        ours = {kind: _speed(found[kind]) for kind in ("forward", "training")}
         for stock in found["stock"]:
             name = f"call of {stock['n_samples']} / stock Brian2"
-            yield name, Measured.ratio(stock["ratio"])
+            yield name, _exactly(float(stock["ratio"]))
     yield from ours.items()
     for peer in found["peers"]:
         for kind in () if "error" in peer else ours:
-            theirs = Measured.speed(peer[kind])
-            yield f"{kind} / {peer['name']}", ours[kind].over(theirs)
+            theirs = _speed(peer[kind])
+            yield f"{kind} / {peer['name']}", _over(ours[kind], theirs)
 
 
 def comparison_table(new, old):
@@ -149,7 +139,7 @@ def comparison_table(new, old):
             "measure": f"{name:<{width}}",
             "before": _number(old[name].median),
             "now": _number(new[name].median),
-            "ratio": f"{new[name].over(old[name]).median:.2f}",
+            "ratio": f"{_over(new[name], old[name]).median:.2f}",
             "": "slower" if _slower(new[name], old[name]) else "",
         }
         for name in shared
@@ -162,7 +152,7 @@ def _number(value):
 
 
 def _slower(new, old):
-    return new.over(old).median < WORST and (
+    return _over(new, old).median < WORST and (
         new.high < old.low or new.low == new.high  # a ratio has no quartiles
     )
 

@@ -174,6 +174,15 @@ def test_report_lists_runs_and_machines(tmp_path):
     assert "<td>12.2</td>" in text
 
 
+@pytest.mark.parametrize("machine", [{"cores": 2}, [3], "A fast one", None])
+def test_a_machine_that_is_damaged_is_not_told(machine, tmp_path):
+    run = sweep_folders.write_run(tmp_path, dt_ms=1.0)
+    run.write_json("summary.json", {**run.summary(), "machine": machine})
+    write_report(tmp_path, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "not noted (older runs)" in text
+
+
 def test_report_is_html_or_markdown(sweep, tmp_path):
     with pytest.raises(ValueError, match=r"'path' must end in .html or .md, got 'r.t"):
         write_report(sweep[0], tmp_path / "r.txt")

@@ -196,6 +196,7 @@ def test_other_options_have_nothing_to_compare():
         ("[1]", "must be a report of 'bsnn bench --out'"),
         ('{"workloads": 3}', "must be a report of 'bsnn bench --out'"),
         ('{"forward": 1, "training": 2, "stock": []}', "must be a report"),
+        ('{"chain": {"fast": {"median": "x"}}, "adex": {}}', "must be a report"),
         (None, "cannot be read"),
     ],
 )
@@ -232,7 +233,33 @@ def test_unequal_spikes_of_any_workload_fail_the_suite(measured, monkeypatch, tm
     assert main([*command, "--out", str(tmp_path / "b.json")]) == 1
 
 
-@pytest.mark.parametrize("option", [["--recurrent"], ["--dt-ms", "2"], ["--scale"]])
+@pytest.mark.parametrize("old", ["recurrent", "chain"])
+def test_what_was_measured_is_kept_if_it_cannot_be_compared(old, measured, tmp_path):
+    out, path = tmp_path / "new.json", tmp_path / "old.json"
+    path.write_text(json.dumps(as_json()["workloads"][old]), encoding="utf-8")
+    command = ["bench", "--suite", "--workload", "synthetic", "--compare", str(path)]
+    assert main([*command, "--out", str(out)]) == 1
+    assert json.loads(out.read_text("utf-8")) == as_json()
+
+
+def test_json_and_page_have_names_of_their_own(measured, tmp_path, capsys):
+    command = ["bench", "--suite", "--workload", "synthetic"]
+    assert main([*command, "--out", str(tmp_path / "bench.md")]) == 1
+    assert "'out' must not end in .md" in capsys.readouterr().err
+    assert not measured
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--recurrent"],
+        ["--dt-ms", "2"],
+        ["--scale"],
+        ["--device", "cuda"],
+        ["--cuda-arch", "9"],
+        ["--replicas", "3"],
+    ],
+)
 def test_the_suite_has_networks_of_its_own(option, capsys):
     assert main(["bench", "--suite", *option]) == 1
     assert "'suite' has networks of its own, without" in capsys.readouterr().err
