@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import re
 import signal
 import subprocess
 import tempfile
@@ -48,15 +49,19 @@ def versions():
     return found
 
 
+def processor() -> str:
+    """Return the name of the processor, its kind where Linux names none."""
+    cpuinfo = ""
+    with contextlib.suppress(OSError):
+        cpuinfo = Path("/proc/cpuinfo").read_text("utf-8", "replace")
+    model = re.search(r"model name\s*:\s*(.*)", cpuinfo)
+    return model[1] if model else platform.machine()
+
+
 def description() -> dict:
     """Return what this machine is: its processor, the cores to use, and the system."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2] for line in lines if line.startswith("model name"))
     return {
-        "processor": next(names, platform.machine()).strip(),
+        "processor": processor(),
         "cores": n_cores(),
         "system": platform.platform(),
     }

@@ -114,8 +114,7 @@ if [ "$mode" = full ]; then
             ;;
         esac
     done
-fi
-if [ "$mode" = full ]; then  # what stands for the derivative of a spike
+    # What stands for the derivative of a spike.
     case " ${DATASETS:-mnist} " in *" mnist "*)
         (set -x; bsnn sweep mnist --n-train 12000 --epochs 6 --dt-ms 0.5 1 2 4 8 12 \
             --estimator straight-through straight-through-end triangle fast-sigmoid \

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from bsnn.analysis.study import published, tables
-from bsnn.analysis.study.series import in_order, is_limit
+from bsnn.analysis.study.series import is_limit, panel_rules
 from bsnn.analysis.study.sweep import NoData
 
 from .axes import drop_repetitions
@@ -42,11 +42,9 @@ def draw(sweep):
 def _panels(table, ours):
     """Return the rows in the panel of each rule: its own, and its limit beside them."""
     stepped = ours.rule[ours.dt_ms > 0].unique()
-    # The limit has a panel only where there is no other to draw it in.
-    rules = in_order(ours.rule[~is_limit(ours)] if len(stepped) else ours.rule)
     return {
         rule: (table.rule == rule) | (is_limit(table) & (rule in stepped))
-        for rule in rules[:N_PANELS]
+        for rule in panel_rules(ours)[:N_PANELS]
     }
 
 

@@ -1,7 +1,7 @@
 """Loss and accuracy over the epochs, one line for each time step."""
 
 from bsnn.analysis.study import tables
-from bsnn.analysis.study.series import in_order, is_limit, of_one_loss
+from bsnn.analysis.study.series import is_limit, of_one_loss, panel_rules
 from bsnn.analysis.study.sweep import NoData
 
 from .colours import LINE_STYLES, sequential_colour
@@ -14,10 +14,9 @@ def draw(sweep):
     epochs = of_one_loss(sweep.metrics)
     if epochs.epoch.nunique() < 2:
         raise NoData("it needs the metrics.csv of two epochs")
-    limit = is_limit(epochs)
-    rules = in_order(epochs.rule if limit.all() else epochs.rule[~limit])[:N_PANELS]
+    rules = panel_rules(epochs)[:N_PANELS]
     seen = "validation" if (epochs.split == "validation").any() else "test"
-    shown = limit | epochs.rule.isin(rules)
+    shown = is_limit(epochs) | epochs.rule.isin(rules)
     epochs = epochs[shown & epochs.split.isin(("train", seen))]
     by = [*tables.CELL, "split", "epoch"]
     table = tables.mean_over_seeds(epochs, by, ["accuracy", "loss"])

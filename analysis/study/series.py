@@ -39,6 +39,12 @@ def is_limit(table):
     return (table.dt_ms == 0) & table.rule.isin(PLAIN)
 
 
+def panel_rules(table):
+    """Return the series in their order, without their limit where it is beside them."""
+    stepped = (table.dt_ms > 0).any()
+    return in_order(table.rule[~is_limit(table)] if stepped else table.rule)
+
+
 def of_one_loss(runs):
     """Return the runs with the loss of the study; all, where none of ours has it.
 

@@ -141,7 +141,7 @@ class NetworkSimulator(Turns):
             numbers_of(network, real, {}, {}, network.delays),
             list(pairs_of(network)),
         )
-        replicas = getattr(self.target, "replicas", None) or 0
+        replicas = self.target.replicas or 0
         form = GraphForm(network, real, self.learn or {}, replicas)
         segment = self._memory.segment
         self._pool = Pool(self.folder, form, segment, self._workers, self._timeout)
@@ -417,7 +417,7 @@ class NetworkSimulator(Turns):
 
 def _target_on(device, replicas, arch):
     if one_of(device, "device", DEVICES) == "cuda":
-        return CudaNetworkTarget(replicas, arch).here()
+        return CudaNetworkTarget(replicas=replicas, arch=arch).here()
     if not (replicas is None and arch is None):
         raise ValueError("'replicas' and 'arch' belong to the device 'cuda'.")
     return CppNetworkTarget()

@@ -1,10 +1,8 @@
 """What a bench is of: the setting and the machine."""
 
 import os
-import re
-from pathlib import Path
 
-from bsnn.machine import n_cores
+from bsnn.machine import n_cores, processor
 
 from .measure import WARM_UP_BATCHES
 
@@ -44,10 +42,8 @@ def describe_setting(settings, model, workload, repeats):
 
 def describe_machine():
     """Return the processor, its cores and how busy they are."""
-    cpuinfo = Path("/proc/cpuinfo").read_text("utf-8", "replace")
-    model = re.search(r"model name\s*:\s*(.*)", cpuinfo)
     return {
-        "processor": model[1] if model else "unknown",
+        "processor": processor(),
         "n_cores": n_cores(),
         "load": os.getloadavg()[0],
     }

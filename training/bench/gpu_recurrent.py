@@ -14,36 +14,15 @@ from .describe import check_repeats, describe_machine
 from .gpu import REPLICAS
 from .measure import one_thread, taking_turns, training_step
 from .recurrent_network import Recurrent
-from .report import BenchReport, Spread
-from .rows import aligned, layers
+from .report import ReplicasReport, Spread
+from .rows import aligned
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecurrentGpuReport(BenchReport):
-    """What `run_gpu_recurrent_bench` found.
-
-    Parameters
-    ----------
-    setting, machine, versions : dict
-        What was measured, on what, with what; `machine` names the `gpu`.
-    points : list of dict
-        One for each number of `replicas`, which is also the size of the batch: Spreads
-        `forward` and `training` in samples per second of the targets `cuda` and `cpp`
-        on the same weights and input, their `spikes` per sample of the input and the
-        neurons, and whether those are `equal`, which in single precision rounding may
-        prevent.
-    """
-
-    setting: dict
-    machine: dict
-    versions: dict
-    points: list
-
-    @property
-    def comparisons(self):
-        return self.points
+class RecurrentGpuReport(ReplicasReport):
+    """What `run_gpu_recurrent_bench` found; the batch is as large as the replicas."""
 
     def table(self):
         s, m = self.setting, self.machine
@@ -54,22 +33,7 @@ class RecurrentGpuReport(BenchReport):
             ("GPU", m["gpu"]),
             ("versions", ", ".join(f"{k} {v}" for k, v in self.versions.items())),
         ]
-        columns = "replicas forward/s C++ times training/s C++ times"
-        lines = [columns.split()]
-        for point in self.points:
-            line = [f"{point['replicas']}"]
-            for kind in ("forward", "training"):
-                ours, theirs = (point[t][kind].median for t in ("cuda", "cpp"))
-                line += [f"{ours:.0f}", f"{theirs:.0f}", f"{ours / theirs:.1f}"]
-            lines.append(line)
-        text = ["".join(f"{cell:>12}" for cell in line) for line in lines]
-        spikes = layers(self.points[-1]["cuda"]["spikes"], "input")
-        equal = sum(point["equal"] for point in self.points)
-        text.append(
-            f"spikes per sample {spikes}, equal to C++ spike by spike in {equal} of "
-            f"{len(self.points)} rows"
-        )
-        return "\n\n".join([aligned(rows), "\n".join(text)])
+        return "\n\n".join([aligned(rows), self.over_replicas()])
 
 
 def run_gpu_recurrent_bench(

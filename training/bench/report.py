@@ -144,34 +144,83 @@ class Report(BenchReport):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GpuReport(BenchReport):
-    """What `run_gpu_bench` found.
+class ReplicasReport(BenchReport):
+    """What a bench over numbers of replicas found on a GPU, beside the C++ target.
 
     Parameters
     ----------
     setting, machine, versions : dict
         What was measured, on what, with what; `machine` names the `gpu`.
     points : list of dict
-        One for each number of `replicas`: the `batch_size` and `batches` of a
-        measurement, the `build` of the program, what the targets `cuda` and `cpp` did
-        on the same weights and input, and whether their spikes are `equal`, which in
-        single precision rounding may prevent. A target has Spreads `forward` and
-        `training` in samples per second and `fixed_cost` in seconds of a call with one
-        sample, less its simulation; `call`, the seconds of all of it; the `phases` of
-        a minibatch; and `spikes` per sample of the input and each layer.
-    peers : list of dict
-        Other libraries on the same GPU, with the batch of the last point.
+        One for each number of `replicas`: what the targets `cuda` and `cpp` did on the
+        same weights and input, and whether their spikes are `equal`, which in single
+        precision rounding may prevent. A target has Spreads `forward` and `training` in
+        samples per second, and `spikes` per sample of the input and each layer.
     """
 
     setting: dict
     machine: dict
     versions: dict
     points: list
-    peers: list
 
     @property
     def comparisons(self):
         return self.points
+
+    def over_replicas(self, before=(), after=()):
+        """Return a line for each number of replicas, and one of their spikes.
+
+        Parameters
+        ----------
+        before, after : sequence of pair
+            Columns besides the speeds: a title, and a function of a point that returns
+            its text.
+        """
+        columns = [
+            ("replicas", lambda point: f"{point['replicas']}"),
+            *before,
+            *self._speed_columns("forward"),
+            *self._speed_columns("training"),
+            *after,
+        ]
+        lines = [[title for title, _ in columns]]
+        lines += [[cell(point) for _, cell in columns] for point in self.points]
+        text = ["".join(f"{cell:>12}" for cell in line) for line in lines]
+        spikes = layers(self.points[-1]["cuda"]["spikes"], "input")
+        equal = sum(point["equal"] for point in self.points)
+        text.append(
+            f"spikes per sample {spikes}, equal to C++ spike by spike in {equal} of "
+            f"{len(self.points)} rows"
+        )
+        return "\n".join(text)
+
+    def _speed_columns(self, kind):
+        def speed(point, target):
+            return point[target][kind].median
+
+        return [
+            (f"{kind}/s", lambda p: f"{speed(p, 'cuda'):.0f}"),
+            ("C++", lambda p: f"{speed(p, 'cpp'):.0f}"),
+            ("times", lambda p: f"{speed(p, 'cuda') / speed(p, 'cpp'):.1f}"),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuReport(ReplicasReport):
+    """What `run_gpu_bench` found.
+
+    Parameters
+    ----------
+    points : list of dict
+        As of `ReplicasReport`, with the `batch_size` and `batches` of a measurement and
+        the `build` of the program. A target has also `fixed_cost` in seconds of a call
+        with one sample, less its simulation; `call`, the seconds of all of it; and the
+        `phases` of a minibatch.
+    peers : list of dict
+        Other libraries on the same GPU, with the batch of the last point.
+    """
+
+    peers: list
 
     def table(self):
         last = self.points[-1]
@@ -185,28 +234,11 @@ class GpuReport(BenchReport):
         ]
         for peer in self.peers:
             phases += peer_rows(peer, last["cuda"])
-        return "\n\n".join([aligned(rows), self._sweep(), aligned(phases)])
-
-    def _sweep(self):
-        columns = (
-            "replicas batch forward/s C++ times training/s C++ times call/ms fixed/ms"
+        points = self.over_replicas(
+            before=[("batch", lambda point: f"{point['batch_size']}")],
+            after=[
+                ("call/ms", lambda p: f"{1e3 * p['cuda']['call'].median:.2f}"),
+                ("fixed/ms", lambda p: f"{1e3 * p['cuda']['fixed_cost'].median:.2f}"),
+            ],
         )
-        lines = [columns.split()]
-        for point in self.points:
-            cuda, cpp = point["cuda"], point["cpp"]
-            line = [f"{point['replicas']}", f"{point['batch_size']}"]
-            for kind in ("forward", "training"):
-                ours, theirs = cuda[kind].median, cpp[kind].median
-                line += [f"{ours:.0f}", f"{theirs:.0f}", f"{ours / theirs:.1f}"]
-            costs = (cuda["call"], cuda["fixed_cost"])
-            lines.append(line + [f"{1e3 * cost.median:.2f}" for cost in costs])
-        text = ["".join(f"{cell:>12}" for cell in line) for line in lines]
-        spikes = self.points[-1]["cuda"]["spikes"]
-        equal = sum(point["equal"] for point in self.points)
-        return "\n".join(
-            [
-                *text,
-                f"spikes per sample {layers(spikes, 'input')}, equal to C++ spike by "
-                f"spike in {equal} of {len(self.points)} rows",
-            ]
-        )
+        return "\n\n".join([aligned(rows), points, aligned(phases)])

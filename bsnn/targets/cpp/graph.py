@@ -27,15 +27,13 @@ HEADERS = (
     "targets/cpp/native/graph_simulation.h",
     "targets/cpp/native/graph_visits.h",
 )
-_SOURCES = (
-    *HEADERS,
+# What writes the program of a network, in C++ or CUDA.
+SHARED_SOURCES = (
     "delays.py",
     "program/graph.py",
     "program/graph_description.py",
     "program/graph_specification.py",
     "targets/cpp/codeobject.py",
-    "targets/cpp/graph.py",
-    "targets/cpp/target.py",
     *(
         f"targets/cpp/templates/{name}.cpp"
         for name in (
@@ -45,10 +43,16 @@ _SOURCES = (
             "pairs",
             "projection",
             "stateupdate",
-            "threshold",
             "worth_projection",
         )
     ),
+)
+_SOURCES = (
+    *HEADERS,
+    *SHARED_SOURCES,
+    "targets/cpp/graph.py",
+    "targets/cpp/target.py",
+    "targets/cpp/templates/threshold.cpp",
 )
 
 
@@ -56,6 +60,7 @@ class CppNetworkTarget:
     """C++ for the cores of this machine: a program each, which share the batches."""
 
     one_program = False
+    replicas = None
     # Samples of a batch are summed in this many groups, whatever the number of workers,
     # so that sums have one order.
     n_chunks = 8

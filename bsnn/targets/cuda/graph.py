@@ -7,7 +7,7 @@ a kernel for each piece of a step, and is not needed.
 
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,8 +18,9 @@ from bsnn.processes.brian2_files import import_brian2
 from bsnn.program.build import PACKAGE, PROTOCOL, braced, build
 from bsnn.program.graph_description import Spelling, describe
 from bsnn.program.graph_specification import read_specification, specify
+from bsnn.targets.cpp.graph import SHARED_SOURCES
 
-from .target import CudaTarget, require_gpu
+from .target import OnGpu, require_gpu
 from .tools import find_nvcc
 
 # Without -use_fast_math, so that exponentials round as on the CPU.
@@ -35,26 +36,10 @@ HEADERS = (
 )
 _SOURCES = (
     *HEADERS,
-    "delays.py",
-    "program/graph.py",
-    "program/graph_description.py",
-    "program/graph_specification.py",
-    "targets/cpp/codeobject.py",
+    *SHARED_SOURCES,
     "targets/cuda/codeobject.py",
     "targets/cuda/graph.py",
     "targets/cuda/target.py",
-    *(
-        f"targets/cpp/templates/{name}.cpp"
-        for name in (
-            "adjoint_crossing",
-            "adjoint_projection",
-            "adjoint_visit",
-            "pairs",
-            "projection",
-            "stateupdate",
-            "worth_projection",
-        )
-    ),
     *(
         f"targets/cuda/graph_templates/{name}.cpp"
         for name in ("common_group", "reset", "threshold")
@@ -118,30 +103,10 @@ int main()
 """
 
 
-@dataclass(frozen=True)
-class CudaNetworkTarget:
-    """CUDA for the first GPU: one program, which has the whole batch.
+class CudaNetworkTarget(OnGpu):
+    """The program of a `Network`; derivatives are summed over its replicas in turn."""
 
-    Parameters
-    ----------
-    replicas : int, optional
-        Samples simulated at the same time, which derivatives are summed over in turn;
-        by the card unless given.
-    arch : float, optional
-        Compute capability to compile for, such as 9.0; that of the first GPU unless
-        given.
-    """
-
-    replicas: int | None = None
-    arch: float | None = None
-
-    one_program: ClassVar[bool] = True
     n_chunks: ClassVar[int] = 1  # replicas have sums of their own
-
-    def __post_init__(self):
-        checked = CudaTarget(replicas=self.replicas, arch=self.arch)
-        object.__setattr__(self, "replicas", checked.replicas)
-        object.__setattr__(self, "arch", checked.arch)
 
     def here(self):
         """Return the target with all that this machine decides.
@@ -152,7 +117,7 @@ class CudaNetworkTarget:
             If there is no GPU.
         """
         capability = require_gpu()
-        return CudaNetworkTarget(self.replicas, self.arch or capability)
+        return self if self.arch is not None else replace(self, arch=capability)
 
     def build(self, network, *, precision, learn=None, estimator=None):
         """Return the folder of a network's compiled program, building it if need be.

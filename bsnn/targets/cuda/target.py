@@ -56,7 +56,7 @@ DEFAULT_REPLICAS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class CudaTarget:
+class OnGpu:
     """CUDA for the first GPU: one program, which has the whole batch.
 
     Parameters
@@ -72,7 +72,6 @@ class CudaTarget:
     arch: float | None = None
 
     one_program: ClassVar[bool] = True
-    projections: ClassVar[tuple[str, ...]] = ("dense",)
 
     def __post_init__(self):
         # Not before `import_brian2`, in a child.
@@ -83,6 +82,12 @@ class CudaTarget:
             object.__setattr__(self, "replicas", value)
         if self.arch is not None:
             object.__setattr__(self, "arch", as_positive(self.arch, "arch"))
+
+
+class CudaTarget(OnGpu):
+    """The program of a `Model`, by brian2cuda."""
+
+    projections: ClassVar[tuple[str, ...]] = ("dense",)
 
     def here(self):
         """Return the target with all that this machine decides.
