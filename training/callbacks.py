@@ -28,6 +28,22 @@ class EpochEnd:
     network: torch.nn.Module
 
 
+def as_callbacks(callbacks) -> list:
+    """Return callbacks as a list; a single one will do.
+
+    Raises
+    ------
+    TypeError
+        If one cannot be called.
+    """
+    given = [callbacks] if callable(callbacks) else callbacks
+    if isinstance(given, (list, tuple)) and all(map(callable, given)):
+        return [*given]
+    raise TypeError(
+        f"'callbacks' must be functions of an EpochEnd, in a list, got {callbacks!r}."
+    )
+
+
 def ends(callbacks: Sequence[Callable[[EpochEnd], object]], end: EpochEnd) -> bool:
     """Call each, in order; return whether one of them returned True."""
     return any([callback(end) is True for callback in callbacks])

@@ -16,7 +16,7 @@ from bsnn.inputs.datasets import Dataset
 from bsnn.inputs.samples import ChosenSamples, held_out
 from bsnn.interchange.npz import save_spikes
 from bsnn.settings import Settings
-from bsnn.training.callbacks import EpochEnd, ends
+from bsnn.training.callbacks import EpochEnd, as_callbacks, ends
 from bsnn.training.from_settings import make_loss, make_network
 from bsnn.training.layered_network import LayeredNetwork
 
@@ -68,7 +68,7 @@ def train(
         epochs than it had.
     progress : bool, optional
         Show a progress bar; by default, if stderr is a terminal.
-    callbacks : sequence of callable
+    callbacks : sequence of callable, or one
         Each is called with an `EpochEnd` after each epoch, once it is saved, and with
         the last one where a training goes on; it ends after one of them returns True.
         Of several processes, in the first alone.
@@ -84,6 +84,8 @@ def train(
 
     Raises
     ------
+    TypeError
+        If a callback cannot be called.
     ValueError
         If the data set does not fit the settings.
     BackendUnavailable
@@ -97,8 +99,8 @@ def train(
     """
     if tensorboard:
         writer_class()  # before anything is built or written
+    callbacks = [*as_callbacks(callbacks), *settings.callbacks]
     with together() as ranks:
-        callbacks = [*callbacks, *settings.callbacks]
         if not ranks.first:
             folder, tensorboard, callbacks = Unwritten(folder.path), False, []
         settings = settings.of(dataset)

@@ -129,7 +129,7 @@ def test_a_training_that_is_interrupted_goes_on_as_if_it_had_not(run, digits, tm
 
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(Stop):
-        train(settings(), digits, folder, measurement=Measurement, callbacks=[stop])
+        train(settings(), digits, folder, measurement=Measurement, callbacks=stop)
     train(settings(), digits, folder, measurement=Measurement, resume=True)
     for one, other in zip(
         load_checkpoint(folder)["weights"], load_checkpoint(run)["weights"], strict=True
@@ -176,6 +176,14 @@ def test_a_callback_of_the_file_that_fails_is_told(text, message, digits, tmp_pa
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(ModelFileError, match=message):
         train(settings(TEXT + text), digits, folder, measurement=Measurement)
+
+
+@pytest.mark.parametrize("wrong", [3, [3], [print, None], "after"])
+def test_what_cannot_be_called_back_is_refused_at_once(wrong, digits, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(TypeError, match="'callbacks' must be functions of an EpochEnd"):
+        train(settings(), digits, folder, measurement=Measurement, callbacks=wrong)
+    assert not folder.path.exists()
 
 
 def test_the_file_ends_its_training(digits, tmp_path):
