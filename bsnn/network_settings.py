@@ -124,6 +124,7 @@ class NetworkSettings(RunSettings):
 
     def check_dataset(self, dataset):
         """Raise ValueError unless the network fits the data set."""
+        super().check_dataset(dataset)
         network, file = self.model(), self.model_file
         output = network.named[self.readout(network).population]
         if dataset.n_classes > output.size:

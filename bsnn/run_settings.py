@@ -119,6 +119,13 @@ class RunSettings:
     t_max_ms: float = field(
         "latest input spike, with the code first-spike", 100.0, unit="ms", positive=True
     )
+    max_shift: int = field(
+        "pixels by which each training image is moved at most, up or down and to a "
+        "side, drawn anew each epoch",
+        0,
+        tag="shift",
+        least=0,
+    )
     n_train: int | None = field("use the first N training samples (default: all)", None)
     n_test: int | None = field("use the first N test samples (default: all)", None)
     precision: str = field("of the simulation", "single", choices=("single", "double"))
@@ -216,6 +223,12 @@ class RunSettings:
         code = self.code or FIRST_SPIKE
         options = {"t_max": self.t_max_ms * ms} if code == FIRST_SPIKE else {}
         return codes.named(code)(values, model, **options)
+
+    def check_dataset(self, dataset):
+        """Raise ValueError unless the samples are as the settings ask."""
+        from bsnn.inputs.shifted import check_shift
+
+        check_shift(self.max_shift, dataset)
 
     def _check_inputs(self, dataset, n_inputs, duration_ms, what):
         """Raise ValueError unless samples, encoded, fit a network's inputs."""

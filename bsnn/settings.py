@@ -215,6 +215,7 @@ class Settings(RunSettings):
 
     def check_dataset(self, dataset):
         """Raise ValueError unless the layers fit the data set."""
+        super().check_dataset(dataset)
         inputs, *_, outputs = self.layers
         self._check_inputs(dataset, inputs, self.duration_ms, "'layers'")
         if dataset.n_classes > outputs:

@@ -88,12 +88,12 @@ def test_runs_of_another_loss_gradient_or_start_have_other_names():
     gradient = ("estimator", "slope_cap", "surrogate_width", "surrogate_height")
     floor = ("slope_min", "relative_slope_min")
     loss = ("true", "false", "spike_penalty", "latency_weight", "latency_tau_ms")
-    told = {*start, *gradient, *floor, *loss, "validation"}
+    told = {*start, *gradient, *floor, *loss, "validation", "max_shift"}
     assert {name for names in TAGS.values() for name in names} == told
     for name, value in {
         **{"estimator": "arctan", "true": 16.0, "false": 2.0, "validation": 0.3},
         **{"spike_penalty": 0.5, "latency_weight": 0.5, "latency_tau_ms": 10.0},
-        **{"slope_cap": 4.0, "initial_drive": 2.0, "relative_slope_min": 0.3},
+        **{"slope_cap": 4.0, "initial_drive": 2.0, "relative_slope_min": 0.3, "max_shift": 2},
     }.items():
         assert cell_name(replace(usual, **{name: value})) != cell_name(usual), name
 

@@ -130,8 +130,12 @@ class ImageSamples:
         return len(self.labels)
 
     def spikes(self, indices: np.ndarray) -> Spikes:
-        images = with_numbers(self.images[indices], self.first + np.asarray(indices))
-        return self.encode(images, self.model)
+        return self.encode_images(self.images[indices], indices)
+
+    def encode_images(self, images: np.ndarray, indices: np.ndarray) -> Spikes:
+        """Return the input spikes of some samples whose images are others."""
+        numbers = self.first + np.asarray(indices)
+        return self.encode(with_numbers(images, numbers), self.model)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,6 +15,7 @@ from bsnn import runs
 from bsnn.errors import RunFolderError
 from bsnn.inputs.datasets import Dataset
 from bsnn.inputs.samples import ChosenSamples, held_out
+from bsnn.inputs.shifted import ShiftedSamples
 from bsnn.interchange.npz import save_spikes
 from bsnn.settings import Settings
 from bsnn.training.callbacks import EpochEnd, as_callbacks, ends
@@ -33,6 +35,7 @@ from .ranks import Unwritten, together
 from .summary import make_curve, make_line, make_row, make_summary, warn_of_silence
 
 N_RECORDED = 20  # test samples whose spikes are kept
+_SHIFTS = 1  # what of an epoch is drawn besides its order
 
 log = logging.getLogger(__name__)
 
@@ -250,7 +253,7 @@ class _Trainer:
                 self.network,
                 self._loss,
                 self.optimizer,
-                self.train_samples,
+                self._samples(epoch),
                 self._batches(epoch),
                 progress=progress,
                 advance=bar.update,
@@ -323,6 +326,15 @@ class _Trainer:
         """Tell once of what all processes know."""
         if self.ranks.first:
             log.info(*message)
+
+    def _samples(self, epoch):
+        """Return the training samples as they are in an epoch."""
+        chosen, settings = self.train_samples, self.settings
+        if not settings.max_shift:
+            return chosen
+        seed = [settings.seed, epoch, _SHIFTS]
+        shifted = ShiftedSamples.drawn(chosen.samples, settings.max_shift, seed)
+        return replace(chosen, samples=shifted)
 
     def _batches(self, epoch):
         # The order of the data is a function of seed and epoch: nothing to save.
