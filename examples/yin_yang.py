@@ -7,9 +7,9 @@
 
 A point of the symbol is four spikes, whose times are its coordinates and their
 complements, after one at a fixed time. 200 LIF neurons, and three integrators that do
-not fire; the one that is highest in the mean tells the region. Points as in Kriener et al. 2022,
-doi:10.1145/3517343.3517380: 5,000 to train on (seed 42), 1,000 to choose by (41) and
-1,000 to test with (40). Network as in Wunderlich & Pehle 2021,
+not fire; the one that is highest in the mean tells the region. Points as in Kriener et
+al. 2022, doi:10.1145/3517343.3517380: 5,000 to train on (seed 42), 1,000 to choose by
+(41) and 1,000 to test with (40). Network as in Wunderlich & Pehle 2021,
 doi:10.1038/s41598-021-91786-z, whose event-based gradient reaches 98.1 %. They read out
 the maximum: it is 0, without a gradient, for an integrator that has only fallen, and at
 steps of 12 ms all three soon do.

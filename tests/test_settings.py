@@ -93,7 +93,12 @@ def test_runs_of_another_loss_gradient_or_start_have_other_names():
     for name, value in {
         **{"estimator": "arctan", "true": 16.0, "false": 2.0, "validation": 0.3},
         **{"spike_penalty": 0.5, "latency_weight": 0.5, "latency_tau_ms": 10.0},
-        **{"slope_cap": 4.0, "initial_drive": 2.0, "relative_slope_min": 0.3, "max_shift": 2},
+        **{
+            "slope_cap": 4.0,
+            "initial_drive": 2.0,
+            "relative_slope_min": 0.3,
+            "max_shift": 2,
+        },
     }.items():
         assert cell_name(replace(usual, **{name: value})) != cell_name(usual), name
 

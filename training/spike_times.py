@@ -71,19 +71,30 @@ class SpikeTimes(torch.autograd.Function):
     def backward(ctx, *grad_times):
         _ = ctx.saved_tensors  # raises if a weight or a time has changed since
         grad_weights = []
-        grad_sent = None  # of the spikes that the layer above received
-        for layer_gradient, grad_time, record in zip(
-            reversed(ctx.gradients),
-            reversed(grad_times),
-            reversed(ctx.records),
-            strict=True,
-        ):
-            grad_weight, grad_sent, n_clamped = layer_gradient(
-                _sum_of(grad_time, grad_sent, record)
-            )
-            grad_weights.append(grad_weight)
-            ctx.clamped.add(n_clamped)
+        for _, layer in down_the_chain(ctx.gradients, ctx.records, grad_times):
+            grad_weights.append(layer.weight)
+            ctx.clamped.add(layer.n_clamped)
         return None, None, None, *reversed(grad_weights)
+
+
+def down_the_chain(gradients, records, grad_times):
+    """Yield dL/dT of each spike and the `LayerGradient` of each layer, the last first.
+
+    Parameters
+    ----------
+    gradients : sequence of callable
+        Of each layer, as of `PreparedGradient`.
+    records : sequence of Spikes
+    grad_times : sequence of Tensor or None
+        What the loss says itself of each layer's spikes.
+    """
+    of_sent = None  # what the layer above makes of the spikes that it received
+    layers = zip(gradients, records, grad_times, strict=True)
+    for layer_gradient, record, of_loss in reversed([*layers]):
+        grad_time = _sum_of(of_loss, of_sent, record)
+        layer = layer_gradient(grad_time)
+        yield grad_time, layer
+        of_sent = layer.arrival
 
 
 def _sum_of(one, other, record):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -26,7 +26,14 @@ from bsnn.spikes import Spikes
 from .connection import Connection, Count, mean_weights
 from .derived_network import DerivedNetwork
 from .linear import gradient, kernel
-from .spike_times import LayerSpikes, SpikeTimes, arrivals, crossings, relative_slopes
+from .spike_times import (
+    LayerSpikes,
+    SpikeTimes,
+    arrivals,
+    crossings,
+    down_the_chain,
+    relative_slopes,
+)
 
 BACKENDS = ("native", "torch", "cuda")
 PRECISION = {"single": np.float32, "double": np.float64}
@@ -231,6 +238,46 @@ class SpikingNetwork(nn.Module):
         """Return each layer's `Spikes` for a batch, without gradients."""
         with self._weights_read() as weights:
             return self._run(weights, inputs)
+
+    def time_gradients(
+        self,
+        inputs: Spikes | ArrayLike,
+        loss: Callable[[Sequence[LayerSpikes]], torch.Tensor],
+    ) -> list[tuple[Spikes, torch.Tensor]]:
+        """Return the spikes of each layer, and what a loss makes of each one's time.
+
+        That is dL/dT, for each spike as if its time were free: by the loss itself, and
+        by what the spike does to the layers above. Gradients of weights are left alone.
+
+        Parameters
+        ----------
+        inputs : Spikes, array_like or tensor
+            As for `Simulator.run`.
+        loss : callable
+            ``loss(layers)`` returns a scalar Tensor.
+
+        Returns
+        -------
+        layers : list of (Spikes, Tensor of shape (n_spikes,), float64, 1/s)
+
+        Raises
+        ------
+        RuntimeError
+            If the network has been closed, or its weights change meanwhile.
+        """
+        inputs = spikes_for(self.model, inputs)
+        with self._weights_read() as weights:
+            records = self._run(weights, inputs)
+            gradients = self._prepare_gradients(inputs, records, weights)
+        times = [torch.tensor(r.arrival, requires_grad=True) for r in records]
+        layers = tuple(
+            LayerSpikes(record=record, time=time)
+            for record, time in zip(records, times, strict=True)
+        )
+        of_loss = torch.autograd.grad(loss(layers), times, allow_unused=True)
+        swept = down_the_chain(gradients, records, of_loss)
+        found = [grad_time for grad_time, _ in swept]
+        return list(zip(records, reversed(found), strict=True))
 
     def turn(self) -> contextlib.AbstractContextManager:
         """Return a context in which no call of another thread begins.

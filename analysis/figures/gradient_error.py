@@ -1,6 +1,8 @@
 """What estimators get wrong at each time step: figures of ``bsnn gradient-error``."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.ticker import LogLocator
@@ -10,29 +12,60 @@ from .colours import COLOURS, MARKERS
 from .saving import save_figure, save_table
 from .style import new_figure, print_style
 
-# By question: the loss that is asked, the column drawn, its label, the caption.
+
+class Question(NamedTuple):
+    """What a figure asks of the rows: which of them, and the column that answers."""
+
+    of: str
+    column: str
+    label: str
+    caption: str
+    layer: str = "all"
+    distance: Callable[[pd.Series], float] | None = None
+
+
+_DESCENT = (
+    "How fast does the loss of counts fall along it, {}? Measured slope of that loss, "
+    "smoothed by jittered weights, along a unit of each gradient, over the steepest of "
+    "all at the same time step."
+)
 FIGURES = {
-    "direction": (
-        "times",
+    "direction": Question(
+        "weights",
         "cosine",
         "Cosine with the exact gradient",
         "Does an estimator point where the loss of spike times falls? Cosine of its "
         "gradient with the exact one at the time step 0, same weights and samples.",
     ),
-    "size": (
-        "times",
+    "size": Question(
+        "weights",
         "norm_ratio",
         "Norm over that of the exact gradient",
         "Is its size right? Norm of its gradient of the loss of spike times over that "
         "of the exact one.",
     ),
-    "descent": (
-        "counts",
+    "spikes": Question(
+        "spikes",
+        "cosine",
+        "Cosine over the first layer's spikes",
+        "Is each spike of the first layer told the same? Cosine of the derivatives of "
+        "the loss of spike times with respect to the times of the spikes that exist at "
+        "the time step 0, too, with the exact ones. A surrogate has none.",
+        layer="1",
+    ),
+    "descent": Question(
+        "loss",
         "descent",
         "Slope along it, over the best",
-        "How fast does the loss of counts fall along it? Measured slope of that loss, "
-        "smoothed by jittered weights, along a unit of each gradient, over the "
-        "steepest of all at the same time step.",
+        _DESCENT.format("close by"),
+        distance=min,
+    ),
+    "descent_far": Question(
+        "loss",
+        "descent",
+        "Slope along it, over the best",
+        _DESCENT.format("further away"),
+        distance=max,
     ),
 }
 
@@ -47,17 +80,23 @@ def draw(table, name):
     name : str
         Of `FIGURES`.
     """
-    loss, column, label, caption = FIGURES[name]
-    points = table[(table.loss == loss) & (table.layer == "all")].copy()
-    if column == "descent":
+    question = FIGURES[name]
+    column, caption = question.column, question.caption
+    points = table[(table.of == question.of) & (table.layer == question.layer)].copy()
+    if question.distance is None:
+        points = points[points.loss == "times"]
+    else:
+        distance = question.distance(points.distance)
+        points = points[points.distance == distance]
         best = points.groupby(["run", "weights", "dt_ms"]).slope.transform("max")
         points["descent"] = points.slope / best
+        caption += f" Over {100 * distance:g} % of the spread of the weights."
     by = ["weights", "estimator", "dt_ms"]
     points = points.groupby(by, sort=False)[column].agg(["mean", "min", "max"])
     points = points.reset_index()
     kinds = list(points.weights.unique())
-    figure, axes = new_figure(len(kinds), height=3.4, sharey=True)
-    for ax, kind in zip(axes, kinds, strict=True):
+    figure, axes = new_figure(max(len(kinds), 1), height=3.4, sharey=True)
+    for ax, kind in zip(axes, kinds, strict=False):
         plot(points[points.weights == kind], ax)
         if column == "norm_ratio":
             ax.set_yscale("log")
@@ -68,7 +107,7 @@ def draw(table, name):
         else:
             ax.set_ylim(min(0, points["min"].min()), 1.04)
         ax.set_title(f"{kind} weights")
-    axes[0].set_ylabel(label)
+    axes[0].set_ylabel(question.label)
     entries = axes[0].get_legend_handles_labels()
     figure.legend(*entries, loc="outside lower center", ncols=4)
     return figure, points, caption
@@ -123,6 +162,8 @@ def make_gradient_error_figures(rows, out):
     for name in FIGURES:
         with print_style():
             figure, points, caption = draw(table, name)
+            if points.empty:  # as of spikes, where all estimators are surrogates
+                continue
             save_figure(figure, out / f"gradient_{name}", points)
             captions.append(f"{out / f'gradient_{name}.png'}: {caption}")
     return captions

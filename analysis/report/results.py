@@ -42,15 +42,16 @@ def gradient_error_table(rows) -> str:
     table = pd.DataFrame(rows)
     table = table[table.layer == "all"]
     by = ["run", "weights", "dt_ms", "estimator"]
-    times = table[table.loss == "times"].set_index(by)
-    counts = table[table.loss == "counts"].set_index(by)
+    times = table[(table.loss == "times") & (table.of == "weights")].set_index(by)
     columns = {
         "cosine": times.cosine,
         "norm": times.norm_ratio,
         "other signs (%)": 100 * times.sign_errors,
-        "slope of counts": counts.slope,
-        "promised": counts.promised,
     }
+    counts = table[table.of == "loss"]
+    for distance, part in counts.groupby("distance"):
+        columns[f"slope of counts at {distance:g}"] = part.set_index(by).slope
+    columns["promised"] = counts.drop_duplicates(by).set_index(by).promised
     shown = pd.DataFrame(columns).reset_index()
     return shown.to_string(index=False, float_format="{:.3g}".format)
 

@@ -159,6 +159,13 @@ def _add_gradient_error(commands):
         default=8,
         help="of the weights, over which the loss of counts is smoothed (default: 8)",
     )
+    errors.add_argument(
+        "--distances",
+        type=float,
+        nargs="+",
+        help="over which the slope of the loss of counts is measured, relative to the "
+        "spread of the weights (default: 0.001 0.005)",
+    )
     _add_setting(errors, "workers")
     _add_data_dir(errors)
     errors.add_argument(

@@ -240,7 +240,11 @@ def _gradient_error(arguments):
     from bsnn.inputs.datasets import load_dataset
     from bsnn.run_settings import ESTIMATORS
     from bsnn.runs import RunFolder
-    from bsnn.training.experiments.gradient_error import DT_MS, gradient_errors
+    from bsnn.training.experiments.gradient_error import (
+        DISTANCES,
+        DT_MS,
+        gradient_errors,
+    )
 
     found = (
         gradient_errors(
@@ -250,6 +254,7 @@ def _gradient_error(arguments):
             estimators=arguments.estimator or ESTIMATORS,
             n_samples=arguments.samples,
             n_jitters=arguments.jitters,
+            distances=arguments.distances or DISTANCES,
             workers=arguments.workers,
         )
         for path in arguments.runs

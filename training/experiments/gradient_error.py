@@ -2,14 +2,16 @@ r"""How far the gradient of each estimator is from the one without a time grid.
 
 At the time step 0 spike times are exact functions of the weights, and so is the
 gradient of a loss of times: it is compared with what each estimator finds at each time
-step, for the same weights and samples. A loss of counts has no such gradient, since a
-count moves in jumps. What counts do when weights change is asked of the network itself:
-jittered weights make them smooth,
+step, for the same weights and samples; of the weights, and of each spike by itself,
+where a spike is the k-th of its neuron in both simulations. A loss of counts has no
+such gradient, since a count moves in jumps. What counts do when weights change is asked
+of the network itself: jittered weights make them smooth,
 
     L_s(w) = E[L(w + s xi)],     xi normal, s relative to the spread of each layer's w,
 
 and the slope of L_s along the direction of an estimator is measured by differences over
-common jitters. It is compared with what the estimator promised, its norm.
+common jitters, at several distances. It is compared with what the estimator promised,
+its norm.
 """
 
 from __future__ import annotations
@@ -31,22 +33,26 @@ from bsnn.training.losses import SpikeCountLoss
 from .checkpoint import check_fits, load_checkpoint, set_weights, weights_that_count
 
 DT_MS = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 12.0)
+DISTANCES = (0.001, 0.005)
+WEIGHTS, SPIKES, LOSS = "weights", "spikes", "loss"
 COLUMNS = (
     "run",
     "weights",
     "loss",
+    "of",
     "estimator",
     "dt_ms",
     "layer",
     "cosine",
     "norm_ratio",
     "sign_errors",
+    "matched",
+    "distance",
     "slope",
     "promised",
 )
 EVERY_LAYER = "all"
 _JITTER = 0.02  # of the spread of a layer's weights
-_STEP = 0.001  # of the differences, relative to the norm of all spreads
 _NEGLIGIBLE = 1e-3  # of the largest derivative: its sign is none
 
 
@@ -58,10 +64,11 @@ def gradient_errors(
     estimators: Sequence[str] = ESTIMATORS,
     n_samples: int = 100,
     n_jitters: int = 8,
+    distances: Sequence[float] = DISTANCES,
     tau_ms: float = 30.0,
     workers: int | None = None,
 ) -> Iterator[dict]:
-    """Yield a row for each of weights, loss, time step, estimator and layer of a run.
+    """Yield rows for each of weights, loss, time step and estimator of a run.
 
     Parameters
     ----------
@@ -76,6 +83,8 @@ def gradient_errors(
         The first so many training samples.
     n_jitters : int
         Jittered weights whose losses are averaged; each is simulated twice.
+    distances : sequence of float
+        Of the differences, to either side, relative to the norm of all spreads.
     tau_ms : float
         Of the loss of times, `EarlySpikeLoss`.
     workers : int, optional
@@ -83,11 +92,16 @@ def gradient_errors(
     Yields
     ------
     row : dict
-        With `COLUMNS`. `cosine`, `norm_ratio` and `sign_errors` (a share) compare a
-        gradient with that at the time step 0: of the same loss, and of the count loss
-        by straight-through. `slope` is the measured one of the smoothed count loss
-        along the gradient, and `promised` the gradient's norm; both are NaN for the
-        loss of times, and but for all layers together.
+        With `COLUMNS`; NaN where one says nothing of a row. `of` says what it is about:
+
+        - "weights": `cosine`, `norm_ratio` and `sign_errors` (a share) compare the
+          gradient of a layer's weights, or of "all", with that at the time step 0: of
+          the same loss, and of the count loss by straight-through;
+        - "spikes": the same of dL/dT of the spikes of a layer that both simulations
+          have, by estimators that have it; `matched` is their share of those at the
+          time step 0;
+        - "loss": `slope` is the measured one of the smoothed count loss along the
+          gradient of all weights, at a `distance`, and `promised` the gradient's norm.
 
     Raises
     ------
@@ -103,9 +117,7 @@ def gradient_errors(
             "exact gradient to compare with; give runs of chains."
         )
     trained = settings_of(config, workers=workers)
-    steps = [as_number(dt, "dt_ms") for dt in as_list(dt_ms, "dt_ms")]
-    if min(steps, default=0) <= 0:
-        raise ValueError(f"'dt_ms' must be positive, got {dt_ms}.")
+    steps, distances = _positive(dt_ms, "dt_ms"), _positive(distances, "distances")
     n_jitters = as_int(n_jitters, "n_jitters", least=1)
     base = trained.simulated().at(DT_MS[0], "grid")
     base = replace(base, detect="end", precision="double")
@@ -119,51 +131,63 @@ def gradient_errors(
         )
     dataset = dataset.head(n_samples, 1)
     base.check_dataset(dataset)
-    measuring = _Measuring(base, dataset, n_jitters, tau_ms)
+    measuring = _Measuring(base, dataset, n_jitters, distances, tau_ms)
     kinds = {"untrained": None, "trained": weights_that_count(state)}
+    nothing = dict.fromkeys(COLUMNS, np.nan)
     for kind, weights in kinds.items():
         exact = measuring.at(0.0, STRAIGHT_THROUGH, weights)
         for dt in steps:
             for estimator in estimators:
                 found = measuring.at(dt, estimator, weights)
+                told = {"run": folder.path.name, "weights": kind, "dt_ms": dt}
+                told["estimator"] = estimator
                 for row in _compared(found, exact):
-                    row |= {"run": folder.path.name, "weights": kind, "dt_ms": dt}
-                    row["estimator"] = estimator
-                    yield {name: row[name] for name in COLUMNS}
+                    yield nothing | told | row
+
+
+def _positive(values, name):
+    numbers = [as_number(value, name) for value in as_list(values, name)]
+    if min(numbers, default=0) <= 0:
+        raise ValueError(f"'{name}' must be positive, got {values}.")
+    return numbers
 
 
 class _Measuring:
     """Finds gradients of both losses, and slopes, on the same samples."""
 
-    def __init__(self, base, dataset, n_jitters, tau_ms):
-        self.base, self.dataset, self.n_jitters = base, dataset, n_jitters
+    def __init__(self, base, dataset, n_jitters, distances, tau_ms):
+        self.base, self.dataset = base, dataset
+        self.n_jitters, self.distances = n_jitters, distances
         self.losses = {
             "times": EarlySpikeLoss(tau=tau_ms * ms),
             "counts": SpikeCountLoss(true=base.true, false=base.false),
         }
 
     def at(self, dt_ms, estimator, weights):
-        """Return gradients and measured slopes by loss, at one time step."""
+        """Return gradients by loss, of weights and of spikes, and measured slopes."""
         settings = replace(self.base.at(dt_ms, "grid"), estimator=estimator)
         with make_network(settings, settings.model()) as network:
             if weights is not None:
                 set_weights(network, weights)
             samples = self.dataset.samples("train", settings.encode, network.model)
             inputs = samples.spikes(np.arange(len(samples)))
-            gradients = {}
+            gradients, of_spikes, slopes = {}, {}, {}
             for name, loss in self.losses.items():
                 network.zero_grad()
                 loss(network(inputs), samples.labels).backward()
                 gradients[name] = [
                     w.grad.numpy().astype(float) for w in network.weights
                 ]
-            slope = None
+                if settings.make_estimator().by_times:
+                    of_spikes[name] = network.time_gradients(
+                        inputs, lambda layers, loss=loss: loss(layers, samples.labels)
+                    )
             if dt_ms:
-                direction = gradients["counts"]
-                slope = self._slope(network, direction, inputs, samples.labels)
-        return gradients, slope
+                given = network, gradients["counts"], inputs, samples.labels
+                slopes = {d: self._slope(*given, d) for d in self.distances}
+        return gradients, of_spikes, slopes
 
-    def _slope(self, network, gradient, inputs, labels):
+    def _slope(self, network, gradient, inputs, labels, distance):
         """Return the derivative of the smoothed count loss along a gradient's unit."""
         norm = _norm(gradient)
         if not norm:
@@ -171,7 +195,7 @@ class _Measuring:
         before = [w.detach().clone() for w in network.weights]
         spreads = [w.std().item() for w in before]
         sizes = [s * np.sqrt(w.numel()) for s, w in zip(spreads, before, strict=True)]
-        step = _STEP * np.linalg.norm(sizes) / norm
+        step = distance * np.linalg.norm(sizes) / norm
         generator = torch.Generator().manual_seed(0)
         total = 0.0
         for _ in range(self.n_jitters):
@@ -194,20 +218,52 @@ class _Measuring:
 
 def _compared(found, exact):
     """Yield what differs between two sets of gradients, by loss and layer."""
-    gradients, slope = found
+    gradients, of_spikes, slopes = found
     for loss, layers in gradients.items():
         reference = exact[0][loss]
         parts = {str(n): ([g], [r]) for n, (g, r) in _numbered(layers, reference)}
         parts[EVERY_LAYER] = layers, reference
         for layer, (one, other) in parts.items():
-            counted = loss == "counts" and layer == EVERY_LAYER
-            yield {
-                "loss": loss,
-                "layer": layer,
-                **_difference(one, other),
-                "slope": slope if counted else np.nan,
-                "promised": _norm(one) if counted else np.nan,
-            }
+            told = {"loss": loss, "of": WEIGHTS, "layer": layer}
+            yield told | _difference(one, other)
+    for loss, layers in of_spikes.items():
+        for layer, (one, other) in _numbered(layers, exact[1][loss]):
+            told = {"loss": loss, "of": SPIKES, "layer": str(layer)}
+            yield told | _spike_difference(one, other)
+    for distance, slope in slopes.items():
+        told = {"loss": "counts", "of": LOSS, "layer": EVERY_LAYER}
+        promised = _norm(gradients["counts"])
+        yield told | {"distance": distance, "slope": slope, "promised": promised}
+
+
+def _spike_difference(one, other):
+    """Compare derivatives of the spikes that both of two simulations have."""
+    (spikes, of_one), (exact, of_other) = one, other
+    there, here = common_spikes(spikes, exact)
+    one, other = of_one.numpy()[there], of_other.numpy()[here]
+    share = len(here) / exact.n_spikes if exact.n_spikes else np.nan
+    if not len(here):
+        return {"matched": share}
+    return {"matched": share, **_difference([one], [other])}
+
+
+def common_spikes(one, other):
+    """Return indices of the spikes that both of two `Spikes` of a layer have.
+
+    The k-th spike of a neuron in a sample is the same in both.
+    """
+    keys = []
+    most = max(one.n_spikes, other.n_spikes, 1)
+    for spikes in (one, other):
+        train = spikes.sample_and_neuron
+        order = np.argsort(train, kind="stable")
+        ordered = train[order]
+        rank = np.arange(len(train)) - np.searchsorted(ordered, ordered)
+        key = np.empty(len(train), np.int64)
+        key[order] = ordered * most + rank
+        keys.append(key)
+    _, of_one, of_other = np.intersect1d(*keys, assume_unique=True, return_indices=True)
+    return of_one, of_other
 
 
 def _numbered(one, other):

@@ -9,13 +9,14 @@ import pytest
 import bsnn
 from bsnn import runs
 from bsnn.analysis import Measurement
-from bsnn.analysis.figures.gradient_error import draw
+from bsnn.analysis.figures.gradient_error import FIGURES, draw
 from bsnn.cli.main import main
 from bsnn.settings import Settings
 from bsnn.training.experiments import gradient_error
 from bsnn.training.experiments.gradient_error import (
     COLUMNS,
     _difference,
+    common_spikes,
     gradient_errors,
 )
 from bsnn.training.experiments.loop import train
@@ -42,8 +43,14 @@ def table(run):
 
 def test_straight_through_tends_to_the_exact_gradient(table):
     assert set(table.columns) == set(COLUMNS)
-    assert len(table) == 2 * 2 * 2 * 2 * 3  # weights, steps, estimators, losses, layers
+    n_rows = table.groupby(["weights", "dt_ms", "estimator", "of"]).size().unstack()
+    assert (n_rows.weights == 2 * 3).all()  # losses, layers
+    assert (n_rows.loss == 2).all()  # distances
+    by_spike = n_rows.spikes.unstack()
+    assert (by_spike["straight-through"] == 2 * 2).all()
+    assert by_spike.triangle.isna().all()
     exact = table[(table.estimator == "straight-through") & (table.loss == "times")]
+    exact = exact[exact.of == "weights"]
     fine, coarse = exact[exact.dt_ms == 0.1], exact[exact.dt_ms == 8]
     assert (fine.cosine > 0.998).all()
     np.testing.assert_allclose(fine.norm_ratio, 1, rtol=0.05)
@@ -54,11 +61,38 @@ def test_straight_through_tends_to_the_exact_gradient(table):
     assert (smooth.cosine < 0.995).all() and (smooth.cosine > 0.5).all()
 
 
-def test_counts_fall_along_every_gradient(table):
-    counts = table[(table.loss == "counts") & (table.layer == "all")]
+def test_counts_fall_along_every_gradient_at_each_distance(table):
+    counts = table[table.of == "loss"]
     assert (counts.slope > 0).all() and (counts.promised > 0).all()
-    rest = table[(table.loss == "times") | (table.layer != "all")]
-    assert rest[["slope", "promised"]].isna().all(axis=None)
+    assert set(counts.distance) == set(gradient_error.DISTANCES)
+    near, far = (part.slope.to_numpy() for _, part in counts.groupby("distance"))
+    assert (near != far).all()
+    columns = ["slope", "promised", "distance"]
+    assert table[table.of != "loss"][columns].isna().all(axis=None)
+
+
+def test_spikes_of_a_small_time_step_are_told_what_the_exact_ones_are(table):
+    spikes = table[(table.of == "spikes") & (table.loss == "times")]
+    fine, coarse = spikes[spikes.dt_ms == 0.1], spikes[spikes.dt_ms == 8]
+    assert (fine.cosine > 0.998).all() and (fine.matched > 0.95).all()
+    np.testing.assert_allclose(fine.norm_ratio, 1, rtol=0.05)
+    assert (coarse.cosine < fine.cosine.to_numpy()).all()
+    assert (coarse.matched < fine.matched.to_numpy()).all()
+
+
+def test_common_spikes_are_the_same_of_each_neuron():
+    def spikes(neuron, step, offset):
+        return bsnn.Spikes(neuron=neuron, step=step, offset=offset, n_neurons=3, dt=1.0)
+
+    # Neuron 0 fires twice, then once; neuron 2 only in one of them.
+    one = spikes([0, 1, 0, 2, 0], [0, 0, 1, 1, 0], [0, 4, 5])
+    other = spikes([0, 1, 1, 0, 1], [0, 1, 2, 0, 1], [0, 3, 5])
+    of_one, of_other = common_spikes(one, other)
+    assert sorted(zip(of_one.tolist(), of_other.tolist(), strict=True)) == [
+        (0, 0),
+        (1, 1),
+        (4, 3),
+    ]
 
 
 def test_the_slope_is_that_of_the_loss(monkeypatch):
@@ -87,9 +121,9 @@ def test_the_slope_is_that_of_the_loss(monkeypatch):
     before = [w.clone() for w in network.weights]
     gradient = [w.numpy().copy() for w in network.weights]
     norm = np.sqrt(sum((g**2).sum() for g in gradient))
-    slope = measuring._slope(network, gradient, None, None)
+    slope = measuring._slope(network, gradient, None, None, 0.005)
     assert slope == pytest.approx(norm, rel=0.01)
-    back = measuring._slope(network, [-g for g in gradient], None, None)
+    back = measuring._slope(network, [-g for g in gradient], None, None, 0.005)
     assert back == pytest.approx(-norm, rel=0.01)
     for weight, same in zip(network.weights, before, strict=True):
         assert (weight == same).all()
@@ -105,14 +139,18 @@ def test_differences_are_those_of_geometry():
     assert np.isnan(none["cosine"]) and none["norm_ratio"] == 0
 
 
-@pytest.mark.parametrize("name", ["direction", "size", "descent"])
+@pytest.mark.parametrize("name", list(FIGURES))
 def test_figures_show_each_estimator(table, name):
     figure, points, caption = draw(table, name)
     assert len(figure.axes) == 2
-    assert set(points.estimator) == {"straight-through", "triangle"}
+    shown = {"straight-through"} if name == "spikes" else set(table.estimator)
+    assert set(points.estimator) == shown
     assert caption.endswith(".")
-    if name == "descent":
+    if name.startswith("descent"):
         assert points["max"].max() == 1
+        assert "Over 0.1 %" in caption or "Over 0.5 %" in caption
+    if name == "spikes":
+        assert (points["mean"] < 1).all()
 
 
 def test_the_command_leaves_figures_and_numbers(run, tmp_path, capsys):
@@ -124,7 +162,7 @@ def test_the_command_leaves_figures_and_numbers(run, tmp_path, capsys):
     assert "slope of counts" in shown and "gradient_direction.png" in shown
     kept = pd.read_csv(tmp_path / "out" / "gradient_error.csv")
     assert list(kept.columns) == list(COLUMNS)
-    assert {"gradient_descent.pdf", "gradient_size.csv"} <= {
+    assert {"gradient_descent.pdf", "gradient_spikes.png", "gradient_size.csv"} <= {
         path.name for path in (tmp_path / "out").iterdir()
     }
 
@@ -133,6 +171,7 @@ def test_the_command_leaves_figures_and_numbers(run, tmp_path, capsys):
     ("options", "message"),
     [
         ({"dt_ms": [0, 1]}, "'dt_ms' must be positive"),
+        ({"distances": [0.1, -1]}, "'distances' must be positive"),
         ({"n_samples": 0}, "'n_samples' must be at least 1"),
         ({"n_samples": 10**6}, "'n_samples' must not exceed the 1442 training samples"),
         ({"estimators": ["exact"]}, "'estimator' must be one of straight-through"),
