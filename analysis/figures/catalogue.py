@@ -17,6 +17,7 @@ from bsnn.analysis.study.sweep import NoData, read_sweep
 from . import (
     accuracy,
     confidence,
+    decision,
     membrane,
     one_neuron,
     pareto,
@@ -31,6 +32,7 @@ from .style import fix_layout, print_style
 FIGURES = {
     "pareto": pareto.draw,
     "pareto_losses": pareto.draw_losses,
+    "decision": decision.draw,
     "confidence": confidence.draw,
     "accuracy_over_dt": accuracy.draw,
     "spikes_over_dt": spikes.draw,

@@ -78,6 +78,7 @@ def test_figures_that_the_data_do_not_allow_say_why(tmp_path):
         "pareto": "it needs two cells (time steps or rules)",
         "pareto_losses": "no run has a spike penalty or other targets beside those "
         "without",
+        "decision": "it needs two cells with a time to a stable decision",
         "confidence": "no run has a confidence.csv",
         "transfer": "no run was evaluated at other time steps; "
         "do so with 'bsnn evaluate RUN --dt-ms ...'",

@@ -152,8 +152,8 @@ def test_captions_tell_only_of_what_is_drawn(tmp_path):
         run.write_text(json.dumps(summary), encoding="utf-8")
     write_report(tmp_path, tmp_path / "plain.html")
     text = (tmp_path / "plain.html").read_text(encoding="utf-8")
-    # The spread of 355 draws, of which 0.86 are right: 1.85 %; in two figures.
-    assert text.count("355 test samples, have a standard error of 1.8 %") == 2
+    # The spread of 355 draws, of which 0.86 are right: 1.85 %; in three figures.
+    assert text.count("355 test samples, have a standard error of 1.8 %") == 3
     sweep_folders.write_run(tmp_path, dt_ms=2.0, spike_penalty=0.01)
     write_report(tmp_path, tmp_path / "more.html")
     text = (tmp_path / "more.html").read_text(encoding="utf-8")

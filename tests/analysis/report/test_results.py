@@ -92,25 +92,30 @@ def test_runs_whose_epoch_validation_chose_show_one_test(tmp_path):
 
 def test_gradient_errors_are_shown_by_time_step_and_estimator():
     by = {"run": "a", "weights": "trained", "dt_ms": 8.0, "estimator": "triangle"}
+
+    def of(what, layer="all", **values):
+        return {**by, "of": what, "layer": layer, **values}
+
     rows = [
-        # What is not of all layers together is left out.
-        {**by, "layer": "1", "loss": "times", "cosine": 9, "norm_ratio": 9}
-        | {"sign_errors": 9, "slope": 9, "promised": 9},
-        {**by, "layer": "all", "loss": "times", "cosine": 0.75, "norm_ratio": 1.5}
-        | {"sign_errors": 0.125, "slope": float("nan"), "promised": float("nan")},
-        {**by, "layer": "all", "loss": "counts", "cosine": 0.5, "norm_ratio": 2.5}
-        | {"sign_errors": 0.25, "slope": 3.0, "promised": 4.0},
+        # What is not of all layers together is left out, and what counts say of weights.
+        of("weights", layer="1", loss="times", cosine=9, norm_ratio=9, sign_errors=9),
+        of("weights", loss="times", cosine=0.75, norm_ratio=1.5, sign_errors=0.125),
+        of("spikes", layer="1", loss="times", cosine=8, norm_ratio=8, sign_errors=8),
+        of("weights", loss="counts", cosine=0.5, norm_ratio=2.5, sign_errors=0.25),
+        of("loss", loss="counts", distance=0.001, slope=3.0, promised=4.0),
+        of("loss", loss="counts", distance=0.005, slope=2.0, promised=4.0),
     ]
     head, line = results.gradient_error_table(rows).splitlines()
     columns = ["run", "weights", "dt_ms", "estimator", "cosine", "norm"]
-    columns += ["other signs (%)", "slope of counts", "promised"]
-    assert re.split(r"\s{2,}", head.strip())[-4:] == columns[-4:]
+    columns += ["other signs (%)", "slope of counts at 0.001"]
+    columns += ["slope of counts at 0.005", "promised"]
+    assert re.split(r"\s{2,}", head.strip())[-5:] == columns[-5:]
     assert head.split()[:6] == columns[:6]
-    # The first three columns of numbers are of the loss of times, the others of counts.
+    # Three columns of numbers are of the loss of times, the others of that of counts.
     assert line.split() == [
         "a",
         "trained",
         "8",
         "triangle",
-        *"0.75 1.5 12.5 3 4".split(),
+        *"0.75 1.5 12.5 3 2 4".split(),
     ]

@@ -25,6 +25,7 @@ SERIES = ("true", "false", "spike_penalty", "initial_mean", "slope_min")
 # What is drawn of `write_sweep` with an example of spikes.
 FIGURES = (
     "pareto",
+    "decision",
     "confidence",
     "accuracy_over_dt",
     "spikes_over_dt",
@@ -99,6 +100,7 @@ def write_run(sweep, *, dataset="digits", rule="grid", dt_ms=1.0, seed=0, **conf
             # Confidence at 200 ms is below 0.9 for seed 1: it never answers.
             "latency_ms": {"0.5": 140.0, "0.8": 190.0, "0.9": None if seed else 200.0},
             "first_spike_ms": 45.0,
+            "decision_ms": 70.0 + dt_ms + seed,
             "versions": {"python": "3.11.9", "brian2": "2.9.0"},
         },
     )
