@@ -97,7 +97,7 @@ def test_gradient_errors_are_shown_by_time_step_and_estimator():
         return {**by, "of": what, "layer": layer, **values}
 
     rows = [
-        # What is not of all layers together is left out, and what counts say of weights.
+        # What is of one layer is left out, and what counts say of weights.
         of("weights", layer="1", loss="times", cosine=9, norm_ratio=9, sign_errors=9),
         of("weights", loss="times", cosine=0.75, norm_ratio=1.5, sign_errors=0.125),
         of("spikes", layer="1", loss="times", cosine=8, norm_ratio=8, sign_errors=8),
