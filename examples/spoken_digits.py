@@ -22,8 +22,9 @@ Recordings 45-49 of each digit and speaker are for validation: they choose the e
 and the test set is used once, after the last. ``--leave-out 2`` tests on all recordings
 of the third speaker, of whom nothing is learned; ``--feed-forward`` leaves the
 recurrent connections out; ``--test-dt-ms 1 2 5`` tests at other steps, too, and
-``--out`` keeps the numbers; ``--torch`` times the same network written in plain torch
-beside it.
+``--out`` keeps the numbers; ``--estimator`` says what else may stand for the derivative
+of a spike, and ``--readout max`` takes the highest value of an integrator; ``--torch``
+times the same network written in plain torch beside it.
 
 ============================ ===================== ============= ==========
 network                      right of the test set spikes        decided
@@ -51,14 +52,16 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
+import result_table
 import torch
 from brian2 import ms
 from torch import nn
 
 from bsnn.analysis import decision_latency
+from bsnn.equations import estimators
 from bsnn.inputs.mel import Mel
-from bsnn.training import DerivedNetwork, ReadoutLoss, Surrogate
+from bsnn.training import DerivedNetwork, ReadoutLoss
+from bsnn.training.losses import spike_price
 
 HIDDEN, BANDS, FRAMES, FRAME = 256, 40, 80, 10.0  # the last in ms
 N_SPEAKERS, N_DIGITS = 6, 10
@@ -113,6 +116,7 @@ class Listener(nn.Module):
         dt,
         *,
         recurrent=True,
+        estimator="fast-sigmoid",
         seed=0,
         n_features=BANDS,
         hidden=HIDDEN,
@@ -133,7 +137,7 @@ class Listener(nn.Module):
             learn={"hidden": ["I_stim", *LEARNED]},
             bounds={"hidden": BOUNDS},
             seed=seed,
-            estimator=Surrogate("fast-sigmoid", width=0.2),
+            estimator=estimators.named(estimator),
         )
         self.per_frame = round(FRAME * ms / dt)
 
@@ -194,14 +198,15 @@ def in_batch(frames, scale):
     return torch.from_numpy((batch - mean) / deviation)
 
 
-def tested(net, loudness, labels):
+def tested(net, loudness, labels, readout="mean"):
     """Return accuracy (%), hidden spikes a sample, and ms to a stable decision."""
     with torch.no_grad():
         activity = net(loudness)
     trace = activity["out"].trace["v"].numpy()
-    right = 100 * (trace.mean(1).argmax(1) == labels).mean()
+    score = trace.mean(1) if readout == "mean" else trace.max(1)
+    right = 100 * (score.argmax(1) == labels).mean()
     dt = net.spiking.network.dt_seconds
-    decided = 1e3 * np.nanmean(decision_latency(trace, bsnn.Readout("mean"), dt=dt))
+    decided = 1e3 * np.nanmean(decision_latency(trace, bsnn.Readout(readout), dt=dt))
     return right, activity["hidden"].record.n_spikes / len(labels), decided
 
 
@@ -216,9 +221,22 @@ def main():
     parser.add_argument(
         "--test-dt-ms", type=float, nargs="+", default=[], help="other steps to test at"
     )
-    parser.add_argument("--out", type=Path, help="CSV file that gets a row each test")
+    parser.add_argument("--estimator", choices=estimators.NAMES, default="fast-sigmoid")
+    parser.add_argument("--readout", choices=("mean", "max"), default="mean")
+    parser.add_argument("--out", type=Path, help="CSV file that gets rows, once")
     parser.add_argument("--torch", action="store_true", help="time plain torch beside")
     arguments = parser.parse_args()
+    run = {
+        "network": "feed-forward" if arguments.feed_forward else "recurrent",
+        "train_dt_ms": arguments.dt_ms,
+        "seed": arguments.seed,
+        "epochs": arguments.epochs,
+        "estimator": arguments.estimator,
+        "readout": arguments.readout,
+    }
+    if result_table.has(arguments.out, run):
+        print(f"{run} is in {arguments.out}")
+        return
     frames, labels, speaker = read()
     number = np.arange(len(frames)) // (N_SPEAKERS * N_DIGITS)
     test = number < 5 if arguments.leave_out is None else speaker == arguments.leave_out
@@ -235,13 +253,14 @@ def main():
     torch.manual_seed(arguments.seed)
     rng = np.random.default_rng(arguments.seed)
     recurrent = not arguments.feed_forward
-    net = Listener(arguments.dt_ms * ms, recurrent=recurrent, seed=arguments.seed)
+    options = {"recurrent": recurrent, "estimator": arguments.estimator}
+    net = Listener(arguments.dt_ms * ms, seed=arguments.seed, **options)
     print(f"{sum(p.numel() for p in net.parameters()):,} parameters")
     optimizer = torch.optim.Adam(net.groups())
     n_batches = len(learned) // BATCH
     steps = arguments.epochs * n_batches
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    loss, best, kept = ReadoutLoss("mean"), (-1.0, 0), None
+    loss, best, kept = ReadoutLoss(arguments.readout), (-1.0, 0), None
     for epoch in range(1, arguments.epochs + 1):
         start = time.perf_counter()
         order = rng.permutation(learned)
@@ -249,14 +268,16 @@ def main():
             batch = order[at : at + BATCH]
             activity = net(in_batch([altered(frames[k], rng) for k in batch], scale))
             value = loss(activity["out"].trace["v"], labels[batch])
-            spikes = activity["hidden"].raster.sum() / BATCH
+            value = value + spike_price([activity["hidden"]], arguments.price, BATCH)
             optimizer.zero_grad()
-            (value + arguments.price * spikes).backward()
+            value.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()
             schedule.step()
         seconds = time.perf_counter() - start
-        right, fired, _ = tested(net, given(watched), labels[watched])
+        right, fired, _ = tested(
+            net, given(watched), labels[watched], arguments.readout
+        )
         if right >= best[0]:
             best, kept = (right, epoch), copy.deepcopy(net.state_dict())
         print(
@@ -265,26 +286,21 @@ def main():
             flush=True,
         )
     net.load_state_dict(kept)
-    right, fired, decided = tested(net, given(test), labels[test])
+    right, fired, decided = tested(net, given(test), labels[test], arguments.readout)
     print(
         f"epoch {best[1]}, chosen by {best[0]:.2f} % of the watched; test: {right:.2f} "
         f"%, {fired:.0f} hidden spikes a sample, decided after {decided:.0f} ms"
     )
     rows = [(arguments.dt_ms, right, fired, decided)]
     for dt in sorted({*arguments.test_dt_ms} - {arguments.dt_ms}):
-        other = Listener(dt * ms, recurrent=recurrent)
+        other = Listener(dt * ms, **options)
         other.load_state_dict(kept)
-        rows.append((dt, *tested(other, given(test), labels[test])))
+        rows.append((dt, *tested(other, given(test), labels[test], arguments.readout)))
         print(f"tested at {dt:g} ms: {rows[-1][1]:.2f} %, {rows[-1][2]:.0f} spikes")
     if arguments.out:
-        columns = ["test_dt_ms", "accuracy_percent", "hidden_spikes", "decision_ms"]
-        table = pd.DataFrame(rows, columns=columns)
-        table.insert(0, "epochs", arguments.epochs)
-        table.insert(0, "seed", arguments.seed)
-        table.insert(0, "train_dt_ms", arguments.dt_ms)
-        table.insert(0, "network", "recurrent" if recurrent else "feed-forward")
-        new = not arguments.out.exists()
-        table.to_csv(arguments.out, mode="a", header=new, index=False)
+        names = ("test_dt_ms", "accuracy_percent", "hidden_spikes", "decision_ms")
+        tests = (dict(zip(names, row, strict=True)) for row in rows)
+        result_table.add(arguments.out, [run | test for test in tests])
     if arguments.torch:
         seconds = n_batches * torch_seconds(given(test)[:BATCH], labels[test][:BATCH])
         print(f"an epoch of the network in plain torch: {seconds:.1f} s")

@@ -31,7 +31,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
+import result_table
 import torch
 from brian2 import ms
 
@@ -105,7 +105,7 @@ def main():
     arguments = parser.parse_args()
     told_by = ["neuron", "estimator", "dt_ms", "seed", "epochs", "rate"]
     row = {name: getattr(arguments, name) for name in told_by}
-    if arguments.out and is_in(arguments.out, row):
+    if result_table.has(arguments.out, row):
         print(f"{row} is in {arguments.out}")
         return
     dt = arguments.dt_ms * ms
@@ -130,19 +130,9 @@ def main():
         f"right at {arguments.dt_ms} ms, {row['hidden_spikes']:.0f} spikes"
     )
     if arguments.out:
-        new = not arguments.out.exists()
-        table = pd.DataFrame([row]).round(3)
-        table.to_csv(arguments.out, mode="a", header=new, index=False)
+        result_table.add(arguments.out, [row])
     draw(unseen[0], found, unseen[1])
     plt.show()
-
-
-def is_in(path, row):
-    """Return whether a CSV file has a row with these values."""
-    if not path.exists():
-        return False
-    table = pd.read_csv(path)
-    return bool((table[list(row)] == pd.Series(row)).all(axis=1).any())
 
 
 def train(net, points, labels, dt, arguments):

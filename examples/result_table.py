@@ -1,0 +1,17 @@
+"""A CSV file of results, each in it once: what stops goes on where it stood."""
+
+import pandas as pd
+
+
+def has(path, told_by):
+    """Return whether a file has a row with these values, of a dict by column."""
+    if not path or not path.exists():
+        return False
+    table = pd.read_csv(path)
+    return bool((table[list(told_by)] == pd.Series(told_by)).all(axis=1).any())
+
+
+def add(path, rows):
+    """Add rows, dicts by column, to a file that is made if there is none."""
+    table = pd.DataFrame(rows).round(3)
+    table.to_csv(path, mode="a", header=not path.exists(), index=False)
