@@ -39,7 +39,8 @@ class RunSettings:
     dataset: str = field(
         "mnist, emnist, fashion-mnist, digits, yin-yang, spoken-digits, randman, "
         "store-recall, sequence, evidence, or a folder of your own in --data-dir with "
-        "four files called as those of MNIST, or events in the layout of SHD"
+        "four files called as those of MNIST, events in the layout of SHD, or sound "
+        "as train/<label>/*.wav and test/<label>/*.wav"
     )
     dt_ms: float = field("time step; 0 = continuous", 1.0, unit="ms")
     seed: int = field("of weights and data order", 0, least=0)
@@ -99,7 +100,8 @@ class RunSettings:
     )
     validation: float = field(
         "share of the training samples, the last of each class, that chooses the "
-        "epoch whose weights are tested, once; 0: no choice, a test after each epoch",
+        "epoch whose weights are tested, once; where a data set has samples of its own "
+        "for that, they do; 0: no choice, a test after each epoch",
         0.1,
         tag="validation",
     )

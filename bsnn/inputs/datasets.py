@@ -14,9 +14,9 @@ import numpy as np
 from bsnn.folders import named_folder, user_cache
 from bsnn.labels import checked_labels
 
-from . import hdf5, spoken_digits, tasks, yin_yang
+from . import hdf5, spoken_digits, tasks, wave_folder, yin_yang
 from .image_files import IMAGE_SETS, own_files, read_splits
-from .numbers import FIRST_OF_TEST
+from .numbers import FIRST
 from .samples import ImageSamples
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ class Dataset:
         one_of(split, "split", ("train", "test"))
         images = getattr(self, f"{split}_images")
         labels = getattr(self, f"{split}_labels")
-        first = FIRST_OF_TEST if split == "test" else 0
-        return ImageSamples(images, labels, encode, model, first)
+        return ImageSamples(images, labels, encode, model, FIRST[split])
 
     def head(self, n_train=None, n_test=None):
         """Return the first `n_train` and `n_test` samples; None takes all.
@@ -129,8 +128,9 @@ def load_dataset(name, *, data_dir=None) -> Dataset | TimedDataset:
         "yin-yang", "spoken-digits", or a generated task in its usual size, "randman",
         "store-recall", "sequence" or "evidence" (other sizes: `bsnn.inputs.tasks`); or
         a data set of one's own: a folder of this name in the data folder with four IDX
-        files called as those of MNIST, images of any one size, or with ``*_train.h5``
-        and ``*_test.h5``, events in the layout of SHD.
+        files called as those of MNIST, images of any one size; with ``*_train.h5`` and
+        ``*_test.h5``, events in the layout of SHD; or with ``train/<label>/*.wav`` and
+        ``test/<label>/*.wav``, sound.
     data_dir : path, optional
         Data folder; by default BSNN_DATA, or the user's cache if that is not set.
 
@@ -161,6 +161,8 @@ def load_dataset(name, *, data_dir=None) -> Dataset | TimedDataset:
             )
         if hdf5.has_files(folder / name):
             return hdf5.read_folder(folder / name, name)
+        if wave_folder.has_files(folder / name):
+            return wave_folder.read_folder(folder / name, name)
         files = own_files(name)
     splits = read_splits(files, folder, fetch=is_cache)
     labels = splits["train_labels"].max(), splits["test_labels"].max()

@@ -152,6 +152,8 @@ def scan_apart(path: Path, scan="bsnn.inputs.hdf5_scan", extra="data") -> dict:
 def read_folder(folder: Path, name: str):
     """Return the data set of ``*_train.h5`` and ``*_test.h5`` in a folder.
 
+    Those of a ``*_valid.h5``, as SSC has it, are its own for validation.
+
     Raises
     ------
     BackendUnavailable
@@ -162,12 +164,16 @@ def read_folder(folder: Path, name: str):
     from .sizes import next_millisecond
     from .timed_dataset import TimedDataset
 
-    train, test = (EventFile(path) for path in find_files(folder))
-    n_channels = max(train.n_channels, test.n_channels)
+    files = [EventFile(path) for path in find_files(folder)]
+    n_channels = max(part.n_channels for part in files)
     if is_heidelberg(name):
         n_channels = max(n_channels, N_CHANNELS)
-    for part in (train, test):
+    for part in files:
         part.n_channels = n_channels
+    train, test, *own = files
+    validation = {}
+    if own:
+        validation = {"validation": own[0], "validation_labels": own[0].labels}
     return TimedDataset(
         name=name,
         title={"shd": "SHD", "ssc": "SSC"}.get(name.lower(), name),
@@ -176,8 +182,9 @@ def read_folder(folder: Path, name: str):
         test=test,
         test_labels=test.labels,
         n_inputs=n_channels,
-        n_classes=int(max(train.labels.max(), test.labels.max())) + 1,
-        duration=next_millisecond(max(train.last, test.last)),
+        **validation,
+        n_classes=int(max(part.labels.max() for part in files)) + 1,
+        duration=next_millisecond(max(part.last for part in files)),
     )
 
 
@@ -195,11 +202,14 @@ def has_files(folder: Path) -> bool:
 
 
 def find_files(folder: Path) -> list[Path]:
-    """Return the files for training and testing in a folder; DataError if not one."""
+    """Return the files for training and testing in a folder, and for validation if any.
+
+    DataError unless there is one of each.
+    """
     found = []
-    for split in ("train", "test"):
+    for split in ("train", "test", "valid"):
         paths = sorted(folder.glob(f"*_{split}.h5"))
-        if len(paths) != 1:
+        if len(paths) != 1 and (split != "valid" or any(folder.glob("*_valid.h5*"))):
             packed = any(folder.glob(f"*_{split}.h5.*"))
             remedy = "unpack it" if packed else "put it there"
             got = ", ".join(path.name for path in paths) or "none"

@@ -1,11 +1,12 @@
 """Numbers of samples, by which random codes tell them apart.
 
 A sample must get the same spikes in whatever batch it comes. So each data set numbers
-its samples, those for training from 0 and those for testing from `FIRST_OF_TEST`, and
-hands the numbers on with the values: `Events`, `Series` and `Waves` have a `number`,
-and images come as an array that has one, too. A code seeds the generator of a sample
-with its own seed and that number. Values without numbers, from a user's hand, are
-numbered by their place in the batch.
+its samples, those for training from 0, its own for validation from
+`FIRST_OF_VALIDATION` and those for testing from `FIRST_OF_TEST`, and hands the numbers
+on with the values: `Events`, `Series` and `Waves` have a `number`, and images come as
+an array that has one, too. A code seeds the generator of a sample with its own seed and
+that number. Values without numbers, from a user's hand, are numbered by their place in
+the batch.
 """
 
 import copy
@@ -13,7 +14,8 @@ from typing import Self
 
 import numpy as np
 
-FIRST_OF_TEST = 1 << 40
+FIRST_OF_VALIDATION, FIRST_OF_TEST = 1 << 39, 1 << 40
+FIRST = {"train": 0, "validation": FIRST_OF_VALIDATION, "test": FIRST_OF_TEST}
 
 
 class Numbered:
@@ -41,8 +43,10 @@ def with_numbers(images, number):
 
 def name_of(number):
     """Return what a message calls the sample of a number."""
-    if number < FIRST_OF_TEST:
+    if number < FIRST_OF_VALIDATION:
         return f"sample {number}"
+    if number < FIRST_OF_TEST:
+        return f"validation sample {number - FIRST_OF_VALIDATION}"
     return f"test sample {number - FIRST_OF_TEST}"
 
 

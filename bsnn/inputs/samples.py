@@ -105,6 +105,24 @@ def held_out(
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
+def own_validation(dataset, share: float, seed: int | None) -> bool:
+    """Return whether a data set's own samples for validation are to be used.
+
+    Raises
+    ------
+    ValueError
+        If others are to be drawn with a seed.
+    """
+    if not share or getattr(dataset, "validation", None) is None:
+        return False
+    if seed is not None:
+        raise ValueError(
+            f"'validation_seed' must be left out, got {seed}: {dataset.title} has "
+            "samples of its own for validation."
+        )
+    return True
+
+
 @dataclass(frozen=True, eq=False)
 class ImageSamples:
     """Images, or features, that become spikes when they are asked for.

@@ -11,7 +11,7 @@ from bsnn.equations.units import as_int, one_of, positive_seconds
 from bsnn.labels import checked_labels
 
 from . import made_of_events, made_of_series
-from .numbers import FIRST_OF_TEST
+from .numbers import FIRST
 from .samples import TimedSamples
 from .sizes import as_n_classes
 from .sources import Head, Source
@@ -31,6 +31,9 @@ class TimedDataset:
         Hand out the samples, a batch at a time.
     train_labels, test_labels : array_like, shape (n_samples,), int
         In 0..n_classes-1.
+    validation : Source, optional
+        Samples that its authors hold out for validation, with `validation_labels`.
+    validation_labels : array_like, shape (n_samples,), int, optional
     n_inputs : int
         Channels or features of a sample.
     n_classes : int, optional
@@ -54,16 +57,23 @@ class TimedDataset:
     train_labels: np.ndarray
     test: Source
     test_labels: np.ndarray
+    validation: Source | None = None
+    validation_labels: np.ndarray | None = None
     n_inputs: int
     n_classes: int | None = None
     duration: Quantity
     code: str = "events"
 
     def __post_init__(self):
-        labels = self.train_labels, self.test_labels
+        if (self.validation is None) != (self.validation_labels is None):
+            raise TypeError(
+                "'validation' and 'validation_labels' belong together; give both, or "
+                "neither."
+            )
+        labels = [getattr(self, f"{split}_labels") for split in self._splits]
         n_classes = as_n_classes(self.n_classes, *labels)
         self.__dict__.update(title=self.title or self.name, n_classes=n_classes)
-        for split in ("train", "test"):
+        for split in self._splits:
             name = f"{split}_labels"
             n_samples = len(getattr(self, split))
             labels = checked_labels(
@@ -79,11 +89,18 @@ class TimedDataset:
             f"duration={self.duration!s}, code={self.code!r})"
         )
 
+    @property
+    def _splits(self):
+        own = () if self.validation is None else ("validation",)
+        return ("train", *own, "test")
+
     def samples(self, split: str, encode, model) -> TimedSamples:
-        """Return the samples of "train" or "test"; arguments as for `TimedSamples`."""
-        one_of(split, "split", ("train", "test"))
-        labels = getattr(self, f"{split}_labels")
-        first = FIRST_OF_TEST if split == "test" else 0
+        """Return the samples of "train" or "test", or its own for "validation".
+
+        Arguments as for `TimedSamples`.
+        """
+        one_of(split, "split", self._splits)
+        labels, first = getattr(self, f"{split}_labels"), FIRST[split]
         return TimedSamples(getattr(self, split), labels, encode, model, first)
 
     def head(self, n_train=None, n_test=None) -> TimedDataset:

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,10 @@ from bsnn import Model, load_dataset
 from bsnn.errors import BackendUnavailable, DataError
 from bsnn.inputs import codes, hdf5
 from bsnn.inputs.hdf5 import EventFile
+from bsnn.inputs.numbers import FIRST_OF_TEST
+from bsnn.inputs.samples import own_validation
+from bsnn.settings import Settings
+from bsnn.training.experiments.loop import _parts
 from tests.inputs.event_files import write_events
 
 h5py = pytest.importorskip("h5py")
@@ -75,6 +80,45 @@ def test_a_folder_of_ones_own_has_as_many_channels_as_it_uses(tmp_path):
     dataset = load_dataset("retina", data_dir=tmp_path)
     assert (dataset.title, dataset.n_inputs) == ("retina", 42)
     assert float(dataset.duration) == pytest.approx(0.501)
+
+
+def test_samples_of_its_own_for_validation_are_used_for_that(tmp_path):
+    """As SSC has them; their longest sample and largest label count as others' do."""
+    rows = {"train": rows_of(7), "valid": [([1.5], [3])] * 3, "test": rows_of(4)}
+    for split, own in rows.items():
+        labels = [7, 8, 9] if split == "valid" else [0, 1, 2, 3, 4, 5, 6][: len(own)]
+        write_events(tmp_path / "ssc" / f"ssc_{split}.h5", own, labels)
+    dataset = load_dataset("ssc", data_dir=tmp_path)
+    assert dataset.validation_labels.tolist() == [7, 8, 9]
+    assert (dataset.n_classes, len(dataset.train)) == (10, 7)
+    assert float(dataset.duration) == pytest.approx(1.501)
+    model = make_model(dataset.duration)
+    samples = dataset.samples("validation", codes.named("events"), model)
+    assert samples.spikes(np.arange(3)).neuron.tolist() == [3, 3, 3]
+    assert samples.labels.tolist() == [7, 8, 9]
+    assert samples.first not in (0, FIRST_OF_TEST)
+    assert len(dataset.head(2, 1).validation) == 3
+    assert own_validation(dataset, 0.1, None)
+    assert not own_validation(dataset, 0.0, None)
+    with pytest.raises(ValueError, match="'validation_seed' must be left out, got 4"):
+        own_validation(dataset, 0.1, 4)
+    with pytest.raises(TypeError, match="'validation' and 'validation_labels' belong"):
+        replace(dataset, validation_labels=None)
+    write_events(tmp_path / "ssc" / "b_valid.h5", rows["valid"], [0, 1, 2])
+    with pytest.raises(DataError, match="got b_valid.h5, ssc_valid.h5; leave one"):
+        load_dataset("ssc", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(("share", "n_own"), [(0.1, 3), (0.0, 0)])
+def test_a_training_validates_with_them_and_trains_on_the_rest(tmp_path, share, n_own):
+    for split, n in (("train", 8), ("valid", 3), ("test", 4)):
+        labels = np.arange(n) % 2
+        write_events(tmp_path / "own" / f"x_{split}.h5", rows_of(n), labels)
+    dataset = load_dataset("own", data_dir=tmp_path)
+    settings = Settings.reference("digits", validation=share)
+    (split, train), (of, validation) = _parts(dataset, settings)
+    assert (split, train.tolist()) == ("train", list(range(8)))
+    assert (len(validation), of) == (n_own, "validation" if n_own else "train")
 
 
 def test_files_are_named_that_are_not_there(tmp_path):

@@ -74,7 +74,7 @@ def test_settings_refuse_it_with_their_data_set(digits):
 def test_an_epoch_moves_what_is_trained_on_and_nothing_else(digits):
     settings = Settings.reference("digits", max_shift=1, validation=0.1)
     settings = settings.of(digits)
-    parts = loop.held_out(digits.train_labels, settings.validation)
+    parts = loop._parts(digits, settings)
 
     class Network:
         model, weights = settings.model(), [loop.torch.nn.Parameter(loop.torch.ones(1))]

@@ -39,6 +39,49 @@ def tone(frequency, seconds=0.2, amplitude=1.0, rate=RATE):
 # --- files ----------------------------------------------------------------------------
 
 
+def write_words(folder, splits=("train", "test"), labels=("10", "2", "no")):
+    """Write as many sounds of a label as its name is long; one more for training."""
+    for split in splits:
+        for label in labels:
+            for k in range(len(label) + (split == "train")):
+                path = folder / "words" / split / label / f"{k}.WAV"
+                write_wav(path, np.arange(1, 2000 + 100 * k))
+
+
+def test_a_folder_of_ones_own_has_a_folder_for_each_label(tmp_path):
+    write_words(tmp_path)
+    (tmp_path / "words" / "train" / ".hidden").mkdir()
+    dataset = load_dataset("words", data_dir=tmp_path)
+    assert (dataset.n_classes, dataset.title) == (3, "words")
+    # "2" before "10", then words; one of each, then the second of each.
+    assert dataset.train_labels.tolist() == [0, 1, 2, 0, 1, 2, 1, 2]
+    assert dataset.test_labels.tolist() == [0, 1, 2, 1, 2]
+    paths = [path.parent.name for path in dataset.train.paths]
+    assert paths == ["2", "10", "no", "2", "10", "no", "10", "no"]
+    assert len(dataset.train.take(np.array([6])).waves[0]) == 2199
+
+
+def test_what_a_folder_of_sound_must_not_hold_is_named(tmp_path):
+    write_words(tmp_path)
+    extra = tmp_path / "words" / "test" / "no" / "notes.txt"
+    extra.write_text("x")
+    with pytest.raises(DataError, match="notes.txt must be a WAV file, .*; convert"):
+        load_dataset("words", data_dir=tmp_path)
+    extra.unlink()
+    (tmp_path / "words" / "train" / "maybe").mkdir()
+    with pytest.raises(DataError, match="maybe must hold WAV files, got none"):
+        load_dataset("words", data_dir=tmp_path)
+    write_wav(tmp_path / "words" / "train" / "maybe" / "1.wav", [1, 2])
+    with pytest.raises(DataError, match="the same labels .* maybe is in one of them"):
+        load_dataset("words", data_dir=tmp_path)
+
+
+def test_a_split_without_sound_is_named(tmp_path):
+    write_words(tmp_path, splits=["train"])
+    with pytest.raises(DataError, match="test must hold a folder of WAV files for eac"):
+        load_dataset("words", data_dir=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("width", "values", "expected"),
     [

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from bsnn import runs
 from bsnn.errors import RunFolderError
 from bsnn.inputs.datasets import Dataset
-from bsnn.inputs.samples import ChosenSamples, held_out
+from bsnn.inputs.samples import ChosenSamples, held_out, own_validation
 from bsnn.inputs.shifted import ShiftedSamples
 from bsnn.interchange.npz import save_spikes
 from bsnn.settings import Settings
@@ -110,9 +110,7 @@ def train(
         model = settings.model()
         settings.check_dataset(dataset)
         config = settings.config()
-        parts = held_out(
-            dataset.train_labels, settings.validation, settings.validation_seed
-        )
+        parts = _parts(dataset, settings)
         folder.check_free(config, resume=resume)
         show = ranks.first and (sys.stderr.isatty() if progress is None else progress)
         readout = settings.readout(model)
@@ -142,6 +140,16 @@ def train(
         summary = make_summary(settings, rows, tested, network)
         folder.write_json(runs.SUMMARY, summary)
         return summary
+
+
+def _parts(dataset, settings):
+    """Return what to train on and what to validate with, as (split, indices) each."""
+    share, seed = settings.validation, settings.validation_seed
+    if own_validation(dataset, share, seed):
+        splits = {"train": dataset.train, "validation": dataset.validation}
+        return [(split, np.arange(len(source))) for split, source in splits.items()]
+    parts = held_out(dataset.train_labels, share, seed)
+    return [("train", part) for part in parts]
 
 
 def _state_of(folder, settings):
@@ -214,12 +222,13 @@ class _Trainer:
 
     def __init__(self, settings, network, loss, dataset, measured, parts, ranks):
         self.settings, self.network, self.ranks = settings, network, ranks
-        samples, self.test_samples = (
-            dataset.samples(split, settings.encode, network.model)
-            for split in ("train", "test")
-        )
+        samples = {
+            split: dataset.samples(split, settings.encode, network.model)
+            for split in {"test", *(split for split, _ in parts)}
+        }
+        self.test_samples = samples["test"]
         self.train_samples, self.validation_samples = (
-            ChosenSamples(samples, part) for part in parts
+            ChosenSamples(samples[split], part) for split, part in parts
         )
         self._chosen = None
         self.optimizer = torch.optim.Adam(
