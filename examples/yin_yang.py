@@ -40,7 +40,7 @@ from bsnn.equations.models import lif, qif
 from bsnn.inputs import yin_yang
 from bsnn.training import DerivedNetwork, ReadoutLoss
 
-HIDDEN, BATCH, EPOCHS, RATE, LONGEST = 200, 50, 60, 0.004, 0.1
+HIDDEN, BATCH, EPOCHS, RATE, LONGEST = 200, 50, 60, 0.008, 0.1
 READOUT, SCALE = "mean", 0.03
 FIRST, LAST, DURATION = 2.0, 32.0, 60 * ms  # ms: when features spike; of a sample
 TAU = {"tau_mem": 20 * ms, "tau_syn": 5 * ms}

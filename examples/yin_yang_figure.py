@@ -1,0 +1,104 @@
+"""Draw what stands for a spike's derivative, on Yin-Yang over the time step
+===========================================================================
+
+::
+
+    python examples/yin_yang_figure.py yin-yang.csv yin-yang.png
+
+Of the rows that `examples/yin_yang.py` left with ``--out``: test accuracy of LIF and of
+QIF neurons over the time step, a line for each estimator (bars: least and most of the
+seeds), and seconds of an epoch. The grey line is what the inputs still tell at that
+step: the accuracy of the label that most of the training points have whose five spikes
+come in the same steps, or nearest to them.
+"""
+
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from brian2 import ms
+from matplotlib.ticker import LogLocator
+from scipy.spatial import cKDTree
+from yin_yang import encode
+
+from bsnn.inputs import yin_yang
+
+STYLES = {
+    "straight-through": ("#0072B2", "o"),
+    "triangle": ("#D55E00", "s"),
+    "fast-sigmoid": ("#009E73", "^"),
+}
+NEIGHBOURS = 9  # of the same steps or nearest
+
+
+def told_by_inputs(dt_ms):
+    """Return the accuracy (%) of the nearest training points' majority, by steps."""
+    steps, labels = [], []
+    for seed, size in ((42, 5000), (40, 1000)):
+        features, label = yin_yang.sample(size, seed=seed)
+        spikes = encode(features, dt_ms * ms)
+        rows = np.empty((size, spikes.n_neurons))
+        rows[spikes.sample, spikes.neuron] = spikes.step
+        steps.append(rows)
+        labels.append(label)
+    tree = cKDTree(steps[0])
+    votes = np.zeros((len(labels[1]), 3))
+    for row, (point, vote) in enumerate(zip(steps[1], votes, strict=True)):
+        _, near = tree.query(point, NEIGHBOURS)
+        same = tree.query_ball_point(point, 1e-9)
+        near = same if len(same) > NEIGHBOURS else near
+        vote += np.bincount(labels[0][near], minlength=3)
+        votes[row] = vote
+    return 100 * (votes.argmax(1) == labels[1]).mean()
+
+
+def main():
+    table = pd.read_csv(sys.argv[1])
+    steps = np.sort(table.dt_ms.unique())
+    ceiling = [told_by_inputs(dt) for dt in steps]
+    _, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
+    by = ["neuron", "estimator", "dt_ms"]
+    for ax, (neuron, rows) in zip(axes, table.groupby("neuron"), strict=False):
+        ax.plot(steps, ceiling, color="0.6", linewidth=3, label="what the inputs tell")
+        for name, line in rows.groupby("estimator"):
+            accuracy = line.groupby("dt_ms").accuracy_percent
+            mean, low, high = accuracy.mean(), accuracy.min(), accuracy.max()
+            colour, marker = STYLES[name]
+            ax.errorbar(
+                mean.index,
+                mean,
+                yerr=[mean - low, high - mean],
+                color=colour,
+                marker=marker,
+                markersize=5,
+                capsize=2,
+                label=name,
+            )
+        ax.set(title=f"{neuron.upper()} neurons", ylabel="Test accuracy (%)")
+        ax.set_ylim(70, 100)
+    axes[0].legend(frameon=False, loc="lower left")
+    seconds = table.groupby(by).seconds_an_epoch.median().reset_index()
+    for (neuron, name), line in seconds.groupby(["neuron", "estimator"]):
+        axes[2].plot(
+            line.dt_ms,
+            line.seconds_an_epoch,
+            color=STYLES[name][0],
+            marker=STYLES[name][1],
+            markersize=5,
+            linestyle="-" if neuron == "lif" else "--",
+        )
+    axes[2].set(yscale="log", ylabel="Seconds an epoch", title="full: LIF, dashed: QIF")
+    axes[2].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes[2].yaxis.set_major_formatter("{x:g}")
+    for ax in axes:
+        ax.set(xscale="log", xlabel="Time step (ms)")
+        ax.set_xticks(steps, [f"{dt:g}" for dt in steps])
+        ax.minorticks_off()
+    if len(sys.argv) > 2:
+        plt.savefig(sys.argv[2], dpi=150)
+    plt.show()
+
+
+if __name__ == "__main__":
+    main()
