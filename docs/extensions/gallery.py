@@ -64,6 +64,7 @@ EXAMPLES = {
     ),
     "store_recall.py": Example("--epochs 5"),
     "yin_yang.py": Example("--epochs 10"),
+    "yin_yang_figure.py": Example(never="It needs the rows of many trainings."),
 }
 
 
