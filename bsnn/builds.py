@@ -86,6 +86,15 @@ def sanitize_flags():
     return SANITIZE_FLAGS if wanted else []
 
 
+def profile_flags():
+    """Return what times each code object, if BSNN_PROFILE names a folder; else nothing.
+
+    A program of a network then leaves a file there as it ends; see
+    `bsnn.training.bench.profile`.
+    """
+    return ["-DBSNN_PROFILE"] if os.environ.get("BSNN_PROFILE") else []
+
+
 def fingerprint(*parts):
     """Return a hex key of `parts`, the compiler, what it is told, and the processor.
 

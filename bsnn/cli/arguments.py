@@ -265,6 +265,12 @@ def _add_bench(commands):
         "grows with their number, duration, delay and sparseness",
     )
     bench.add_argument(
+        "--profile",
+        action="store_true",
+        help="time each code object of the programs of three networks, on one core; of "
+        "the options only --workload, --precision, --seed, --repeats and --out count",
+    )
+    bench.add_argument(
         "--suite",
         action="store_true",
         help="measure all of it, the chain, --recurrent and --neurons, beside stock "

@@ -327,7 +327,7 @@ def _bench(arguments):
             raise ValueError("'scale' has nothing that 'compare' could be beside.")
         arguments.compare = read_report(arguments.compare)
     if arguments.suite:
-        names = ["scale", "neurons", "recurrent", *_OF_A_GPU]
+        names = ["scale", "neurons", "recurrent", "profile", *_OF_A_GPU]
         _refuse_ignored("suite", names, arguments)
         arguments.out = arguments.out or Path("bench.json")
         if arguments.out.suffix == ".md":
@@ -347,6 +347,8 @@ def _bench(arguments):
     )
     if arguments.suite:
         return _suite(settings, workload, arguments)
+    if arguments.profile:
+        return _shown(_profile(settings, workload, arguments), arguments)
     if arguments.neurons:
         return _shown(_neurons(settings, workload, arguments), arguments)
     if arguments.scale:
@@ -378,7 +380,7 @@ def _refuse_ignored(mode, names, arguments):
 
 
 def _recurrent(arguments):
-    names = ["neurons", "workload", "data_dir"]
+    names = ["neurons", "profile", "workload", "data_dir"]
     on_gpu = arguments.device == "cuda" and not arguments.scale
     if not on_gpu:
         names += _OF_A_GPU
@@ -428,6 +430,19 @@ def _neurons(settings, workload, arguments):
         precision=settings.precision,
         seed=settings.seed,
         workers=settings.workers,
+        repeats=arguments.repeats,
+    )
+
+
+def _profile(settings, workload, arguments):
+    from bsnn.training.bench.profile import run_profile
+
+    names = ["against", "scale", "no_stock", "workers", "neurons", *_OF_A_GPU]
+    _refuse_ignored("profile", names, arguments)
+    return run_profile(
+        workload,
+        precision=settings.precision,
+        seed=settings.seed,
         repeats=arguments.repeats,
     )
 

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 TAU = {"tau_mem": 260 * ms, "tau_syn": 130 * ms}
 HIDDEN = {"chain": 800, "adex": 400}
 N_OUT, BATCH_SIZE, DURATION = 10, 50, 200 * ms
+CHAIN_WEIGHTS = {"in->hidden": (-1.0, 1.0), "hidden->out": (-1.0, 1.0)}
+ADEX_WEIGHTS = {"in->hidden": (0.0, 4.0), "hidden->out": (0.0, 0.5)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,13 +130,8 @@ def _measure_chain(workload, repeats, options):
     model = Model.dense(
         [784, size, N_OUT], v_threshold=[0.2, 1.3], dt=1 * ms, duration=DURATION, **TAU
     )
-    network = _network(
-        (size, cuba(v_threshold=0.2, **TAU)),
-        cuba(v_threshold=1.3, **TAU),
-        on_pre="i_syn += w",
-        dt=1 * ms,
-    )
-    inputs, labels = _batch(workload, model)
+    network = chain_network()
+    inputs, labels = batch_of(workload, model)
     found, records = {}, {}
     with SpikingNetwork(model, **options) as fast:
         weights = [w.detach().numpy().copy() for w in fast.weights]
@@ -164,13 +161,10 @@ def _measure_chain(workload, repeats, options):
 
 
 def _measure_adex(workload, repeats, options):
-    network = _network(
-        (HIDDEN["adex"], adex()), adex(), on_pre="g_e += w*nS", dt=0.5 * ms
-    )
-    inputs, labels = _batch(workload, network)
+    network = adex_network()
+    inputs, labels = batch_of(workload, network)
     log.info("building and measuring AdEx neurons")
-    weights = {"in->hidden": (0.0, 4.0), "hidden->out": (0.0, 0.5)}
-    with DerivedNetwork(network, weights=weights, **options) as net:
+    with DerivedNetwork(network, weights=ADEX_WEIGHTS, **options) as net:
         matrices = [c.weight.detach().numpy().copy() for c in net.connections.values()]
         seconds = _training({"training": net}, inputs, labels, repeats)
         with torch.no_grad():
@@ -198,6 +192,19 @@ def _measure_adex(workload, repeats, options):
     }
 
 
+def chain_network():
+    """Return the network 784-800-10 of MNIST as text, CUBA LIF neurons at 1 ms."""
+    hidden, output = (cuba(v_threshold=v, **TAU) for v in (0.2, 1.3))
+    size = HIDDEN["chain"]
+    return _network((size, hidden), output, on_pre="i_syn += w", dt=1 * ms)
+
+
+def adex_network():
+    """Return a network 784-400-10 of AdEx neurons with conductances, at 0.5 ms."""
+    hidden = HIDDEN["adex"], adex()
+    return _network(hidden, adex(), on_pre="g_e += w*nS", dt=0.5 * ms)
+
+
 def _network(hidden, output, *, on_pre, dt):
     size, neuron = hidden
     return Network(
@@ -215,7 +222,8 @@ def _network(hidden, output, *, on_pre, dt):
     )
 
 
-def _batch(workload, network):
+def batch_of(workload, network):
+    """Return input spikes and labels of the first batch of a workload."""
     chosen = workload.batch(0, BATCH_SIZE)
     return encode_ttfs(workload.images[chosen], network), workload.labels[chosen]
 

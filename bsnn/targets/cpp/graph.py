@@ -3,7 +3,7 @@
 import shutil
 import sys
 
-from bsnn.builds import sanitize_flags
+from bsnn.builds import profile_flags, sanitize_flags
 from bsnn.equations.estimators import of_program
 from bsnn.processes.brian2_files import import_brian2
 from bsnn.program.build import PACKAGE, PROTOCOL, build
@@ -24,6 +24,7 @@ HEADERS = (
     "targets/cpp/native/graph_adjoint.h",
     "targets/cpp/native/graph_noise.h",
     "targets/cpp/native/graph_parts.h",
+    "targets/cpp/native/graph_profile.h",
     "targets/cpp/native/graph_simulation.h",
     "targets/cpp/native/graph_visits.h",
 )
@@ -97,7 +98,7 @@ class CppNetworkTarget:
 
 
 def _flags(precision):
-    return [*FLAGS, *SINGLE] if precision == "single" else FLAGS
+    return [*FLAGS, *(SINGLE if precision == "single" else ()), *profile_flags()]
 
 
 def _generate(specification, folder):
@@ -137,7 +138,7 @@ def _serving_code(device, graph, network, options):
     spelling = Spelling(
         pointer=lambda v: f"&{device.get_array_name(v, access_data=False)}",
         values=lambda v: device.get_array_name(v, access_data=False),
-        code=lambda codeobj: f"_run_{codeobj.name}",
+        code=lambda codeobj: f"BSNN_CODE({codeobj.name})",
         nothing="nullptr",
     )
     described = describe(graph, network, options["learn"] or {}, spelling)

@@ -45,9 +45,15 @@ class Program : public Adjoint {
       const auto start = std::chrono::steady_clock::now();
       const size_t answer_at = backwards ? pull_back(at) : run(at);
       const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+#ifdef BSNN_PROFILE
+      profile.add(backwards ? "pull_back" : "run", spent.count());
+#endif
       const Answer answer = {MAGIC, int64_t(exchange_.bytes()), int64_t(answer_at), spent.count()};
       if (send(socket_, &answer, sizeof answer, MSG_NOSIGNAL) != sizeof answer) break;
     }
+#ifdef BSNN_PROFILE
+    profile.write();
+#endif
     _exit(0);  // not through Brian2's end, which writes every array to disk
   }
 

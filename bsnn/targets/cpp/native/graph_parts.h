@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "graph_profile.h"
 #include "graph_visits.h"
 
 namespace bsnn {
@@ -13,8 +14,6 @@ const int MAX_PARTS = 256;  // populations, and connections
 inline Visits fired[MAX_PARTS], released[MAX_PARTS], arriving[MAX_PARTS];
 inline Crossings crossings[MAX_PARTS];
 inline int64_t generation = 0;  // what does not change within one is kept
-
-typedef void (*Code)();
 
 struct Array {
   Real** array;  // the program's own pointer
