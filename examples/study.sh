@@ -124,19 +124,52 @@ if [ "$mode" = full ]; then
         esac
     done
     # What stands for the derivative of a spike.
-    case " ${DATASETS:-mnist} " in *" mnist "*)
-        (set -x; bsnn sweep mnist --n-train 12000 --epochs 6 --dt-ms 0.5 1 2 4 8 12 \
-            --estimator straight-through straight-through-end triangle fast-sigmoid \
-            --out "$folder/estimators"
-        bsnn plot "$folder/estimators" --out "$results/estimators"
-        bsnn gradient-error "$folder"/estimators/mnist_grid_dt1_seed0 \
-            --out "$results/estimators")
-    esac
-    speech="python $here/spoken_digits.py --epochs 40 --test-dt-ms 1 2 5 10"
+    kinds="straight-through triangle fast-sigmoid"
+    few="--n-train 12000 --epochs 6"
+    for dataset in ${DATASETS:-mnist fashion-mnist}; do
+        case $dataset in
+        mnist)
+            (set -x; bsnn sweep mnist $few --dt-ms 0.5 1 2 4 8 12 \
+                --estimator $kinds straight-through-end --out "$folder/estimators"
+            bsnn sweep mnist $few --dt-ms 0.5 4 12 --seeds 1 2 --estimator $kinds \
+                --out "$folder/estimators"
+            bsnn plot "$folder/estimators" --out "$results/estimators"
+            bsnn gradient-error "$folder"/estimators/mnist_grid_dt1_seed0 \
+                --out "$results/estimators")
+            ;;
+        fashion-mnist)
+            (set -x; bsnn sweep fashion-mnist $few --batch-size 20 \
+                --learning-rate 0.001 --dt-ms 1 4 12 --estimator $kinds \
+                --out "$folder/estimators-fashion"
+            bsnn plot "$folder/estimators-fashion" \
+                --out "$results/estimators/fashion-mnist")
+            ;;
+        esac
+    done
+    for seed in 0 1 2; do
+        steps="0.5 4 12"
+        [ $seed = 0 ] && steps="0.01 0.1 0.2 0.5 1 2 4 8 12"
+        for dt in $steps; do
+            for neuron in lif qif; do
+                for kind in $kinds; do
+                    (set -x; python "$here/yin_yang.py" --neuron $neuron --dt-ms $dt \
+                        --estimator $kind --epochs 20 --seed $seed \
+                        --out "$results/estimators/yin-yang.csv")
+                done
+            done
+        done
+    done
+    (set -x; python "$here/yin_yang_figure.py" "$results/estimators/yin-yang.csv" \
+        "$results/estimators/yin-yang.png")
+    speech="python $here/spoken_digits.py --epochs 40 --out $results/spoken-digits.csv"
     for dt in 10 5 2 1; do
         for without in "" --feed-forward; do
-            (set -x; $speech --dt-ms $dt $without --out "$results/spoken-digits.csv")
+            (set -x; $speech --dt-ms $dt $without --test-dt-ms 1 2 5 10)
         done
+    done
+    for dt in 10 5; do
+        (set -x; $speech --dt-ms $dt --estimator triangle
+        $speech --dt-ms $dt --estimator straight-through --readout max)
     done
     (set -x; python "$here/spoken_digits_figure.py" "$results/spoken-digits.csv" \
         "$results/spoken-digits.png")
