@@ -63,6 +63,7 @@ _BEFORE = {
     "validation": 0.0,
     "latency_weight": 0.0,
     "latency_tau_ms": 30.0,
+    "max_shift": 0,
 }
 
 

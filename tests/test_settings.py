@@ -8,6 +8,7 @@ from bsnn.cli.arguments import make_parser
 from bsnn.equations import time_rules
 from bsnn.fields import field, fields_of
 from bsnn.program.build import PRECISIONS
+from bsnn.runs import CONFIG, RunFolder
 from bsnn.settings import SETTINGS, TAGS, Settings, departures
 from bsnn.targets.cpp.target import CppTarget
 from bsnn.training.experiments.sweep import cell_name
@@ -101,6 +102,28 @@ def test_runs_of_another_loss_gradient_or_start_have_other_names():
         },
     }.items():
         assert cell_name(replace(usual, **{name: value})) != cell_name(usual), name
+
+
+# What config.json of version 0.2.0 held.
+OF_0_2 = """
+dataset dt_ms seed epochs batch_size learning_rate estimator slope_cap surrogate_width
+surrogate_height true false spike_penalty latency_weight latency_tau_ms
+learning_rate_factor learning_rate_epochs learning_rate_floor learning_rate_patience
+validation validation_seed patience code t_max_ms n_train n_test precision workers rule
+preset layers v_threshold detect max_spikes initial_mean initial_drive slope_min
+relative_slope_min tau_mem_ms tau_syn_ms duration_ms projection device cuda_arch
+replicas model
+""".split()
+
+
+def test_runs_of_an_older_version_go_on(tmp_path):
+    """What it did not know it did without; `make study` would begin anew else."""
+    config = Settings.reference("digits").config()
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    folder.write_json(CONFIG, {name: config[name] for name in OF_0_2})
+    folder.check_free(config, resume=True)
+    assert folder.config().keys() >= config.keys()
 
 
 def test_a_field_says_what_forms_and_tables_need():

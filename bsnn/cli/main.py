@@ -437,7 +437,8 @@ def _neurons(settings, workload, arguments):
 def _profile(settings, workload, arguments):
     from bsnn.training.bench.profile import run_profile
 
-    names = ["against", "scale", "no_stock", "workers", "neurons", *_OF_A_GPU]
+    names = ["against", "scale", "no_stock", "workers", "neurons", "compare"]
+    names += _OF_A_GPU
     _refuse_ignored("profile", names, arguments)
     return run_profile(
         workload,
