@@ -50,7 +50,6 @@ class RunSettings:
         "what stands for the derivative of a spike (default: as the file says)",
         None,
         choices=ESTIMATORS,
-        tag="estimator",
     )
     slope_cap: float | None = field(
         "straight-through, slopes count as at most so many times the least (default: "
