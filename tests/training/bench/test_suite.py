@@ -324,6 +324,9 @@ def test_a_suite_compares_all_workloads():
     whole = sum(len(part.comparisons) for part in found.values())
     assert len(report.comparisons) == whole >= 3
     assert not report.unequal
+    page = report.to_page()
+    assert page.startswith("# Benchmark\n\n## chain\n\n```text\n")
+    assert page.endswith(f"{found['neurons'].table()}\n```\n")
     parts = report.table().split("\n\nrecurrent\n---------\n")
     assert parts[0] == f"chain\n-----\n{found['chain'].table()}"
     assert parts[1].startswith(found["recurrent"].table())
