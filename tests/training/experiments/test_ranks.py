@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -200,6 +201,24 @@ def test_a_process_that_is_not_the_first_writes_nothing(tmp_path):
         folder.write_epoch(runs.METRICS, 1, [])
         folder.remove(runs.CONFIG)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_processes_know_each_other_until_they_end(monkeypatch):
+    for name, value in (("WORLD_SIZE", "3"), ("RANK", "2"), ("MASTER_ADDR", "here")):
+        monkeypatch.setenv(name, value)
+    said = []
+    fake = SimpleNamespace(
+        init_process_group=said.append,
+        destroy_process_group=lambda: said.append("end"),
+        get_rank=lambda: 2,
+        get_world_size=lambda: 3,
+    )
+    monkeypatch.setattr(ranks, "distributed", fake)
+    with pytest.raises(KeyError), together() as one:
+        assert (one.rank, one.size, one.first) == (2, 3, False)
+        assert said == ["gloo"]
+        raise KeyError
+    assert said == ["gloo", "end"]
 
 
 @pytest.mark.parametrize("missing", ["RANK", "MASTER_ADDR"])
