@@ -273,7 +273,7 @@ def _n_waits(values, patience):
 
     Each wait begins after the one before, or after a better value.
     """
-    best, waited, n_waits = None, 0, 0
+    best, n_waits = None, 0
     for value in values:
         if best is None or value > best:
             best, waited = value, 0
