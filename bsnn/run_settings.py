@@ -51,7 +51,6 @@ class RunSettings:
         "what stands for the derivative of a spike (default: as the file says)",
         None,
         choices=ESTIMATORS,
-        tag="estimator",
     )
     slope_cap: float | None = field(
         "straight-through, slopes count as at most so many times the least (default: "
@@ -276,7 +275,7 @@ def _n_waits(values, patience):
 
     Each wait begins after the one before, or after a better value.
     """
-    best, waited, n_waits = None, 0, 0
+    best, n_waits = None, 0
     for value in values:
         if best is None or value > best:
             best, waited = value, 0

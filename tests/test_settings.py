@@ -1,6 +1,7 @@
 """Settings are declared once: command line, names and tables follow from the fields."""
 
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -126,11 +127,125 @@ def test_runs_of_an_older_version_go_on(tmp_path):
     assert folder.config().keys() >= config.keys()
 
 
+def test_a_run_folder_is_found_by_the_same_name_as_ever():
+    usual = Settings.reference("digits")
+    assert [
+        cell_name(replace(usual, **changes))
+        for changes in (
+            {"estimator": "straight-through-end", "slope_cap": 4.0},
+            {
+                **{"estimator": "arctan", "surrogate_width": 0.3},
+                **{"surrogate_height": 2.0},
+            },
+            {"true": 12.0, "spike_penalty": 0.5},
+            {"latency_weight": 0.5, "latency_tau_ms": 10.0},
+            {"validation": 0.3, "max_shift": 2},
+        )
+    ] == [
+        "digits_grid_dt1_straight-through-end_cap4_seed0",
+        "digits_grid_dt1_arctan_width0.3_height2_seed0",
+        "digits_grid_dt1_targets12-3_penalty0.5_seed0",
+        "digits_grid_dt1_latency0.5_latency-tau10_seed0",
+        "digits_grid_dt1_validation0.3_shift2_seed0",
+    ]
+
+
+def test_published_settings_are_those_of_the_study_of_the_time_step():
+    settings = Settings.reference("mnist", preset="published")
+    expected = {
+        **{"dt_ms": 1.0, "seed": 0, "epochs": 10, "true": 15.0, "false": 3.0},
+        **{"tau_mem_ms": 260.0, "tau_syn_ms": 130.0, "duration_ms": 200.0},
+        **{"t_max_ms": 100.0, "validation": 0.0, "max_shift": 0},
+        **{"spike_penalty": 0.0, "latency_weight": 0.0, "precision": "single"},
+    }
+    assert {name: getattr(settings, name) for name in expected} == expected
+    assert [settings.learning_rate_at(n) for n in (1, 11, 101)] == [0.003] * 3
+    rates = Settings.reference("fashion-mnist").learning_rate_at
+    assert [rates(n) for n in (10, 11, 21)] == [0.0005, 0.00025, 0.000125]
+    assert Settings.reference("mnist").validation == 0.1
+    assert settings.latency_tau_ms == 30.0
+
+
+LEAST = {
+    **{"seed": 0, "epochs": 1, "batch_size": 1, "learning_rate_epochs": 1},
+    **{"learning_rate_patience": 1, "validation_seed": 0, "patience": 1},
+    "max_shift": 0,
+}
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_a_number_of_a_training_has_a_least_value(name):
+    least = LEAST[name]
+    assert getattr(Settings.reference("digits", **{name: least}), name) == least
+    with pytest.raises(ValueError, match=f"'{name}' must (be 1 or more|not be neg)"):
+        Settings.reference("digits", **{name: least - 1})
+    with pytest.raises(ValueError, match=f"'{name}' must be int"):
+        Settings.reference("digits", **{name: least + 0.5})
+
+
+@pytest.mark.parametrize(
+    ("name", "most_or_least", "beyond"),
+    [
+        ("learning_rate_factor", 1.0, 1.01),
+        ("learning_rate_floor", 0.01, 0.0101),  # the learning rate of the digits
+        ("learning_rate_floor", 0.0, -1e-9),
+        ("latency_weight", 0.0, -1e-9),
+        ("validation", 0.0, -1e-9),
+        ("validation", 0.999, 1.0),
+        ("t_max_ms", 200.0, 200.1),  # the length of a sample
+    ],
+)
+def test_a_setting_may_be_what_bounds_it(name, most_or_least, beyond):
+    settings = Settings.reference("digits", **{name: most_or_least})
+    assert getattr(settings, name) == most_or_least
+    with pytest.raises(ValueError, match=f"'{name}' must"):
+        Settings.reference("digits", **{name: beyond})
+
+
+@pytest.mark.parametrize(
+    "name", ["learning_rate", "learning_rate_factor", "latency_tau_ms", "t_max_ms"]
+)
+def test_a_time_or_a_rate_is_positive(name):
+    assert getattr(Settings.reference("digits", **{name: 0.01}), name) == 0.01
+    with pytest.raises(ValueError, match=f"'{name}' must be positive, got 0.0"):
+        Settings.reference("digits", **{name: 0.0})
+
+
+@pytest.mark.parametrize("name", ["surrogate_width", "surrogate_height"])
+def test_a_surrogate_has_a_width_and_a_height(name):
+    options = {"estimator": "arctan", name: 0.0}
+    with pytest.raises(ValueError, match=f"'{name}' must be positive, got 0.0"):
+        Settings.reference("digits", **options)
+
+
+@pytest.mark.parametrize(
+    "name", ["validation_seed", "patience", "learning_rate_patience"]
+)
+def test_what_needs_validation_is_refused_where_there_is_none(name):
+    words = f"'{name}' must be left out without a part of the samples"
+    with pytest.raises(ValueError, match=words):
+        Settings.reference("digits", validation=0.0, **{name: LEAST[name]})
+
+
+def test_settings_take_name_and_code_of_their_data():
+    data = SimpleNamespace(name="emnist-47class-subset", code="rate")
+    settings = Settings.reference("emnist")
+    found = settings.of(data)
+    assert (found.dataset, found.code) == (data.name, data.code)
+    chosen = replace(settings, code="first-spike").of(data)
+    assert (chosen.dataset, chosen.code) == (data.name, "first-spike")
+
+
 def test_a_field_says_what_forms_and_tables_need():
     wait, sizes, word = EXAMPLE.values()
     assert (wait.option, wait.label, wait.kind) == ("--wait-ms", "wait (ms)", float)
     assert (sizes.option, sizes.kind, sizes.several) == ("--sizes", int, True)
     assert (word.label, word.kind, word.several) == ("word", str, False)
+    assert (wait.help, word.choices, word.default) == (
+        "how long",
+        ("yes", "no"),
+        MISSING,
+    )
     assert Example(word="no").wait_ms == 2.0
 
 

@@ -1,6 +1,7 @@
 """The Pareto front of points, and of cells."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +38,10 @@ def test_nan_is_never_on_the_front():
     assert pareto.pareto_front([0.9, np.nan], [5.0, 1.0]).tolist() == [True, False]
     with pytest.raises(ValueError, match="must be of one length"):
         pareto.pareto_front([0.9], [5.0, 1.0])
+    with pytest.raises(ValueError, match="must be of one length"):
+        pareto.pareto_front([[0.9]], [[5.0]])
+    infinite = pareto.pareto_front([0.9, 0.95, 0.8], [np.inf, np.nan, 3.0])
+    assert infinite.tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +97,25 @@ def test_pareto_table_by_hand():
     deviation = 200 / np.sqrt(2)
     assert table.inverse_spikes_low[0] == pytest.approx(1 / (200 + deviation))
     assert table.inverse_spikes_high[0] == pytest.approx(1 / (200 - deviation))
+
+
+def test_each_source_has_a_front_of_its_own():
+    theirs = runs((1, 0, 0.8, 200), (2, 0, 0.7, 250)).assign(source="published")
+    table = pd.concat([runs((1, 0, 0.9, 100)), theirs], ignore_index=True)
+    table = pareto.pareto_table(cells(table, "best"))
+    front = table[table.on_front]
+    assert front.set_index("source").accuracy.to_dict() == {
+        "bsnn": 0.9,
+        "published": 0.8,
+    }
+
+
+def test_a_deviation_as_large_as_the_mean_has_no_upper_bound():
+    table = pareto.pareto_table(cells(runs((1, 0, 0.9, 0), (1, 1, 0.9, 300)), "best"))
+    deviation = 300 / np.sqrt(2)
+    assert deviation > 150
+    assert table.inverse_spikes_low[0] == pytest.approx(1 / (150 + deviation))
+    assert np.isnan(table.inverse_spikes_high[0])
 
 
 def test_a_silent_network_is_not_on_the_front():

@@ -211,6 +211,18 @@ def test_grazing_neuron_fires_only_if_its_peak_reaches_threshold(dt_ms, excess):
         np.testing.assert_allclose(record.slope, slope, rtol=1e-3)
 
 
+def test_a_peak_that_just_touches_the_threshold_fires():
+    """Of a spike at 0, v = tau_mem w (x - x^2): its peak is found without rounding."""
+    model = make_model([1, 1], 0)
+    weight = 4 * 0.2 / TAU_MEM
+    height = TAU_MEM * weight
+    assert height**2 == 4 * 0.2 * height
+    (record,) = run(model, [[[weight]]], make_inputs(model, [0.0], [0]))
+    # The square root there magnifies what rounding leaves.
+    np.testing.assert_allclose(record.time, [TAU_MEM * math.log(2)], rtol=1e-7)
+    np.testing.assert_allclose(record.slope, [0], atol=1e-6)
+
+
 @pytest.mark.parametrize("dt_ms", [0, 2])
 def test_inhibition_alone_never_fires(dt_ms):
     model = make_model([2, 1], dt_ms)

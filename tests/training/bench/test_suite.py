@@ -6,6 +6,7 @@ import pytest
 
 from bsnn.cli.main import main
 from bsnn.errors import DataError
+from bsnn.settings import Settings
 from bsnn.training.bench import suite
 from bsnn.training.bench.neurons import NeuronsReport
 from bsnn.training.bench.recurrent import BATCH_SIZE, RecurrentReport
@@ -183,6 +184,80 @@ def test_overlapping_quartiles_are_no_regression():
     assert "0.90" in training and "slower" not in training
 
 
+def test_a_comparison_is_a_line_a_measure():
+    old, new = (as_json(speed)["workloads"]["recurrent"] for speed in (1, 1.5))
+    head, *lines = comparison_table(new, old).splitlines()
+    assert head.split() == ["measure", "before", "now", "ratio"]
+    speeds = [BATCH_SIZE / seconds for seconds in (0.01, 0.02)]
+    assert [line.rsplit(maxsplit=3) for line in lines] == [
+        ["forward / stock Brian2", "20", "30", "1.50"],
+        *(
+            [name, f"{speed:,.0f}", f"{1.5 * speed:,.0f}", "1.50"]
+            for name, speed in zip(("forward", "training"), speeds, strict=True)
+        ),
+        ["forward / spyx", "20", "30", "1.50"],
+        ["training / spyx", "20", "30", "1.50"],
+    ]
+
+
+@pytest.mark.parametrize(("value", "text"), [(99.94, "99.9"), (100, "100")])
+def test_a_hundred_is_shown_whole(value, text):
+    old = as_json()["workloads"]["chain"]
+    new = {**old, "training": vars(spread(value))}
+    line = next(
+        line
+        for line in comparison_table(new, old).splitlines()
+        if line.startswith("training   ")
+    )
+    assert line.split()[:3] == ["training", "10,000", text]
+    assert line.split()[-1] == "slower"
+
+
+def test_what_touches_the_old_quartile_is_not_slower():
+    """Less than 95 % is slower if the quartiles are apart, 95 % never is."""
+    old = as_json()["workloads"]["chain"]
+    before = {"median": 100.0, "low": 96.0, "high": 104.0, "n": 5}
+
+    def marked(median, high):
+        now = {"median": median, "low": median - 1, "high": high, "n": 5}
+        one, other = ({**old, "training": t} for t in (now, before))
+        lines = comparison_table(one, other).splitlines()
+        return "slower" in next(x for x in lines if x.startswith("training   "))
+
+    assert marked(94.0, 95.9)
+    assert not marked(94.0, 96.0)
+    assert not marked(95.0, 95.5)
+
+
+def test_a_ratio_that_fell_is_slower_without_quartiles():
+    old, new = (as_json()["workloads"]["chain"] for _ in range(2))
+    new["stock"][0]["ratio"] = 20.0
+    lines = comparison_table(new, old).splitlines()
+    (line,) = [x for x in lines if x.startswith("call of 50 / stock Brian2")]
+    assert line.split()[-4:] == ["30", "20", "0.67", "slower"]
+
+
+def test_a_report_of_a_gpu_is_compared_with_its_processor():
+    def point(replicas, cuda, cpp):
+        return {
+            "replicas": replicas,
+            "cuda": {"forward": vars(spread(cuda)), "training": vars(spread(cuda / 4))},
+            "cpp": {"forward": vars(spread(cpp)), "training": vars(spread(cpp / 2))},
+        }
+
+    found = measures({"points": [point(1, 80.0, 40.0), point(16, 900.0, 100.0)]})
+    assert {name: m.median for name, m in found.items()} == {
+        "forward at 1 replicas": 80,
+        "forward at 1 replicas / C++": 2,
+        "training at 1 replicas": 20,
+        "training at 1 replicas / C++": 1,
+        "forward at 16 replicas": 900,
+        "forward at 16 replicas / C++": 9,
+        "training at 16 replicas": 225,
+        "training at 16 replicas / C++": 4.5,
+    }
+
+
 def test_other_options_have_nothing_to_compare():
     workloads = as_json()["workloads"]
     with pytest.raises(DataError, match="they measured different things"):
@@ -224,6 +299,37 @@ def test_the_command_measures_all_and_keeps_json_and_page(measured, tmp_path, ca
     assert measured["chain"]["peers"] == measured["recurrent"]["peers"] == ["norse"]
     assert all(o["repeats"] == 5 for o in measured.values())
     assert measured["neurons"]["precision"] == "double"
+
+
+def test_each_workload_is_asked_for_what_belongs_to_it(measured):
+    settings = Settings.reference("digits", precision="double", seed=4, workers=3)
+    numbers = {"precision": "double", "seed": 4, "workers": 3}
+    report = suite.run_suite(settings, "workload")
+    beside = {"repeats": 7, "stock": True, "peers": ["norse"]}  # what is installed
+    assert list(report.workloads) == ["chain", "recurrent", "neurons"]
+    assert measured == {
+        "chain": beside,
+        "recurrent": numbers | beside,
+        "neurons": numbers | {"repeats": 7},
+    }
+    suite.run_suite(settings, "workload", repeats=5, stock=False, peers=[])
+    asked = {"repeats": 5, "stock": False, "peers": []}
+    assert measured["chain"] == asked
+    assert measured["recurrent"] == numbers | asked
+
+
+def test_a_suite_compares_all_workloads():
+    found = reports()
+    report = suite.SuiteReport(workloads=found)
+    whole = sum(len(part.comparisons) for part in found.values())
+    assert len(report.comparisons) == whole >= 3
+    assert not report.unequal
+    page = report.to_page()
+    assert page.startswith("# Benchmark\n\n## chain\n\n```text\n")
+    assert page.endswith(f"{found['neurons'].table()}\n```\n")
+    parts = report.table().split("\n\nrecurrent\n---------\n")
+    assert parts[0] == f"chain\n-----\n{found['chain'].table()}"
+    assert parts[1].startswith(found["recurrent"].table())
 
 
 def test_unequal_spikes_of_any_workload_fail_the_suite(measured, monkeypatch, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -492,6 +493,81 @@ def test_a_file_with_an_impossible_name_is_refused(path):
     other = path.rename(path.with_name("my net.py"))
     with pytest.raises(ValueError, match="of letters, digits and any of"):
         ModelFile.read(other)
+
+
+def test_a_network_of_ones_own_says_what_tables_ask_of_any_run():
+    given = NetworkSettings(dataset="digits", model_file=FILE)
+    assert (given.batch_size, given.learning_rate) == (50, 0.003)
+    assert (given.rule, given.detect, given.device) == ("grid", "end", "cpp")
+    assert given.max_spikes is given.projection is None
+    assert given.preset == given.series == "summing"
+    config = given.config()
+    assert config.items() >= given.to_dict().items()
+    expected = {"rule": "grid", "detect": "end", "preset": "summing"}
+    assert {name: config[name] for name in expected} == expected
+    assert Readout(**config["readout"]) == Readout("mean", "sums", "v")
+    assert given.callbacks == []
+    text = TEXT + "def after_epoch(end):\n    return True\n"
+    (own,) = settings(text).callbacks
+    assert own(SimpleNamespace(epoch=1))
+
+
+def test_settings_come_back_from_a_config_with_its_own_file_alone():
+    given = settings(seed=3)
+    config = json.loads(json.dumps(given.config()))
+    assert settings_of(config, FILE) == given
+    assert settings_of(config, FILE, seed=5) == replace(given, seed=5)
+    words = "of the name summing.py and the same text to the letter"
+    for other in (ModelFile("other", TEXT), ModelFile("summing", TEXT + " ")):
+        with pytest.raises(ValueError, match=words):
+            settings_of(config, other)
+    with pytest.raises(ValueError, match="the run's network is that of summing.py"):
+        settings_of(config)
+    with pytest.raises(ValueError, match="the run's network is that of 3.py"):
+        settings_of({**config, "model_file": 3})
+
+
+@pytest.mark.parametrize(
+    "changes", [{"batch_size": 0}, {"learning_rate": 0.0}, {"dt_ms": 0.0}]
+)
+def test_settings_of_a_network_have_bounds(changes):
+    (name,) = changes
+    with pytest.raises(ValueError, match=f"'{name}' must be (positive|1 or more)"):
+        settings(**changes)
+
+
+def test_a_network_may_have_just_the_time_and_outputs_that_data_need(digits):
+    # A sample lasts 60 ms, there are ten digits and 64 pixels.
+    settings(t_max_ms=60.0).check_dataset(digits)
+    words = "'t_max_ms' must not exceed the length of a sample, got 60.5 and 60"
+    with pytest.raises(ValueError, match=words):
+        settings(t_max_ms=60.5).check_dataset(digits)
+    few = TEXT.replace('"sums", 10', '"sums", 9')
+    words = "must have the 10 classes of .* in 'sums', got 9 neurons"
+    with pytest.raises(ValueError, match=words):
+        settings(few).check_dataset(digits)
+    wide = TEXT.replace('"pixels", 64', '"pixels", 65')
+    words = "the network of summing.py must begin with the 64 inputs of .*, got 65"
+    with pytest.raises(ValueError, match=words):
+        settings(wide).check_dataset(digits)
+    # A file that encodes for itself may have any inputs.
+    own = "\ndef encode(values, network):\n    return len(values), network.n_inputs\n"
+    encoding = settings(wide + own, t_max_ms=500.0)
+    encoding.check_dataset(digits)
+    assert encoding.encode(digits.test_images[:3], None) == (3, 65)
+
+
+def test_a_file_that_cannot_encode_is_told(digits):
+    broken = settings(TEXT + "\ndef encode(values, network):\n    1/0\n")
+    words = r"encode\(values, network\) failed: ZeroDivisionError"
+    with pytest.raises(ModelFileError, match=words):
+        broken.encode(digits.test_images[:3], None)
+
+
+def test_a_network_changes_its_time_step_and_keeps_the_rest():
+    given = settings(seed=3)
+    assert given.at(4.0, "grid") == replace(given, dt_ms=4.0)
+    assert given.simulated() == given
 
 
 def test_a_config_that_describes_no_network_is_refused(run, tmp_path):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from bsnn import runs
 from bsnn.analysis import Measurement
 from bsnn.cli.main import main
 from bsnn.machine import n_cores
+from bsnn.training.experiments import ranks
 from bsnn.training.experiments.checkpoint import load_checkpoint
-from bsnn.training.experiments.ranks import Ranks, together
+from bsnn.training.experiments.ranks import Ranks, Unwritten, is_first, together
 
 # In double precision no spike is lost to rounding; the last batch has one sample.
 OPTIONS = "digits --dt-ms 2 --n-train 201 --n-test 61 --batch-size 20 --seed 3"
@@ -124,15 +126,114 @@ def test_measures_join_to_those_of_all_samples():
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
-def test_half_an_environment_of_torchrun_is_refused(monkeypatch):
+class Others:
+    """What another process would send, as torch.distributed hands it over."""
+
+    def __init__(self, tensors=(), objects=()):
+        self.tensors, self.objects = list(tensors), list(objects)
+
+    def all_reduce(self, tensor):
+        tensor += self.tensors.pop(0)
+
+    def broadcast(self, tensor, source):
+        assert source == 0
+        tensor.copy_(self.tensors.pop(0))
+
+    def all_gather_object(self, found, value):
+        found[:] = [value, *self.objects]
+
+    def broadcast_object_list(self, values):
+        values[:] = self.objects
+
+
+def test_gradients_are_summed_over_all_and_nothing_else(monkeypatch):
+    """What has no gradient here may have one elsewhere; what is kept has none."""
+    one, kept, other = (torch.ones(shape) for shape in ((2, 3), (4,), (2,)))
+    for weight in (one, other):
+        weight.requires_grad_()
+    one.grad = torch.arange(6.0).reshape(2, 3)
+    theirs = torch.tensor([10.0, 20, 30, 40, 50, 60, 7, 8])
+    monkeypatch.setattr(ranks, "distributed", Others([theirs]))
+    Ranks(1, 2).sum_gradients([one, kept, other])
+    assert one.grad.tolist() == [[10, 21, 32], [43, 54, 65]]
+    assert other.grad.tolist() == [7, 8]
+    assert kept.grad is None
+    assert one.eq(1).all() and other.eq(1).all()
+
+
+def test_weights_begin_as_those_of_the_first_process(monkeypatch):
+    weights = [torch.zeros(2, requires_grad=True), torch.zeros(3)]
+    theirs = [torch.tensor([1.0, 2]), torch.tensor([3.0, 4, 5])]
+    monkeypatch.setattr(ranks, "distributed", Others(theirs))
+    Ranks().take_of_first(weights)
+    assert not any(weight.any() for weight in weights)  # alone
+    Ranks(1, 2).take_of_first(weights)
+    assert [weight.tolist() for weight in weights] == [[1, 2], [3, 4, 5]]
+
+
+def test_values_of_all_processes_are_known_to_all(monkeypatch):
+    monkeypatch.setattr(ranks, "distributed", Others(objects=["theirs"]))
+    assert Ranks(0, 2).gathered("mine") == ["mine", "theirs"]
+    assert Ranks(1, 2).of_first("mine") == "theirs"
+    assert [Ranks(rank, 2).first for rank in (0, 1)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("size", "rank", "speaks"),
+    [(None, None, True), ("1", "3", True), ("2", "0", True), ("2", "1", False)],
+)
+def test_one_process_speaks_for_all(size, rank, speaks, monkeypatch):
+    for name, value in (("WORLD_SIZE", size), ("RANK", rank)):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    assert is_first() == speaks
+
+
+def test_a_process_that_is_not_the_first_writes_nothing(tmp_path):
+    folder = Unwritten(tmp_path / "run")
+    folder.check_free({}, resume=True, more_epochs=False)
+    with folder.locked():
+        folder.create({})
+        folder.write_json(runs.CONFIG, {})
+        folder.write_table(runs.METRICS, [], [])
+        folder.write_epoch(runs.METRICS, 1, [])
+        folder.remove(runs.CONFIG)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_processes_know_each_other_until_they_end(monkeypatch):
+    for name, value in (("WORLD_SIZE", "3"), ("RANK", "2"), ("MASTER_ADDR", "here")):
+        monkeypatch.setenv(name, value)
+    said = []
+    fake = SimpleNamespace(
+        init_process_group=said.append,
+        destroy_process_group=lambda: said.append("end"),
+        get_rank=lambda: 2,
+        get_world_size=lambda: 3,
+    )
+    monkeypatch.setattr(ranks, "distributed", fake)
+    with pytest.raises(KeyError), together() as one:
+        assert (one.rank, one.size, one.first) == (2, 3, False)
+        assert said == ["gloo"]
+        raise KeyError
+    assert said == ["gloo", "end"]
+
+
+@pytest.mark.parametrize("missing", ["RANK", "MASTER_ADDR"])
+def test_half_an_environment_of_torchrun_is_refused(missing, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.delenv("RANK", raising=False)
-    with pytest.raises(ValueError, match="'RANK' or 'MASTER_ADDR' is missing"):
+    for name in ("RANK", "MASTER_ADDR"):
+        monkeypatch.setenv(name, "0")
+    monkeypatch.delenv(missing)
+    words = "'WORLD_SIZE' is 2 in the .*'RANK' or 'MASTER_ADDR' is missing"
+    with pytest.raises(ValueError, match=words):
         with together():
             pass
     monkeypatch.setenv("WORLD_SIZE", "1")
-    with together() as ranks:
-        assert ranks.first and ranks.gathered(5) == [5] and ranks.of_first(5) == 5
+    with together() as one:
+        assert one.first and one.gathered(5) == [5] and one.of_first(5) == 5
 
 
 def test_cores_are_shared_by_the_processes_of_torchrun(monkeypatch):
