@@ -20,7 +20,6 @@ class Question(NamedTuple):
     column: str
     label: str
     caption: str
-    layer: str = "all"
     distance: Callable[[pd.Series], float] | None = None
 
 
@@ -47,11 +46,10 @@ FIGURES = {
     "spikes": Question(
         "spikes",
         "cosine",
-        "Cosine over the first layer's spikes",
-        "Is each spike of the first layer told the same? Cosine of the derivatives of "
-        "the loss of spike times with respect to the times of the spikes that exist at "
-        "the time step 0, too, with the exact ones. A surrogate has none.",
-        layer="1",
+        "Cosine over the spikes of a layer",
+        "Is each spike told the same? Cosine of the derivatives of the loss of times, "
+        "or of counts, with respect to the times of a layer's spikes that exist at the "
+        "time step 0, too, with those there, by {}. Surrogates have none.",
     ),
     "descent": Question(
         "loss",
@@ -82,14 +80,18 @@ def draw(table, name):
     """
     question = FIGURES[name]
     column, caption = question.column, question.caption
-    points = table[(table.of == question.of) & (table.layer == question.layer)].copy()
-    if question.distance is None:
-        points = points[points.loss == "times"]
+    points = table[table.of == question.of]
+    if question.of == "spikes":
+        kind = next(iter(points.estimator), "straight-through")
+        points, caption = points[points.estimator == kind], caption.format(kind)
+        points = points.assign(estimator=points.loss + ", layer " + points.layer)
+    elif question.distance is None:
+        points = points[(points.loss == "times") & (points.layer == "all")]
     else:
         distance = question.distance(points.distance)
         points = points[points.distance == distance]
         best = points.groupby(["run", "weights", "dt_ms"]).slope.transform("max")
-        points["descent"] = points.slope / best
+        points = points.assign(descent=points.slope / best)
         caption += f" Over {100 * distance:g} % of the spread of the weights."
     by = ["weights", "estimator", "dt_ms"]
     points = points.groupby(by, sort=False)[column].agg(["mean", "min", "max"])

@@ -87,6 +87,7 @@ def test_latency_table_by_hand(sweep):
         **{"dt (ms)": "8", "rule": "grid", "seeds": "2"},
         **{"confidence 0.5 (ms)": "140.0 ± 0.0", "confidence 0.8 (ms)": "190.0 ± 0.0"},
         **{"confidence 0.9 (ms)": "–", "first output spike (ms)": "45.0 ± 0.0"},
+        "stable decision (ms)": "78.5 ± 0.7",
         "confidence at the end": "0.869 ± 0.035",
     }
 
