@@ -17,6 +17,15 @@ COLOURS = (
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h", "d")
 LINE_STYLES = ("-", (0, (4, 1.5)), ":")
+# Of a front: a step from point to point, each in a ring.
+FRONT = {
+    "color": "0.45",
+    "linewidth": 1,
+    "marker": "o",
+    "markersize": 10,
+    "markerfacecolor": "none",
+    "markeredgewidth": 0.8,
+}
 SEQUENTIAL = "viridis"  # ordered, and safe under the same deficiencies
 
 

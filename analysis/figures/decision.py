@@ -5,7 +5,7 @@ from bsnn.analysis.study import tables
 from bsnn.analysis.study.sweep import NoData
 
 from .axes import accuracy_axis, accuracy_note, label_points
-from .colours import each_series
+from .colours import FRONT, each_series
 from .labels import accuracy_interval, interval, series_label, subtitle, tags_note, when
 from .style import new_figure
 
@@ -80,10 +80,9 @@ def plot(table, ax):
         front.decision_ms,
         100 * front.accuracy,
         where="post",
-        color="0.45",
-        linewidth=1,
         label="front",
         zorder=0,
+        **FRONT,
     )
     accuracy_axis(ax, table.accuracy)
     ax.set_xlabel("Time to a stable decision (ms)")

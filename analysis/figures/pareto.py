@@ -9,7 +9,7 @@ from bsnn.analysis.study.series import of_one_loss
 from bsnn.analysis.study.sweep import NoData
 
 from .axes import accuracy_axis, accuracy_note, label_points, spikes_axis
-from .colours import each_series
+from .colours import FRONT, each_series
 from .labels import (
     accuracy_interval,
     interval,
@@ -114,12 +114,7 @@ def _plot_front(front, ax, source):
         front.inverse_spikes,
         100 * front.accuracy,
         where="pre",
-        color="0.45",
-        linewidth=1,
         linestyle="-" if source == "bsnn" else ":",
-        marker="o",
-        markersize=10,
-        markerfacecolor="none",
-        markeredgewidth=0.8,
+        **FRONT,
         label=f"Pareto front{'' if source == 'bsnn' else ', published'}",
     )
