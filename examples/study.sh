@@ -123,6 +123,17 @@ if [ "$mode" = full ]; then
             ;;
         esac
     done
+    # A loss for early answers, and its front.
+    case " ${DATASETS:-mnist} " in *" mnist "*)
+        for weight in 0 0.5 2 8; do
+            (set -x; bsnn sweep mnist --n-train 12000 --epochs 6 --dt-ms 2 \
+                --spike-penalty 0 0.01 --latency-weight $weight --out "$folder/latency")
+        done
+        (set -x; bsnn plot "$folder/latency" --out "$folder/latency-figures"
+        for kind in png csv; do
+            cp "$folder/latency-figures/decision.$kind" "$results/latency.$kind"
+        done)
+    esac
     # What stands for the derivative of a spike.
     kinds="straight-through triangle fast-sigmoid"
     few="--n-train 12000 --epochs 6"
