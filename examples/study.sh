@@ -144,6 +144,8 @@ if [ "$mode" = full ]; then
                 --estimator $kinds straight-through-end --out "$folder/estimators"
             bsnn sweep mnist $few --dt-ms 0.5 4 12 --seeds 1 2 --estimator $kinds \
                 --out "$folder/estimators"
+            bsnn sweep mnist $few --dt-ms 4 --spike-penalty 0 0.003 0.01 0.03 \
+                --estimator $kinds --out "$folder/estimators-price"
             bsnn plot "$folder/estimators" --out "$results/estimators"
             bsnn gradient-error "$folder"/estimators/mnist_grid_dt1_seed0 \
                 --out "$results/estimators")
@@ -157,16 +159,11 @@ if [ "$mode" = full ]; then
             ;;
         esac
     done
-    for seed in 0 1 2; do
-        steps="0.5 4 12"
-        [ $seed = 0 ] && steps="0.01 0.1 0.2 0.5 1 2 4 8 12"
-        for dt in $steps; do
-            for neuron in lif qif; do
-                for kind in $kinds; do
-                    (set -x; python "$here/yin_yang.py" --neuron $neuron --dt-ms $dt \
-                        --estimator $kind --epochs 20 --seed $seed \
-                        --out "$results/estimators/yin-yang.csv")
-                done
+    for dt in 12 8 4 2 1 0.5 0.2 0.1 0.01; do
+        for neuron in lif qif; do
+            for kind in $kinds; do
+                (set -x; python "$here/yin_yang.py" --neuron $neuron --dt-ms $dt \
+                    --estimator $kind --epochs 20 --out "$results/estimators/yin-yang.csv")
             done
         done
     done
