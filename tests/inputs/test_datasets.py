@@ -396,7 +396,7 @@ REAL = {
 }
 
 
-@pytest.mark.skipif("BSNN_DATA" not in os.environ, reason="BSNN_DATA is not set")
+@pytest.mark.skipif(not os.environ.get("BSNN_DATA"), reason="BSNN_DATA is not set")
 @pytest.mark.parametrize("name", REAL)
 def test_real_data(name):
     dataset = load_dataset(name)
@@ -560,7 +560,7 @@ def test_what_is_downloaded_can_be_checked():
         assert all(len(bytes.fromhex(checksum)) == 32 for checksum in files.sha256)
 
 
-@pytest.mark.skipif("BSNN_DATA" not in os.environ, reason="BSNN_DATA is not set")
+@pytest.mark.skipif(not os.environ.get("BSNN_DATA"), reason="BSNN_DATA is not set")
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_checksums_are_those_of_the_real_files(name):
     files = IMAGE_SETS[name]

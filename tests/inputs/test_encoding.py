@@ -216,7 +216,7 @@ def test_every_yin_yang_feature_spikes():
     assert np.all(spikes.counts() == 1)
 
 
-@pytest.mark.skipif("BSNN_DATA" not in os.environ, reason="BSNN_DATA is not set")
+@pytest.mark.skipif(not os.environ.get("BSNN_DATA"), reason="BSNN_DATA is not set")
 def test_real_images_equal_the_definition():
     images = load_dataset("mnist").test_images[:5]
     spikes = encode_ttfs(images, make_model(2, n_inputs=784))
