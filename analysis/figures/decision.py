@@ -23,7 +23,8 @@ def draw(sweep):
     caption = (
         f"Test accuracy {when(sweep.runs)} over the mean time from which on the label "
         "told by the outputs no longer changes: better is up and to the left. Numbers "
-        "are hidden and output spikes of a test sample. On the front is a cell that is "
+        "are hidden and output spikes of a test sample, with the time step where there "
+        "are several. On the front is a cell that is "
         f"more accurate than each earlier one there, by more than {CERTAIN} standard "
         "errors of their difference (seeds and test samples). "
         + accuracy_note([ax])
@@ -56,7 +57,7 @@ def decision_table(runs):
 
 
 def plot(table, ax):
-    """Draw accuracy over the time to a decision, each point labelled with its spikes.
+    """Draw accuracy over the time to a decision, each point with its spikes.
 
     Parameters
     ----------
@@ -91,7 +92,10 @@ def plot(table, ax):
         ax,
         order.decision_ms.to_numpy(),
         100 * order.accuracy.to_numpy(),
-        [f"{spikes:,.0f}" for spikes in order.total_spikes],
+        [
+            f"{spikes:,.0f}" + (f", {dt:g} ms" if table.dt_ms.nunique() > 1 else "")
+            for spikes, dt in zip(order.total_spikes, order.dt_ms, strict=True)
+        ],
         ["black" if on_front else "0.45" for on_front in order.on_front],
     )
     ax.legend()
