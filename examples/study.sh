@@ -152,7 +152,10 @@ if [ "$mode" = full ]; then
             ;;
         fashion-mnist)
             (set -x; bsnn sweep fashion-mnist $few --batch-size 20 \
-                --learning-rate 0.001 --dt-ms 1 4 12 --estimator $kinds \
+                --learning-rate 0.001 --dt-ms 1 --estimator $kinds \
+                --out "$folder/estimators-fashion"
+            bsnn sweep fashion-mnist $few --batch-size 20 --seeds 0 1 2 \
+                --learning-rate 0.001 --dt-ms 4 12 --estimator $kinds \
                 --out "$folder/estimators-fashion"
             bsnn plot "$folder/estimators-fashion" \
                 --out "$results/estimators/fashion-mnist")
