@@ -11,7 +11,12 @@ def has(path, told_by):
     return bool((table[list(told_by)] == pd.Series(told_by)).all(axis=1).any())
 
 
-def add(path, rows):
-    """Add rows, dicts by column, to a file that is made if there is none."""
-    table = pd.DataFrame(rows).round(3)
-    table.to_csv(path, mode="a", header=not path.exists(), index=False)
+def add(path, rows, told_by):
+    """Add rows, dicts by column, to a file that is made if there is none.
+
+    Those stay out whose values in the columns `told_by` are in the file.
+    """
+    for row in rows:
+        if not has(path, {name: row[name] for name in told_by}):
+            table = pd.DataFrame([row]).round(3)
+            table.to_csv(path, mode="a", header=not path.exists(), index=False)

@@ -65,7 +65,7 @@ from bsnn.training.losses import spike_price
 
 HIDDEN, BANDS, FRAMES, FRAME = 256, 40, 80, 10.0  # the last in ms
 N_SPEAKERS, N_DIGITS = 6, 10
-BATCH, LEARNING_RATE = 50, 0.005
+BATCH, LEARNING_RATE, PRICE = 50, 0.005, 0.0002
 
 EQUATIONS = """
 dv/dt     = (-v + i_syn + I_stim(t, i))/tau_mem : 1
@@ -215,7 +215,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--dt-ms", type=float, default=10.0)
-    parser.add_argument("--price", type=float, default=0.0002, help="of a hidden spike")
+    parser.add_argument("--price", type=float, default=PRICE, help="of a hidden spike")
     parser.add_argument("--feed-forward", action="store_true")
     parser.add_argument("--leave-out", type=int, choices=range(N_SPEAKERS))
     parser.add_argument(
@@ -226,6 +226,9 @@ def main():
     parser.add_argument("--out", type=Path, help="CSV file that gets rows, once")
     parser.add_argument("--torch", action="store_true", help="time plain torch beside")
     arguments = parser.parse_args()
+    another = arguments.leave_out is not None or arguments.price != PRICE
+    if arguments.out and another:
+        parser.error("--out has no column for --leave-out and --price; leave them out.")
     run = {
         "network": "feed-forward" if arguments.feed_forward else "recurrent",
         "train_dt_ms": arguments.dt_ms,
@@ -234,7 +237,9 @@ def main():
         "estimator": arguments.estimator,
         "readout": arguments.readout,
     }
-    if result_table.has(arguments.out, run):
+    tested_at = {arguments.dt_ms, *arguments.test_dt_ms}
+    wanted = [run | {"test_dt_ms": dt} for dt in tested_at]
+    if all(result_table.has(arguments.out, row) for row in wanted):
         print(f"{run} is in {arguments.out}")
         return
     frames, labels, speaker = read()
@@ -300,7 +305,8 @@ def main():
     if arguments.out:
         names = ("test_dt_ms", "accuracy_percent", "hidden_spikes", "decision_ms")
         tests = (dict(zip(names, row, strict=True)) for row in rows)
-        result_table.add(arguments.out, [run | test for test in tests])
+        found = [run | test for test in tests]
+        result_table.add(arguments.out, found, [*run, "test_dt_ms"])
     if arguments.torch:
         seconds = n_batches * torch_seconds(given(test)[:BATCH], labels[test][:BATCH])
         print(f"an epoch of the network in plain torch: {seconds:.1f} s")

@@ -103,6 +103,8 @@ def main():
     )
     parser.add_argument("--out", type=Path, help="CSV file that gets a row, once")
     arguments = parser.parse_args()
+    if arguments.watch and arguments.out:
+        parser.error("--out keeps tests; leave --watch out.")
     told_by = ["neuron", "estimator", "dt_ms", "seed", "epochs", "rate"]
     row = {name: getattr(arguments, name) for name in told_by}
     if result_table.has(arguments.out, row):
@@ -130,7 +132,7 @@ def main():
         f"right at {arguments.dt_ms} ms, {row['hidden_spikes']:.0f} spikes"
     )
     if arguments.out:
-        result_table.add(arguments.out, [row])
+        result_table.add(arguments.out, [row], told_by)
     draw(unseen[0], found, unseen[1])
     plt.show()
 

@@ -43,14 +43,13 @@ def told_by_inputs(dt_ms):
         steps.append(rows)
         labels.append(label)
     tree = cKDTree(steps[0])
-    votes = np.zeros((len(labels[1]), 3))
-    for row, (point, vote) in enumerate(zip(steps[1], votes, strict=True)):
-        _, near = tree.query(point, NEIGHBOURS)
-        same = tree.query_ball_point(point, 1e-9)
-        near = same if len(same) > NEIGHBOURS else near
-        vote += np.bincount(labels[0][near], minlength=3)
-        votes[row] = vote
-    return 100 * (votes.argmax(1) == labels[1]).mean()
+    told = []
+    for point in steps[1]:
+        near = tree.query_ball_point(point, 1e-9)
+        if len(near) <= NEIGHBOURS:
+            _, near = tree.query(point, NEIGHBOURS)
+        told.append(np.bincount(labels[0][near]).argmax())
+    return 100 * (told == labels[1]).mean()
 
 
 def main():

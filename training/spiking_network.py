@@ -262,6 +262,8 @@ class SpikingNetwork(nn.Module):
 
         Raises
         ------
+        TypeError
+            If the loss returns something else.
         RuntimeError
             If the network has been closed, or its weights change meanwhile.
         """
@@ -274,7 +276,10 @@ class SpikingNetwork(nn.Module):
             LayerSpikes(record=record, time=time)
             for record, time in zip(records, times, strict=True)
         )
-        of_loss = torch.autograd.grad(loss(layers), times, allow_unused=True)
+        value = loss(layers)
+        if not isinstance(value, torch.Tensor) or value.numel() != 1:
+            raise TypeError(f"'loss' must return a scalar Tensor, got {value!r}.")
+        of_loss = torch.autograd.grad(value, times, allow_unused=True)
         swept = down_the_chain(gradients, records, of_loss)
         found = [grad_time for grad_time, _ in swept]
         return list(zip(records, reversed(found), strict=True))

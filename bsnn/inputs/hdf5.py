@@ -208,8 +208,10 @@ def find_files(folder: Path) -> list[Path]:
     """
     found = []
     for split in ("train", "test", "valid"):
+        if split == "valid" and not any(folder.glob("*_valid.h5*")):
+            continue
         paths = sorted(folder.glob(f"*_{split}.h5"))
-        if len(paths) != 1 and (split != "valid" or any(folder.glob("*_valid.h5*"))):
+        if len(paths) != 1:
             packed = any(folder.glob(f"*_{split}.h5.*"))
             remedy = "unpack it" if packed else "put it there"
             got = ", ".join(path.name for path in paths) or "none"

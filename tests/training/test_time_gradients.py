@@ -47,6 +47,9 @@ def test_time_gradients_are_differences_of_what_the_layers_above_do(inputs):
             inputs, lambda layers: LOSS(layers, LABELS)
         )
         assert all(weight.grad is None for weight in network.weights)
+        for wrong in (lambda layers: 1.0, lambda layers: layers[0].time):
+            with pytest.raises(TypeError, match="'loss' must return a scalar Tensor"):
+                network.time_gradients(inputs, wrong)
         assert hidden.n_spikes > 20 and output.n_spikes > 10
         for at in range(0, hidden.n_spikes, 3):
             sides = []

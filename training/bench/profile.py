@@ -39,7 +39,7 @@ COLUMNS = ("code", "calls", "seconds")
 WHOLE = ("run", "pull_back")  # what requests take, the loop over steps included
 CLOCK = "clock"  # of what requests take, that of timing
 # What they visit of a population; others visit all neurons.
-_AT_SPIKES = "spike_resetter|adjoint_(reset|crossing|release|spike)"
+_AT_SPIKES = "spike_resetter|adjoint_(reset|crossing|release)"
 
 
 @dataclass(frozen=True, kw_only=True)
