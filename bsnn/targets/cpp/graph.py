@@ -19,6 +19,7 @@ SINGLE = ("-fsingle-precision-constant", "-DBSNN_SINGLE")
 PRELUDE, LOOP = "graph_prelude.h", "graph.h"
 HEADERS = (
     PROTOCOL,
+    "targets/cpp/native/flags.h",
     f"targets/cpp/native/{PRELUDE}",
     "targets/cpp/native/graph.h",
     "targets/cpp/native/graph_adjoint.h",

@@ -35,6 +35,7 @@ exec {command} "$@"
 PRELUDE, LOOP = "prelude.h", "resident.h"
 HEADERS = (
     PROTOCOL,
+    "targets/cpp/native/flags.h",
     f"targets/cpp/native/{PRELUDE}",
     f"targets/cpp/native/{LOOP}",
 )

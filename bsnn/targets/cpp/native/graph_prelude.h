@@ -10,5 +10,6 @@
 #include <iostream>
 
 #include "brianlib/common_math.h"
+#include "flags.h"
 #include "objects.h"
 #include "graph_parts.h"

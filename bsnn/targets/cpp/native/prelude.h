@@ -10,4 +10,5 @@
 #include <iostream>
 
 #include "brianlib/common_math.h"
+#include "flags.h"
 #include "objects.h"

@@ -28,7 +28,7 @@
         };
         {{real}} _first[_block], _steepest[_block];
         {% if crossing == 'exact' %}
-        {{real}} _low[_block], _high[_block], _stride[_block];
+        {{real}} _low[_block], _high[_block], _stride[_block], _bend[_block];
         int32_t _open[_block], _left = 0;
         {% elif crossing == 'linear' %}
         {{real}} _chord_slope[_block];
@@ -42,6 +42,9 @@
         }
         _look();
         for (int _k = 0; _k < _count; _k++) {
+            {% if crossing == 'exact' %}
+            const {{real}} _begun = _steepest[_k];
+            {% endif %}
             _steepest[_k] = std::max(_steepest[_k], _slope[_k]);
             {% if crossing != 'end' %}
             // Above threshold already: it crossed nowhere in this step.
@@ -55,13 +58,18 @@
             _left += _open[_k];
             _low[_k] = 0;
             _high[_k] = _stride[_k] = _length;
+            // |g''|, as far as g at both ends tells.
+            const {{real}} _mean = _rise / _length;
+            _bend[_k] = 2 * std::max(std::abs(_begun - _mean), std::abs(_slope[_k] - _mean)) / _length;
             {% elif crossing == 'linear' %}
             _chord_slope[_k] = _rise / _length;
             {% endif %}
         }
         {% if crossing == 'exact' %}
         // Newton's method inside a bracket; bisection where it leaves the bracket or does
-        // not halve its steps, as from far beyond an exponential upstroke.
+        // not halve its steps, as from far beyond an exponential upstroke. After a step d it
+        // is within |g''| / 2 g' d^2 of the root; a neuron is done where eight times that is
+        // nothing, or d itself.
         for (int _turn = 0; _left && _turn < 100; _turn++) {
             _look();
             _left = 0;
@@ -76,7 +84,9 @@
                 const {{real}} _moved = std::abs(_next - _now);
                 _time[_k] = _open[_k] ? _next : _now;
                 _stride[_k] = _open[_k] ? _moved : _stride[_k];
-                _open[_k] &= _moved > _length * {{real}}({{precision}});
+                const {{real}} _shrinks = 4 * _bend[_k] * _moved / _steep;
+                const {{real}} _nothing = _length * {{real}}({{precision}});
+                _open[_k] &= _moved * (_slow | _out ? 1 : std::min(_shrinks, {{real}}(1))) > _nothing;
                 _left += _open[_k];
             }
         }
