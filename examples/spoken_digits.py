@@ -49,6 +49,7 @@ import copy
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -65,7 +66,23 @@ from bsnn.training.losses import spike_price
 
 HIDDEN, BANDS, FRAMES, FRAME = 256, 40, 80, 10.0  # the last in ms
 N_SPEAKERS, N_DIGITS = 6, 10
-BATCH, LEARNING_RATE, PRICE = 50, 0.005, 0.0002
+BATCH = 50
+
+
+class Training(NamedTuple):
+    """What was chosen on the watched recordings for an estimator."""
+
+    learning_rate: float = 0.005
+    price: float = 0.0002  # of a hidden spike
+    norm: float = 1.0  # most of all gradients together
+    slope_min: dict | None = None
+
+
+SURROGATE = Training()
+# Its gradients grow along many spikes, so that they are held back in three ways.
+TRAINING = {
+    "straight-through": Training(0.003, 0.005, 0.1, {"hidden": 50.0}),
+}
 
 EQUATIONS = """
 dv/dt     = (-v + i_syn + I_stim(t, i))/tau_mem : 1
@@ -138,6 +155,7 @@ class Listener(nn.Module):
             bounds={"hidden": BOUNDS},
             seed=seed,
             estimator=estimators.named(estimator),
+            slope_min=TRAINING.get(estimator, SURROGATE).slope_min,
         )
         self.per_frame = round(FRAME * ms / dt)
 
@@ -145,13 +163,13 @@ class Listener(nn.Module):
         currents = self.entry(features).repeat_interleave(self.per_frame, 1)
         return self.spiking({"hidden": {"I_stim": currents}})
 
-    def groups(self):
+    def groups(self, learning_rate=SURROGATE.learning_rate):
         """Return what is learned, and how fast; integrators need large weights."""
         spiking = self.spiking
         for module in (self.entry, spiking.connections, spiking.learned):
-            rates = {"hidden->out.weight": 5 * LEARNING_RATE}
+            rates = {"hidden->out.weight": 5 * learning_rate}
             for name, parameter in module.named_parameters():
-                yield {"params": [parameter], "lr": rates.get(name, LEARNING_RATE)}
+                yield {"params": [parameter], "lr": rates.get(name, learning_rate)}
 
 
 def read():
@@ -215,7 +233,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--dt-ms", type=float, default=10.0)
-    parser.add_argument("--price", type=float, default=PRICE, help="of a hidden spike")
+    parser.add_argument("--price", type=float, help="of a hidden spike")
     parser.add_argument("--feed-forward", action="store_true")
     parser.add_argument("--leave-out", type=int, choices=range(N_SPEAKERS))
     parser.add_argument(
@@ -226,7 +244,9 @@ def main():
     parser.add_argument("--out", type=Path, help="CSV file that gets rows, once")
     parser.add_argument("--torch", action="store_true", help="time plain torch beside")
     arguments = parser.parse_args()
-    another = arguments.leave_out is not None or arguments.price != PRICE
+    training = TRAINING.get(arguments.estimator, SURROGATE)
+    price = training.price if arguments.price is None else arguments.price
+    another = arguments.leave_out is not None or price != training.price
     if arguments.out and another:
         parser.error("--out has no column for --leave-out and --price; leave them out.")
     run = {
@@ -261,7 +281,7 @@ def main():
     options = {"recurrent": recurrent, "estimator": arguments.estimator}
     net = Listener(arguments.dt_ms * ms, seed=arguments.seed, **options)
     print(f"{sum(p.numel() for p in net.parameters()):,} parameters")
-    optimizer = torch.optim.Adam(net.groups())
+    optimizer = torch.optim.Adam(net.groups(training.learning_rate))
     n_batches = len(learned) // BATCH
     steps = arguments.epochs * n_batches
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -273,10 +293,10 @@ def main():
             batch = order[at : at + BATCH]
             activity = net(in_batch([altered(frames[k], rng) for k in batch], scale))
             value = loss(activity["out"].trace["v"], labels[batch])
-            value = value + spike_price([activity["hidden"]], arguments.price, BATCH)
+            value = value + spike_price([activity["hidden"]], price, BATCH)
             optimizer.zero_grad()
             value.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            nn.utils.clip_grad_norm_(net.parameters(), training.norm)
             optimizer.step()
             schedule.step()
         seconds = time.perf_counter() - start

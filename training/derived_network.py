@@ -15,7 +15,7 @@ from torch import nn
 from bsnn.equations.dynamics import Dynamics
 from bsnn.equations.estimators import StraightThrough, Surrogate
 from bsnn.equations.synapse import WEIGHT
-from bsnn.equations.units import one_of
+from bsnn.equations.units import as_positive, one_of
 from bsnn.network import Network
 from bsnn.program.graph_form import Losses
 from bsnn.simulators.network import LEAST_SLOPE, NetworkSimulator
@@ -88,9 +88,9 @@ class DerivedNetwork(nn.Module):
     precision : {"single", "double"}
         Of weights and simulation.
     slope_min : dict of str to float, optional
-        Of each population, the least slope of the threshold's margin at a crossing,
-        per second. Unless given, a tenth of how fast it falls in a neuron that is held
-        at threshold.
+        Of populations, the least slope of the threshold's margin at a crossing, in SI
+        units per second. Unless given, a tenth of how fast it falls in a neuron that is
+        held at threshold.
     workers : int, optional
         Processes that share each batch; one per core unless given.
     gradient : {"modes", "adjoint"}, optional
@@ -179,13 +179,7 @@ class DerivedNetwork(nn.Module):
             arch=arch,
         )
         self._clamped = Count()
-        self.slope_min = {
-            part.name: _floor(part.neuron)
-            if slope_min is None
-            else slope_min[part.name]
-            for part in network.groups
-            if part.neuron.threshold is not None
-        }
+        self.slope_min = _floors(network, slope_min)
         rng = np.random.default_rng(seed)
         self.connections = nn.ModuleDict()
         for connection, synapse, array in zip(
@@ -545,6 +539,17 @@ def _check_surrogate(delayed, gradient, slope_min):
 def _named(given):
     names = given if isinstance(given, list) else []
     return f" ({', '.join(names)})" if names else ""
+
+
+def _floors(network, given):
+    """Return the least slope of each population that fires."""
+    firing = [part for part in network.groups if part.neuron.threshold is not None]
+    given = {} if given is None else given
+    _check_known("slope_min", given, [part.name for part in firing])
+    return {part.name: _floor(part.neuron) for part in firing} | {
+        name: as_positive(floor, f"slope_min of {name}")
+        for name, floor in given.items()
+    }
 
 
 def _floor(neuron):

@@ -55,6 +55,14 @@ def derived(precision="double", **options):
     )
 
 
+def test_a_population_without_a_least_slope_of_its_own_has_the_default():
+    with DerivedNetwork(NETWORK, weights=NAMED) as module:
+        default = module.slope_min
+    given = {"layer2": 5.0}
+    with DerivedNetwork(NETWORK, weights=NAMED, slope_min=given) as module:
+        assert module.slope_min == default | given
+
+
 def gradients(activity, loss, module):
     module.zero_grad()
     loss([activity["layer1"], activity["layer2"]], LABELS).backward()
@@ -258,6 +266,9 @@ def test_without_inputs_and_currents_there_is_no_number_of_samples():
         ({"learn": {"out": ["tau"]}}, "names 'tau', which is no parameter"),
         ({"learn": {"out": ["gain"]}}, "which 'on_pre' of 'in->out' reads"),
         ({"bounds": {"out": {"v_reset": (0, 1)}}}, "which is not learned"),
+        ({"slope_min": {"in": 1.0}}, "'slope_min' must name out; 'in' is unknown"),
+        ({"slope_min": {"out": 0.0}}, "'slope_min of out' must be positive"),
+        ({"slope_min": 5.0}, "'slope_min' must be a dict by name"),
     ],
 )
 def test_what_does_not_fit_is_named(learner, change, message):
