@@ -4,14 +4,16 @@
 ::
 
     python examples/spoken_digits_figure.py spoken-digits.csv spoken-digits.png
+    python examples/spoken_digits_figure.py spoken-digits.csv est.png --estimators
 
-Of the rows that `examples/spoken_digits.py` left with ``--out``, those of the fast
-sigmoid: accuracy, hidden spikes and time to a stable decision against the time step of
-training (lines), and of the networks trained at each step the accuracy at others
-(dashed).
+Of the rows that `examples/spoken_digits.py` left with ``--out``: accuracy, hidden
+spikes and time to a stable decision against the time step of training (lines; bars:
+least and most of the seeds), and of the networks trained at each step the accuracy at
+others (dashed), of the fast sigmoid. With ``--estimators`` the recurrent network at the
+step of its training, by what stands for the derivative of a spike.
 """
 
-import sys
+import argparse
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -21,48 +23,82 @@ VALUES = {
     "hidden_spikes": "Hidden spikes a sample",
     "decision_ms": "Stable decision (ms)",
 }
-COLOURS = {"recurrent": "#0072B2", "feed-forward": "#D55E00"}
+STYLES = {
+    "recurrent": ("#0072B2", "o"),
+    "feed-forward": ("#D55E00", "s"),
+    "straight-through": ("#0072B2", "o"),
+    "triangle": ("#D55E00", "s"),
+    "fast-sigmoid": ("#009E73", "^"),
+}
+
+
+def draw_over_dt(axes, table, by):
+    """Draw each of `VALUES` in axes of its own, a line for each value of a column."""
+    for name, rows in table.groupby(by):
+        colour, marker = STYLES[name]
+        seeds = rows.groupby("train_dt_ms")
+        for ax, (value, label) in zip(axes, VALUES.items(), strict=True):
+            mean, low, high = (
+                getattr(seeds[value], f)() for f in ("mean", "min", "max")
+            )
+            ax.errorbar(
+                mean.index,
+                mean,
+                yerr=[mean - low, high - mean],
+                color=colour,
+                marker=marker,
+                markersize=5,
+                capsize=2,
+                label=name,
+            )
+            ax.set_ylabel(label)
+    axes[0].legend(frameon=False)
+    axes[1].set_ylim(bottom=0)
+
+
+def draw_transfer(ax, table):
+    """Draw the accuracy at other steps than that of training, means of the seeds."""
+    by = ["network", "train_dt_ms", "test_dt_ms"]
+    mean = table.groupby(by).accuracy_percent.mean()
+    marks = dict(zip(sorted(table.train_dt_ms.unique()), "os^Dv", strict=False))
+    for (network, dt), line in mean.groupby(by[:2]):
+        ax.plot(
+            line.index.get_level_values("test_dt_ms"),
+            line,
+            f"{marks[dt]}--",
+            color=STYLES[network][0],
+            label=f"{dt:g} ms, {network}",
+        )
+    ax.set_ylabel("Test accuracy (%)")
+    ax.legend(title="trained at", fontsize=7, title_fontsize=7, frameon=False)
 
 
 def main():
-    table = pd.read_csv(sys.argv[1]).query("estimator == 'fast-sigmoid'")
-    by = ["network", "train_dt_ms", "test_dt_ms"]
-    mean = table.groupby(by, as_index=False).mean(numeric_only=True)
-    _, axes = plt.subplots(1, 4, figsize=(12, 3.2), layout="constrained")
-    *own, transfer = axes
-    for network, rows in mean.groupby("network"):
-        trained = rows[rows.train_dt_ms == rows.test_dt_ms]
-        for ax, (value, label) in zip(own, VALUES.items(), strict=True):
-            ax.plot(
-                trained.train_dt_ms,
-                trained[value],
-                "o-",
-                color=COLOURS[network],
-                label=network,
-            )
-            ax.set_ylabel(label)
-        marks = iter("os^Dv")
-        for dt, line in rows.groupby("train_dt_ms"):
-            transfer.plot(
-                line.test_dt_ms,
-                line.accuracy_percent,
-                f"{next(marks)}--",
-                color=COLOURS[network],
-                label=f"{dt:g} ms, {network}",
-            )
-    transfer.set(ylabel="Test accuracy (%)", title="trained at")
-    transfer.legend(fontsize=7, frameon=False)
-    own[0].legend(frameon=False)
-    own[0].set_ylim(90, 100.3)
-    own[1].set_ylim(bottom=0)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("table", help="CSV file of spoken_digits.py")
+    parser.add_argument("figure", nargs="?", help="file that the figure is saved to")
+    parser.add_argument("--estimators", action="store_true")
+    arguments = parser.parse_args()
+    table = pd.read_csv(arguments.table)
+    at_its_step = "train_dt_ms == test_dt_ms"
+    if arguments.estimators:
+        _, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
+        table = table.query(f"network == 'recurrent' and {at_its_step}")
+        draw_over_dt(axes, table, "estimator")
+    else:
+        _, axes = plt.subplots(1, 4, figsize=(12, 3.2), layout="constrained")
+        table = table.query("estimator == 'fast-sigmoid'")
+        draw_over_dt(axes[:3], table.query(at_its_step), "network")
+        axes[0].set_ylim(90, 100.3)
+        draw_transfer(axes[3], table)
     steps = sorted(table.test_dt_ms.unique())
     for ax in axes:
         ax.set(xscale="log", xlabel="Time step (ms)")
         ax.set_xticks(steps, [f"{dt:g}" for dt in steps])
         ax.minorticks_off()
         ax.set_xlim(steps[0] / 1.2, 1.2 * steps[-1])
-    if len(sys.argv) > 2:
-        plt.savefig(sys.argv[2], dpi=150)
+    if arguments.figure:
+        plt.savefig(arguments.figure, dpi=150)
     plt.show()
 
 

@@ -140,10 +140,8 @@ if [ "$mode" = full ]; then
     for dataset in ${DATASETS:-mnist fashion-mnist}; do
         case $dataset in
         mnist)
-            (set -x; bsnn sweep mnist $few --dt-ms 0.5 1 2 4 8 12 \
+            (set -x; bsnn sweep mnist $few --dt-ms 0.5 1 2 4 8 12 --seeds 0 1 2 \
                 --estimator $kinds straight-through-end --out "$folder/estimators"
-            bsnn sweep mnist $few --dt-ms 0.5 4 12 --seeds 1 2 --estimator $kinds \
-                --out "$folder/estimators"
             bsnn sweep mnist $few --dt-ms 4 --spike-penalty 0 0.003 0.01 0.03 \
                 --estimator $kinds --out "$folder/estimators-price"
             bsnn plot "$folder/estimators" --out "$results/estimators"
@@ -151,11 +149,8 @@ if [ "$mode" = full ]; then
                 --out "$results/estimators")
             ;;
         fashion-mnist)
-            (set -x; bsnn sweep fashion-mnist $few --batch-size 20 \
-                --learning-rate 0.001 --dt-ms 1 --estimator $kinds \
-                --out "$folder/estimators-fashion"
-            bsnn sweep fashion-mnist $few --batch-size 20 --seeds 0 1 2 \
-                --learning-rate 0.001 --dt-ms 4 12 --estimator $kinds \
+            (set -x; bsnn sweep fashion-mnist $few --batch-size 20 --seeds 0 1 2 \
+                --learning-rate 0.001 --dt-ms 1 4 12 --estimator $kinds \
                 --out "$folder/estimators-fashion"
             bsnn plot "$folder/estimators-fashion" \
                 --out "$results/estimators/fashion-mnist")
@@ -173,16 +168,19 @@ if [ "$mode" = full ]; then
     (set -x; python "$here/yin_yang_figure.py" "$results/estimators/yin-yang.csv" \
         "$results/estimators/yin-yang.png")
     speech="python $here/spoken_digits.py --epochs 40 --out $results/spoken-digits.csv"
-    for dt in 10 5 2 1; do
-        for without in "" --feed-forward; do
-            (set -x; $speech --dt-ms $dt $without --test-dt-ms 1 2 5 10)
+    for seed in 0 1 2; do
+        for dt in 10 5 2; do
+            for without in "" --feed-forward; do
+                (set -x; $speech --seed $seed --dt-ms $dt $without --test-dt-ms 1 2 5 10)
+            done
+            for kind in triangle straight-through; do
+                (set -x; $speech --seed $seed --dt-ms $dt --estimator $kind)
+            done
         done
     done
-    for dt in 10 5; do
-        (set -x; $speech --dt-ms $dt --estimator triangle
-        $speech --dt-ms $dt --estimator straight-through --readout max)
-    done
     (set -x; python "$here/spoken_digits_figure.py" "$results/spoken-digits.csv" \
-        "$results/spoken-digits.png")
+        "$results/spoken-digits.png"
+    python "$here/spoken_digits_figure.py" "$results/spoken-digits.csv" \
+        "$results/estimators/spoken-digits.png" --estimators)
 fi
 (set -x; python "$here/saturation.py" "$@" --out "$results/saturation.csv")
