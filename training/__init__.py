@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what editors complete
     from .early_spikes import EarlySpikeLoss as EarlySpikeLoss
     from .losses import FirstSpikeLoss as FirstSpikeLoss
     from .losses import SpikeCountLoss as SpikeCountLoss
+    from .missing_spikes import MissingSpikeLoss as MissingSpikeLoss
     from .rate_loss import RateLoss as RateLoss
     from .spiking_network import SpikingNetwork as SpikingNetwork
     from .trace_losses import ReadoutLoss as ReadoutLoss
@@ -35,6 +36,7 @@ _HOME = {
     "EpochEnd": ".callbacks",
     "FirstSpikeLoss": ".losses",
     "Mask": ".constraints",
+    "MissingSpikeLoss": ".missing_spikes",
     "Quantised": ".constraints",
     "RateLoss": ".rate_loss",
     "ReadoutLoss": ".trace_losses",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from brian2.units import Quantity
@@ -11,8 +9,9 @@ from torch import nn
 
 from bsnn.equations.units import as_positive
 from bsnn.training.losses import KnownGradient
+from bsnn.training.missing_spikes import check_margin, lacks
 from bsnn.training.spike_times import LayerSpikes
-from bsnn.training.trace_losses import check_trace, plain_scale
+from bsnn.training.trace_losses import plain_scale
 
 
 class RateLoss(nn.Module):
@@ -25,9 +24,9 @@ class RateLoss(nn.Module):
 
     n_j is the mean count of neuron j over the samples. As in `SpikeCountLoss` the error
     is handed to its spikes, dL/dT = (u_j - o_j)/n_samples. A neuron without spikes has
-    no time to move; g_mj is the highest margin that neuron j reaches in sample m after
-    its last spike, hence in the whole sample where it is silent. Its derivative flows
-    through the trace and lifts the potential over threshold.
+    no time to move; g_mj is a smooth maximum of its margin in sample m, as of
+    `MissingSpikeLoss`. Its derivative flows through the trace and lifts the potential
+    over threshold.
 
     Parameters
     ----------
@@ -35,7 +34,7 @@ class RateLoss(nn.Module):
         Spikes per sample, of each neuron.
     scale : Quantity or float
         The margin that counts as one, in the unit of the potential; a number is in SI
-        units. A tenth of the way from rest to threshold serves well.
+        units. The way from rest to threshold serves well.
 
     Raises
     ------
@@ -79,19 +78,8 @@ class RateLoss(nn.Module):
         ValueError
             If they do not fit each other.
         """
-        record = getattr(layer, "record", None)
-        if record is None:
-            raise TypeError(
-                "'layer' must be a population that can fire, as activity['cells'], got "
-                f"{type(layer).__name__}."
-            )
-        check_trace(margin, "margin")
-        n_samples, n_steps, n_neurons = margin.shape
-        if (n_samples, n_neurons) != (record.n_samples, record.n_neurons):
-            raise ValueError(
-                f"'margin' must have shape ({record.n_samples}, n_steps, "
-                f"{record.n_neurons}), as its spikes, got {tuple(margin.shape)}."
-            )
+        record = check_margin(layer, margin)
+        n_samples = record.n_samples
         rate = record.counts().mean(0)
         under, over = np.maximum(self.least - rate, 0), np.maximum(rate - self.most, 0)
         if layer.raster is None:
@@ -104,15 +92,6 @@ class RateLoss(nn.Module):
             loss = 0.5 * outside.square().sum()
         idle = under > 0
         if idle.any():
-            missing = torch.relu(1 - _peaks(record, margin) / self.scale).square()
-            loss = loss + 0.5 * missing[:, idle].sum() / n_samples
+            missing = lacks(record, margin, self.scale)[:, idle]
+            loss = loss + missing.sum() / n_samples
         return loss
-
-
-def _peaks(record, margin):
-    """Return the highest margin after the last spike; (n_samples, n_neurons)."""
-    last = np.full(record.n_samples * record.n_neurons, -1)
-    np.maximum.at(last, record.sample_and_neuron, record.step)
-    last = np.minimum(last, margin.shape[1] - 2).reshape(-1, 1, record.n_neurons)
-    after = np.arange(margin.shape[1])[:, None] > last
-    return margin.masked_fill(~torch.from_numpy(after), -math.inf).amax(1)

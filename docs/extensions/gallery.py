@@ -50,6 +50,7 @@ EXAMPLES = {
     "gpu_check.py": Example(never="It needs a GPU."),
     "japanese_vowels.py": Example("--epochs 25", package="aeon"),
     "learned_delays.py": Example(),
+    "missing_spikes.py": Example("--epochs 2"),
     "nir_export.py": Example(package="nir"),
     "one_neuron_gradient.py": Example(),
     "pattern_generator.py": Example("--readout-only --epochs 100"),
