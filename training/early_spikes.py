@@ -18,6 +18,8 @@ from bsnn.training.losses import output_of
 class EarlySpikeLoss(nn.Module):
     r"""Cross-entropy of output spikes that are discounted by their times.
 
+    ::
+
         r_j = scale sum_z exp(-T_z/tau)              over the spikes z of output j
         L   = -log( exp(r_label) / sum_j exp(r_j) )  averaged over the samples
 
