@@ -17,7 +17,7 @@
             const size_t _idx = _start + _k;
             const size_t _vectorisation_idx = _idx;
             {{vector_code|autoindent}}
-            _fires[_k] = _cond;
+            _fires[_k] = bool(_cond);
         }
         // A set bit for each neuron that fires. There is room for two whether they are there
         // or not, as fewer have fired than were looked at.
