@@ -157,6 +157,8 @@ if [ "$mode" = full ]; then
             ;;
         esac
     done
+    (set -x; python "$here/missing_spikes.py" --dataset fashion-mnist --seeds 0 1 2 \
+        --out "$results/estimators/missing-spikes.csv")
     for dt in 12 8 4 2 1 0.5 0.2 0.1 0.01; do
         for neuron in lif qif; do
             for kind in $kinds; do
