@@ -20,3 +20,10 @@ def add(path, rows, told_by):
         if not has(path, {name: row[name] for name in told_by}):
             table = pd.DataFrame([row]).round(3)
             table.to_csv(path, mode="a", header=not path.exists(), index=False)
+
+
+def draw_spread(ax, groups, **style):
+    """Draw means of grouped values over the groups; bars: their least and most."""
+    mean, low, high = groups.mean(), groups.min(), groups.max()
+    spread = [(mean - low).clip(0), (high - mean).clip(0)]  # rounding of the mean
+    ax.errorbar(mean.index, mean, spread, markersize=5, capsize=2, **style)

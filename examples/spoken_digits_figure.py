@@ -17,6 +17,7 @@ import argparse
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from result_table import draw_spread
 
 VALUES = {
     "accuracy_percent": "Test accuracy (%)",
@@ -38,19 +39,8 @@ def draw_over_dt(axes, table, by):
         colour, marker = STYLES[name]
         seeds = rows.groupby("train_dt_ms")
         for ax, (value, label) in zip(axes, VALUES.items(), strict=True):
-            mean, low, high = (
-                getattr(seeds[value], f)() for f in ("mean", "min", "max")
-            )
-            ax.errorbar(
-                mean.index,
-                mean,
-                yerr=[mean - low, high - mean],
-                color=colour,
-                marker=marker,
-                markersize=5,
-                capsize=2,
-                label=name,
-            )
+            style = {"color": colour, "marker": marker, "label": name}
+            draw_spread(ax, seeds[value], **style)
             ax.set_ylabel(label)
     axes[0].legend(frameon=False)
     axes[1].set_ylim(bottom=0)

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from brian2 import ms
 from matplotlib.ticker import LogLocator
+from result_table import draw_spread
 from scipy.spatial import cKDTree
 from yin_yang import encode
 
@@ -62,18 +63,8 @@ def main():
         ax.plot(steps, ceiling, color="0.6", linewidth=3, label="what the inputs tell")
         for name, line in rows.groupby("estimator"):
             accuracy = line.groupby("dt_ms").accuracy_percent
-            mean, low, high = accuracy.mean(), accuracy.min(), accuracy.max()
             colour, marker = STYLES[name]
-            ax.errorbar(
-                mean.index,
-                mean,
-                yerr=[mean - low, high - mean],
-                color=colour,
-                marker=marker,
-                markersize=5,
-                capsize=2,
-                label=name,
-            )
+            draw_spread(ax, accuracy, color=colour, marker=marker, label=name)
         ax.set(title=f"{neuron.upper()} neurons", ylabel="Test accuracy (%)")
         ax.set_ylim(70, 100)
     axes[0].legend(frameon=False, loc="lower left")
