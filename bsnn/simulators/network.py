@@ -394,7 +394,7 @@ class NetworkSimulator(Turns):
         named += [(f"{n!r} of {p!r}", g) for (p, n), g in found.parameters.items()]
         named += [(f"the delays of {n!r}", g) for n, g in found.delays.items()]
         for what, values in named:
-            if not np.isfinite(values.sum(dtype=float)):
+            if not np.isfinite([values.min(initial=0), values.max(initial=0)]).all():
                 raise NumbersError(
                     f"the derivatives by {what} are not finite: along many spikes, one "
                     "almost every step, they have grown without bound; weaker drive, "
