@@ -59,7 +59,8 @@ def check_texts(neuron):
                 )
     if neuron.frozen_states and neuron.refractory is None:
         raise ValueError(
-            "'equations' say (unless refractory), but no 'refractory' is given."
+            "'equations' say (unless refractory), but no 'refractory' is given; pass "
+            "refractory=0*ms for none."
         )
     if neuron.threshold is None and (neuron.reset or neuron.refractory is not None):
         raise ValueError("'reset' and 'refractory' need a 'threshold'.")
