@@ -80,9 +80,7 @@ class Training(NamedTuple):
 
 SURROGATE = Training()
 # Its gradients grow along many spikes, so that they are held back in three ways.
-TRAINING = {
-    "straight-through": Training(0.003, 0.005, 0.1, {"hidden": 50.0}),
-}
+STRAIGHT_THROUGH = Training(0.003, 0.005, 0.1, {"hidden": 50.0})
 
 EQUATIONS = """
 dv/dt     = (-v + i_syn + I_stim(t, i))/tau_mem : 1
@@ -99,6 +97,11 @@ BOUNDS = {
 INTEGRATOR = bsnn.Neuron(
     "dv/dt = (-v + i_syn)/(50*ms) : 1\ndi_syn/dt = -i_syn/(10.01*ms) : 1"
 )
+
+
+def training_of(estimator):
+    by_times = estimators.named(estimator).by_times
+    return STRAIGHT_THROUGH if by_times else SURROGATE
 
 
 def make_network(dt, recurrent, hidden, n_classes, n_frames):
@@ -155,7 +158,7 @@ class Listener(nn.Module):
             bounds={"hidden": BOUNDS},
             seed=seed,
             estimator=estimators.named(estimator),
-            slope_min=TRAINING.get(estimator, SURROGATE).slope_min,
+            slope_min=training_of(estimator).slope_min,
         )
         self.per_frame = round(FRAME * ms / dt)
 
@@ -233,7 +236,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--dt-ms", type=float, default=10.0)
-    parser.add_argument("--price", type=float, help="of a hidden spike")
+    parser.add_argument(
+        "--price", type=float, help="of a hidden spike; unless given, as was chosen"
+    )
     parser.add_argument("--feed-forward", action="store_true")
     parser.add_argument("--leave-out", type=int, choices=range(N_SPEAKERS))
     parser.add_argument(
@@ -244,7 +249,7 @@ def main():
     parser.add_argument("--out", type=Path, help="CSV file that gets rows, once")
     parser.add_argument("--torch", action="store_true", help="time plain torch beside")
     arguments = parser.parse_args()
-    training = TRAINING.get(arguments.estimator, SURROGATE)
+    training = training_of(arguments.estimator)
     price = training.price if arguments.price is None else arguments.price
     another = arguments.leave_out is not None or price != training.price
     if arguments.out and another:
