@@ -159,13 +159,25 @@ if [ "$mode" = full ]; then
     done
     (set -x; python "$here/missing_spikes.py" --dataset fashion-mnist --seeds 0 1 2 \
         --out "$results/estimators/missing-spikes.csv")
-    for dt in 12 8 4 2 1 0.5 0.2 0.1 0.01; do
+    yin_yang() {
         for neuron in lif qif; do
-            for kind in $kinds; do
-                (set -x; python "$here/yin_yang.py" --neuron $neuron --dt-ms $dt \
-                    --estimator $kind --epochs 20 --out "$results/estimators/yin-yang.csv")
+            (set -x; python "$here/yin_yang.py" --neuron $neuron --epochs 20 "$@" \
+                --out "$results/estimators/yin-yang.csv")
+        done
+    }
+    for kind in $kinds; do
+        for dt in 12 8 4 2 1 0.5; do
+            for seed in 0 1 2; do
+                yin_yang --dt-ms $dt --estimator $kind --seed $seed
             done
         done
+        for dt in 0.2 0.1 0.01; do  # the longest: one seed, but of straight-through
+            yin_yang --dt-ms $dt --estimator $kind
+        done
+    done
+    for seed in 1 2; do
+        yin_yang --dt-ms 0.2 --estimator straight-through --seed $seed
+        yin_yang --dt-ms 0.1 --estimator straight-through --seed $seed
     done
     (set -x; python "$here/yin_yang_figure.py" "$results/estimators/yin-yang.csv" \
         "$results/estimators/yin-yang.png")
