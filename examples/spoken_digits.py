@@ -37,10 +37,10 @@ on a speaker who is left out 94.8 %                577           306 ms
 ============================ ===================== ============= ==========
 
 The third speaker is left out there; of each of the six in turn 59.8 to 96.4 % are told,
-78.8 % in the mean. Spikes are those of hidden neurons in a sample. One of the 300 recordings is 0.33 %.
-Single runs are of seed 0; steps of 2 ms had 40 epochs. The recurrent network has 79,616
-parameters, the other 14,080. An epoch takes 1.4 s on two quiet cores, 4.7 s in
-plain torch; Brian2 2.9, torch 2.13.
+78.8 % in the mean. Spikes are those of hidden neurons in a sample. One of the 300
+recordings is 0.33 %. Single runs are of seed 0; steps of 2 ms had 40 epochs. The
+recurrent network has 79,616 parameters, the other 14,080. An epoch takes 1.4 s on two
+quiet cores, 4.7 s in plain torch; Brian2 2.9, torch 2.13.
 """
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin
