@@ -109,17 +109,14 @@ def train(dataset, remedy, seed, epochs, n_train, dt):
     mean = RAISED if remedy == "raised weights" else LOW
     ranges = {c.name: (-1.0, 1.0) for c in network.connections}
     ranges[network.connections[-1].name] = mean - 1, mean + 1
-    surrogate = remedy == "triangle"
-    counts, extra = (
-        SpikeCountLoss(true=TRUE, false=FALSE),
-        extra_loss(remedy, thresholds[-1]),
-    )
+    counts = SpikeCountLoss(true=TRUE, false=FALSE)
+    extra = extra_loss(remedy, thresholds[-1])
     generator = torch.Generator().manual_seed(seed)
     with DerivedNetwork(
         network,
         weights=ranges,
         seed=seed,
-        estimator=Surrogate("triangle") if surrogate else StraightThrough(),
+        estimator=Surrogate("triangle") if remedy == "triangle" else StraightThrough(),
     ) as net:
         optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
         before, _ = tested(net, data.test_images, data.test_labels)

@@ -2,6 +2,13 @@
 
 import pandas as pd
 
+# Colour and marker of what stands for the derivative of a spike.
+ESTIMATOR_STYLES = {
+    "straight-through": ("#0072B2", "o"),
+    "triangle": ("#D55E00", "s"),
+    "fast-sigmoid": ("#009E73", "^"),
+}
+
 
 def has(path, told_by):
     """Return whether a file has a row with these values, of a dict by column."""

@@ -101,6 +101,7 @@ INTEGRATOR = bsnn.Neuron(
 
 
 def training_of(estimator):
+    """Return how a network is trained under an estimator, by its name."""
     by_times = estimators.named(estimator).by_times
     return STRAIGHT_THROUGH if by_times else SURROGATE
 

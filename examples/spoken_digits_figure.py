@@ -17,7 +17,7 @@ import argparse
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from result_table import draw_spread
+from result_table import ESTIMATOR_STYLES, draw_spread
 
 VALUES = {
     "accuracy_percent": "Test accuracy (%)",
@@ -27,9 +27,7 @@ VALUES = {
 STYLES = {
     "recurrent": ("#0072B2", "o"),
     "feed-forward": ("#D55E00", "s"),
-    "straight-through": ("#0072B2", "o"),
-    "triangle": ("#D55E00", "s"),
-    "fast-sigmoid": ("#009E73", "^"),
+    **ESTIMATOR_STYLES,
 }
 
 

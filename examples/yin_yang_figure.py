@@ -19,17 +19,12 @@ import numpy as np
 import pandas as pd
 from brian2 import ms
 from matplotlib.ticker import LogLocator
-from result_table import draw_spread
+from result_table import ESTIMATOR_STYLES, draw_spread
 from scipy.spatial import cKDTree
 from yin_yang import encode
 
 from bsnn.inputs import yin_yang
 
-STYLES = {
-    "straight-through": ("#0072B2", "o"),
-    "triangle": ("#D55E00", "s"),
-    "fast-sigmoid": ("#009E73", "^"),
-}
 NEIGHBOURS = 9  # of the same steps or nearest
 
 
@@ -63,7 +58,7 @@ def main():
         ax.plot(steps, ceiling, color="0.6", linewidth=3, label="what the inputs tell")
         for name, line in rows.groupby("estimator"):
             accuracy = line.groupby("dt_ms").accuracy_percent
-            colour, marker = STYLES[name]
+            colour, marker = ESTIMATOR_STYLES[name]
             draw_spread(ax, accuracy, color=colour, marker=marker, label=name)
         ax.set(title=f"{neuron.upper()} neurons", ylabel="Test accuracy (%)")
         ax.set_ylim(70, 100)
@@ -73,8 +68,8 @@ def main():
         axes[2].plot(
             line.dt_ms,
             line.seconds_an_epoch,
-            color=STYLES[name][0],
-            marker=STYLES[name][1],
+            color=ESTIMATOR_STYLES[name][0],
+            marker=ESTIMATOR_STYLES[name][1],
             markersize=5,
             linestyle="-" if neuron == "lif" else "--",
         )
