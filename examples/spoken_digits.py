@@ -66,6 +66,7 @@ from bsnn.training import DerivedNetwork, ReadoutLoss
 from bsnn.training.losses import spike_price
 
 HIDDEN, BANDS, FRAMES, FRAME = 256, 40, 80, 10.0  # the last in ms
+FIRST_DELAY, DELAY_RATE = 60.0, 20  # ms
 N_SPEAKERS, N_DIGITS = 6, 10
 BATCH = 50
 
@@ -106,7 +107,7 @@ def training_of(estimator):
     return STRAIGHT_THROUGH if by_times else SURROGATE
 
 
-def make_network(dt, recurrent, hidden, n_classes, n_frames):
+def make_network(dt, recurrent, delays, hidden, n_classes, n_frames):
     cell = bsnn.Neuron(
         EQUATIONS,
         threshold="v > 1 + a",
@@ -114,13 +115,17 @@ def make_network(dt, recurrent, hidden, n_classes, n_frames):
         parameters={name: np.full(hidden, 1) * x for name, x in LEARNED.items()},
         currents={"I_stim": 1},
     )
-    joined = [("hidden", "hidden")] * recurrent + [("hidden", "out")]
+    joined = [bsnn.Connection("hidden", "out", on_pre="i_syn += w")]
+    if recurrent:
+        late = 0 * ms if delays is None else delays
+        back = bsnn.Connection("hidden", "hidden", on_pre="i_syn += w", delay=late)
+        joined.insert(0, back)
     return bsnn.Network(
         [
             bsnn.Population("hidden", hidden, cell),
             bsnn.Population("out", n_classes, INTEGRATOR, record=["v"]),
         ],
-        [bsnn.Connection(*ends, on_pre="i_syn += w") for ends in joined],
+        joined,
         dt=dt,
         duration=n_frames * FRAME * ms,
     )
@@ -138,7 +143,9 @@ class Listener(nn.Module):
         dt,
         *,
         recurrent=True,
+        delayed=False,
         estimator="fast-sigmoid",
+        height=None,
         seed=0,
         n_features=BANDS,
         hidden=HIDDEN,
@@ -151,15 +158,19 @@ class Listener(nn.Module):
         with torch.no_grad():
             self.entry.weight.uniform_(-0.25, 0.25, generator=generator)
             self.entry.bias.fill_(0.5)
-        network = make_network(dt, recurrent, hidden, n_classes, n_frames)
+        delays = torch.rand(hidden, 1, generator=generator) * FIRST_DELAY
+        delays = delays.numpy() * ms if delayed else None
+        network = make_network(dt, recurrent, delays, hidden, n_classes, n_frames)
         weights = {"hidden->hidden": (-0.05, 0.05), "hidden->out": (-0.5, 0.5)}
         self.spiking = DerivedNetwork(
             network,
             weights={c.name: weights[c.name] for c in network.connections},
-            learn={"hidden": ["I_stim", *LEARNED]},
-            bounds={"hidden": BOUNDS},
+            learn={"hidden": ["I_stim", *LEARNED]}
+            | ({"hidden->hidden": ["w", "delay"]} if delayed else {}),
+            bounds={"hidden": BOUNDS}
+            | ({"hidden->hidden": {"delay": (0 * ms, 200 * ms)}} if delayed else {}),
             seed=seed,
-            estimator=estimators.named(estimator),
+            estimator=estimators.named(estimator, surrogate_height=height),
             slope_min=training_of(estimator).slope_min,
         )
         self.per_frame = round(FRAME * ms / dt)
@@ -172,7 +183,10 @@ class Listener(nn.Module):
         """Return what is learned, and how fast; integrators need large weights."""
         spiking = self.spiking
         for module in (self.entry, spiking.connections, spiking.learned):
-            rates = {"hidden->out.weight": 5 * learning_rate}
+            rates = {
+                "hidden->out.weight": 5 * learning_rate,
+                "hidden->hidden.delay": DELAY_RATE * learning_rate,
+            }
             for name, parameter in module.named_parameters():
                 yield {"params": [parameter], "lr": rates.get(name, learning_rate)}
 
@@ -242,11 +256,13 @@ def main():
         "--price", type=float, help="of a hidden spike; unless given, as was chosen"
     )
     parser.add_argument("--feed-forward", action="store_true")
+    parser.add_argument("--delays", action="store_true")
     parser.add_argument("--leave-out", type=int, choices=range(N_SPEAKERS))
     parser.add_argument(
         "--test-dt-ms", type=float, nargs="+", default=[], help="other steps to test at"
     )
     parser.add_argument("--estimator", choices=estimators.NAMES, default="fast-sigmoid")
+    parser.add_argument("--height", type=float, help="of a surrogate")
     parser.add_argument("--readout", choices=("mean", "max"), default="mean")
     parser.add_argument("--out", type=Path, help="CSV file that gets rows, once")
     parser.add_argument("--torch", action="store_true", help="time plain torch beside")
@@ -286,6 +302,7 @@ def main():
     rng = np.random.default_rng(arguments.seed)
     recurrent = not arguments.feed_forward
     options = {"recurrent": recurrent, "estimator": arguments.estimator}
+    options |= {"delayed": arguments.delays, "height": arguments.height}
     net = Listener(arguments.dt_ms * ms, seed=arguments.seed, **options)
     print(f"{sum(p.numel() for p in net.parameters()):,} parameters")
     optimizer = torch.optim.Adam(net.groups(training.learning_rate))

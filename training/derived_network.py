@@ -156,7 +156,7 @@ class DerivedNetwork(nn.Module):
         learn |= {name: [DELAY] for name in delayed}
         estimator = StraightThrough() if estimator is None else estimator
         if isinstance(estimator, Surrogate):
-            _check_surrogate(delayed, gradient, slope_min)
+            _check_surrogate(gradient, slope_min)
             gradient = "adjoint"
         if device == "cuda":
             if gradient == "modes":
@@ -523,22 +523,16 @@ def _raster(spikes, n_steps, dtype):
     return raster
 
 
-def _check_surrogate(delayed, gradient, slope_min):
+def _check_surrogate(gradient, slope_min):
     for argument, given, why in (
-        ("learn", delayed, "no delay moves a spike that exists or does not"),
         ("gradient", gradient == "modes", "the modes differentiate spike times"),
         ("slope_min", slope_min, "no crossing has a slope"),
     ):
         if given:
             raise ValueError(
                 f"'{argument}' and a surrogate 'estimator' exclude each other: {why}; "
-                f"leave out one of them{_named(given)}."
+                "leave out one of them."
             )
-
-
-def _named(given):
-    names = given if isinstance(given, list) else []
-    return f" ({', '.join(names)})" if names else ""
 
 
 def _floors(network, given):

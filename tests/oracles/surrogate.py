@@ -2,7 +2,9 @@
 
 Every map of a step is read from Brian2's own code and run by torch; a spike is a
 function of its own, a step forwards and sigma' backwards, as other libraries have it.
-Nothing is shared with the derived adjoint but the meaning of a surrogate gradient.
+What moves with a delay is added as (delay - its value) times the jump of the flow where
+a spike arrives, for synapses in whose targets rates are affine. Nothing is shared with
+the derived adjoint but the meaning of a surrogate gradient.
 """
 
 import numpy as np
@@ -35,14 +37,15 @@ def simulate(network, weights, inputs, sample, *, slopes, learn, normal=None):
     slopes : dict of str to callable
         sigma' of each population, a function of the margin.
     learn : dict of str to sequence of str
-        Parameters and currents of each population.
+        Parameters and currents of each population, and "delay" of each connection.
     normal : callable, optional
         ``normal(population, noise, step, sample)``.
 
     Returns
     -------
     leaves : dict
-        "weights": list of Tensor; "parameters", "currents": by (population, name).
+        "weights": list of Tensor; "parameters", "currents": by (population, name);
+        "delays": by name of the connection, in seconds.
     spikes : dict of str to Tensor, shape (n_steps, n_neurons)
     traces : dict of (str, str) to Tensor, shape (n_steps, n_neurons)
     """
@@ -52,6 +55,11 @@ def simulate(network, weights, inputs, sample, *, slopes, learn, normal=None):
         "weights": [torch.tensor(w, requires_grad=True, **double) for w in weights],
         "parameters": {},
         "currents": {},
+        "delays": {
+            c.name: torch.tensor(np.asarray(c.delay), requires_grad=True, **double)
+            for c in network.connections
+            if "delay" in learn.get(c.name, ())
+        },
     }
     cells, state, free, last, current, raster = {}, {}, {}, {}, {}, {}
     for part in network.populations:
@@ -121,14 +129,28 @@ def simulate(network, weights, inputs, sample, *, slopes, learn, normal=None):
                 n: v if v.ndim == 0 else v[j[arriving]] for n, v in cell.p.items()
             }
             w = leaves["weights"][q].reshape(-1)[which[arriving]]
+            late, jumps = leaves["delays"].get(connection.name), dict(b)
             for line in connection.on_pre.split(";"):
                 variable, expression = (x.strip() for x in line.split("+="))
                 value = evaluate(expression, {**of_target, "w": w}) * sent
-                total = torch.zeros(cell.part.size, **double)
-                total = total.index_add(0, j[arriving], value)
-                if variable in cell.neuron.frozen_states:
-                    total = total * free[connection.target]
-                b[variable] = b[variable] + total
+                zero = torch.zeros(cell.part.size, **double)
+                open_ = free[connection.target] if (
+                    variable in cell.neuron.frozen_states
+                ) else 1
+                if late is not None:
+                    moved = _by_pair(connection, late - late.detach(), i)[arriving]
+                    jump = zero.index_add(0, j[arriving], moved * value.detach())
+                    jumps[variable] = jumps[variable] + jump * open_
+                total = zero.index_add(0, j[arriving], value)
+                b[variable] = b[variable] + total * open_
+            if late is not None:
+                # Rates are affine, so that it is the same before or after others.
+                rates = (
+                    cell.rates(x, free[connection.target], extras[connection.target])
+                    for x in (jumps, after[connection.target])
+                )
+                later, sooner = rates
+                b = {n: x - (later[n] - sooner[n]) for n, x in b.items()}
             after[connection.target] = b
         for name, cell in cells.items():
             c = after[name]
@@ -150,7 +172,6 @@ def _pairs(connection, delays, network):
     if connection.pattern is None:
         i, j = (x.ravel() for x in np.indices((n_pre, n_post)))
         which = np.arange(i.size)
-        late = np.broadcast_to(delays, (n_pre, n_post)).ravel()
     else:
         i, j, which = (
             np.asarray(x)
@@ -160,7 +181,15 @@ def _pairs(connection, delays, network):
                 connection.pattern.weight,
             )
         )
-        late = delays[i, 0] if delays.ndim == 2 else np.broadcast_to(delays, i.shape)
-    return tuple(
-        torch.tensor(np.array(x), dtype=torch.long) for x in (i, j, which, late)
-    )
+    found = (torch.tensor(np.array(x), dtype=torch.long) for x in (i, j, which))
+    i, j, which = found
+    return i, j, which, _by_pair(connection, torch.tensor(delays), i).long()
+
+
+def _by_pair(connection, delays, i):
+    """Return the delay of each pair, whose presynaptic neurons are given."""
+    if delays.ndim == 0:
+        return delays.expand(len(i))
+    if delays.ndim == 1:
+        return delays
+    return delays[i, 0] if delays.shape[1] == 1 else delays.reshape(-1)

@@ -190,6 +190,9 @@ def test_derivatives_on_a_graph_of_patterns_and_delays(shape, rng):
     weights, inputs = driven(network, rng)
     # The threshold of "b" says what spikes of its first steps would have given.
     learn = {"a": ["tau", "theta"], "b": ["theta"]}
+    delayed = [c.name for c in network.connections if np.any(np.asarray(c.delay))]
+    assert len(delayed) == 3  # of a connection, of its sources, of its synapses
+    learn |= dict.fromkeys(delayed, ["delay"])
     records, found, leaves = compared(
         network, weights, inputs, Surrogate(shape, width=0.7, height=0.4), learn, ["b"]
     )
@@ -198,6 +201,9 @@ def test_derivatives_on_a_graph_of_patterns_and_delays(shape, rng):
         assert_close(by_weight, leaf)
     for key, leaf in leaves["parameters"].items():
         assert_close(found.parameters[key], leaf)
+    for name in delayed:
+        assert np.abs(found.delays[name]).max() > 0
+        assert_close(found.delays[name], leaves["delays"][name])
 
 
 def test_silent_neurons_learn(rng):

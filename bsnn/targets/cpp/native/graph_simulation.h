@@ -132,11 +132,12 @@ class Simulation {
       a.slot = n % a.n_slots;
       a.n_left = n_steps_ - n;
     }
-    a.timed = p.fires || by_inputs_ || connection.learns_delay;
+    const bool moves = p.fires ? !p.sent : by_inputs_;  // no spike, under a surrogate
+    a.timed = moves || connection.learns_delay;
     if (sent < 0) return;
     a.neuron = p.neuron.data() + p.start[sent];
     a.n = p.start[sent + 1] - p.start[sent];
-    a.total = p.fires || by_inputs_ ? p.total.data() + p.start[sent] : nullptr;
+    a.total = moves ? p.total.data() + p.start[sent] : nullptr;
   }
 
   // Let nothing be on its way.
