@@ -94,8 +94,9 @@ def reference_values(dataset, changes):
     missing = [n for n in REFERENCES["mnist"] if n not in {**reference, **given}]
     if missing:
         raise ValueError(
-            f"'dataset' must be one of {', '.join(REFERENCES)}, got {dataset!r}; "
-            f"for a data set of your own give {', '.join(missing)}, too."
+            f"'dataset' must be one of {', '.join(REFERENCES)}, which have networks, "
+            f"got {dataset!r}; for another give {', '.join(missing)}, too, or a "
+            "network of your own (--model)."
         )
     preset = one_of(given.setdefault("preset", "default"), "preset", PRESETS)
     usual = preset_values(preset, dataset, given)

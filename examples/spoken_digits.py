@@ -66,9 +66,10 @@ from bsnn.training import DerivedNetwork, ReadoutLoss
 from bsnn.training.losses import spike_price
 
 HIDDEN, BANDS, FRAMES, FRAME = 256, 40, 80, 10.0  # the last in ms
-FIRST_DELAY, DELAY_RATE = 60.0, 20  # ms
 N_SPEAKERS, N_DIGITS = 6, 10
 BATCH = 50
+FULL_HEIGHT = 5.0  # ms; at smaller steps that of a surrogate falls with the step
+MOST_DELAY, FIRST_DELAY = 200.0, 60.0  # ms; first they are drawn up to the latter
 
 
 class Training(NamedTuple):
@@ -107,7 +108,18 @@ def training_of(estimator):
     return STRAIGHT_THROUGH if by_times else SURROGATE
 
 
-def make_network(dt, recurrent, delays, hidden, n_classes, n_frames):
+def estimator_of(name, dt, height=None):
+    """Return what stands for the derivative of a spike.
+
+    A neuron near its threshold may spike in any of many small steps; that all together
+    say as much at any step, the height of each falls with the step.
+    """
+    if height is None and not estimators.named(name).by_times:
+        height = min(1.0, float(dt / ms) / FULL_HEIGHT)
+    return estimators.named(name, surrogate_height=height)
+
+
+def make_network(dt, recurrent, late, hidden, n_classes, n_frames):
     cell = bsnn.Neuron(
         EQUATIONS,
         threshold="v > 1 + a",
@@ -117,7 +129,6 @@ def make_network(dt, recurrent, delays, hidden, n_classes, n_frames):
     )
     joined = [bsnn.Connection("hidden", "out", on_pre="i_syn += w")]
     if recurrent:
-        late = 0 * ms if delays is None else delays
         back = bsnn.Connection("hidden", "hidden", on_pre="i_syn += w", delay=late)
         joined.insert(0, back)
     return bsnn.Network(
@@ -158,19 +169,22 @@ class Listener(nn.Module):
         with torch.no_grad():
             self.entry.weight.uniform_(-0.25, 0.25, generator=generator)
             self.entry.bias.fill_(0.5)
-        delays = torch.rand(hidden, 1, generator=generator) * FIRST_DELAY
-        delays = delays.numpy() * ms if delayed else None
-        network = make_network(dt, recurrent, delays, hidden, n_classes, n_frames)
+        late = 0 * ms
+        if delayed:
+            late = FIRST_DELAY * torch.rand(hidden, 1, generator=generator).numpy() * ms
+        network = make_network(dt, recurrent, late, hidden, n_classes, n_frames)
+        learn, bounds = {"hidden": ["I_stim", *LEARNED]}, {"hidden": BOUNDS}
+        if delayed:
+            learn["hidden->hidden"] = ["w", "delay"]
+            bounds["hidden->hidden"] = {"delay": (0 * ms, MOST_DELAY * ms)}
         weights = {"hidden->hidden": (-0.05, 0.05), "hidden->out": (-0.5, 0.5)}
         self.spiking = DerivedNetwork(
             network,
             weights={c.name: weights[c.name] for c in network.connections},
-            learn={"hidden": ["I_stim", *LEARNED]}
-            | ({"hidden->hidden": ["w", "delay"]} if delayed else {}),
-            bounds={"hidden": BOUNDS}
-            | ({"hidden->hidden": {"delay": (0 * ms, 200 * ms)}} if delayed else {}),
+            learn=learn,
+            bounds=bounds,
             seed=seed,
-            estimator=estimators.named(estimator, surrogate_height=height),
+            estimator=estimator_of(estimator, dt, height),
             slope_min=training_of(estimator).slope_min,
         )
         self.per_frame = round(FRAME * ms / dt)
@@ -185,7 +199,7 @@ class Listener(nn.Module):
         for module in (self.entry, spiking.connections, spiking.learned):
             rates = {
                 "hidden->out.weight": 5 * learning_rate,
-                "hidden->hidden.delay": DELAY_RATE * learning_rate,
+                "hidden->hidden.delay": 20 * learning_rate,  # ms
             }
             for name, parameter in module.named_parameters():
                 yield {"params": [parameter], "lr": rates.get(name, learning_rate)}
@@ -255,14 +269,19 @@ def main():
     parser.add_argument(
         "--price", type=float, help="of a hidden spike; unless given, as was chosen"
     )
-    parser.add_argument("--feed-forward", action="store_true")
-    parser.add_argument("--delays", action="store_true")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--feed-forward", action="store_true")
+    kind.add_argument(
+        "--delays", action="store_true", help="learn those of recurrent spikes"
+    )
     parser.add_argument("--leave-out", type=int, choices=range(N_SPEAKERS))
     parser.add_argument(
         "--test-dt-ms", type=float, nargs="+", default=[], help="other steps to test at"
     )
     parser.add_argument("--estimator", choices=estimators.NAMES, default="fast-sigmoid")
-    parser.add_argument("--height", type=float, help="of a surrogate")
+    parser.add_argument(
+        "--height", type=float, help="of a surrogate; unless given, as suits the step"
+    )
     parser.add_argument("--readout", choices=("mean", "max"), default="mean")
     parser.add_argument("--out", type=Path, help="CSV file that gets rows, once")
     parser.add_argument("--torch", action="store_true", help="time plain torch beside")
@@ -270,10 +289,13 @@ def main():
     training = training_of(arguments.estimator)
     price = training.price if arguments.price is None else arguments.price
     another = arguments.leave_out is not None or price != training.price
-    if arguments.out and another:
-        parser.error("--out has no column for --leave-out and --price; leave them out.")
+    if arguments.out and (another or arguments.height is not None):
+        parser.error(
+            "--out has no column for --leave-out, --price and --height; leave them out."
+        )
+    network = "feed-forward" if arguments.feed_forward else "recurrent"
     run = {
-        "network": "feed-forward" if arguments.feed_forward else "recurrent",
+        "network": "with delays" if arguments.delays else network,
         "train_dt_ms": arguments.dt_ms,
         "seed": arguments.seed,
         "epochs": arguments.epochs,

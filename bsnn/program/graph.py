@@ -27,6 +27,7 @@ from bsnn.equations.adjoint import (
 )
 from bsnn.equations.dimensions import NORMAL
 from bsnn.equations.estimators.surrogate import HEIGHT, WIDTH
+from bsnn.equations.lifted import Lifted
 from bsnn.equations.synapse import ADDED, LEFT
 
 _FLAGS = {"not_refractory", OPEN}
@@ -46,6 +47,7 @@ class Graph:
     adjoint_projections: tuple
     worths: dict  # connection: what gives dL/ds of its spikes, under a surrogate
     at_once: dict  # population: whether a sample's crossings are found together
+    fixed: list  # what computes, once for a batch, what no step changes
     reads_states: bool  # whether the adjoint reads states between spikes
 
     @property
@@ -54,7 +56,7 @@ class Graph:
         return self.reads_states or not all(self.at_once.values())
 
 
-def build_graph(network, code, learn, estimator):
+def build_graph(network, code, learn, estimator, *, lifts):
     """Write a network as Brian2 objects on the active device.
 
     Parameters
@@ -67,14 +69,19 @@ def build_graph(network, code, learn, estimator):
         whose derivatives are wanted; None for a network without a backward pass.
     estimator : StraightThrough or Surrogate
         What stands for the derivative of a spike.
+    lifts : bool
+        Whether what each neuron has for itself and no step changes is computed once for
+        a batch, which the loop has to ask for.
 
     Returns
     -------
     graph : Graph
     """
     defaultclock.dt = network.dt
+    lifted = {p.name: _lifted(p.neuron, lifts) for p in network.groups}
     groups = {
-        population.name: _group(population, code) for population in network.groups
+        population.name: _group(population, code, lifted[population.name])
+        for population in network.groups
     }
     projections = tuple(
         _Projection(network, c, groups, code) for c in range(len(network.connections))
@@ -91,7 +98,14 @@ def build_graph(network, code, learn, estimator):
             _add_arrays(groups[population.name], population, learn, estimator)
         adjoints = {
             p.name: _adjoint_runners(
-                network, p, derived[p.name], met[p.name].bent, groups, code, estimator
+                network,
+                p,
+                derived[p.name],
+                met[p.name].bent,
+                groups,
+                code,
+                estimator,
+                lifted[p.name],
             )
             for p in network.groups
         }
@@ -116,9 +130,11 @@ def build_graph(network, code, learn, estimator):
         backward = BrianNetwork(
             runners, adjoint_projections, list(worths.values()), name="network_backward"
         )
+    fixed = [_fixed(groups[name], lifted[name], code) for name in groups]
+    fixed = [runner for runner in fixed if runner is not None]
     return Graph(
         forward=BrianNetwork(
-            list(groups.values()), projections, name="network_forward"
+            list(groups.values()), projections, fixed, name="network_forward"
         ),
         backward=backward,
         groups=groups,
@@ -133,6 +149,7 @@ def build_graph(network, code, learn, estimator):
             for p in network.groups
             if p.name in derived and p.neuron.threshold is not None
         },
+        fixed=fixed,
         reads_states=not estimator.by_times
         or any(
             _reads_states(runner, p.neuron)
@@ -167,15 +184,32 @@ def _reads_states(runner, neuron):
     return bool(states & get_identifiers(runner.abstract_code))
 
 
-def _group(population, code):
+def _lifted(neuron, lifts):
+    values = set(neuron.values)
+    shared = {name for name in values if neuron.is_shared(name)}
+    return Lifted(values - shared if lifts else set(), {*shared, "dt"})
+
+
+def _fixed(group, lifted, code):
+    """Return what computes the fixed values of a group, None where it has none."""
+    for name in lifted.names:
+        _add_array(group, name)
+    if not lifted.names:
+        return None
+    name, real = f"{group.name}_fixed", prefs.core.default_float_dtype
+    return _Runner(group, "stateupdate", lifted.code, code, name=name, real=real)
+
+
+def _group(population, code, lifted):
     neuron = population.neuron
+    update = lifted.of(neuron.update)
     group = NeuronGroup(
         population.size,
         neuron.group_equations,
         threshold=neuron.threshold,
         reset=neuron.reset or None,
         refractory=neuron.refractory_text,
-        method=lambda *_, **__: neuron.update,
+        method=lambda *_, **__: update,
         namespace={},
         name=f"group_{population.name}",
         codeobj_class=code,
@@ -209,7 +243,9 @@ def _add_arrays(group, population, learn, estimator):
             variables.add_array(name, size=1, scalar=True)
 
 
-def _adjoint_runners(network, population, adjoint, bent, groups, code, estimator):
+def _adjoint_runners(
+    network, population, adjoint, bent, groups, code, estimator, lifted
+):
     """Return the adjoint of a population's step, piece by piece."""
     group = groups[population.name]
     index = network.populations.index(population)
@@ -228,6 +264,9 @@ def _adjoint_runners(network, population, adjoint, bent, groups, code, estimator
     # No user's name begins with an underscore, so none is one of those above.
     for v in sorted(targeted):
         texts[SLOPE + v] = ("stateupdate", adjoint.arrival(v))
+    for name, (template, text) in texts.items():
+        if template == "stateupdate":  # which visits all neurons in each step
+            texts[name] = template, lifted.of(text, regroup=True)
     real = prefs.core.default_float_dtype
     return {
         name: _Runner(

@@ -18,7 +18,13 @@ ROOT = Path(__file__).parents[2]
 WORK = ROOT / "build" / "docs-work"
 STUDY = "sweep digits --dt-ms 1 8 --epochs 4 --preset published --out study"
 # What other examples import, and a model file, which a page of the guide shows.
-WITHOUT_PAGE = ("run_table.py", "result_table.py", "recurrent_model.py")
+WITHOUT_PAGE = (
+    "run_table.py",
+    "result_table.py",
+    "recurrent_model.py",
+    "randman_model.py",
+    "spoken_digits_model.py",
+)
 
 
 class Example(NamedTuple):

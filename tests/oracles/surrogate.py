@@ -134,9 +134,11 @@ def simulate(network, weights, inputs, sample, *, slopes, learn, normal=None):
                 variable, expression = (x.strip() for x in line.split("+="))
                 value = evaluate(expression, {**of_target, "w": w}) * sent
                 zero = torch.zeros(cell.part.size, **double)
-                open_ = free[connection.target] if (
-                    variable in cell.neuron.frozen_states
-                ) else 1
+                open_ = (
+                    free[connection.target]
+                    if (variable in cell.neuron.frozen_states)
+                    else 1
+                )
                 if late is not None:
                     moved = _by_pair(connection, late - late.detach(), i)[arriving]
                     jump = zero.index_add(0, j[arriving], moved * value.detach())

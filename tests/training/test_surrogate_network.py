@@ -145,7 +145,7 @@ def test_a_silent_network_learns_from_a_trace(inputs):
 
 
 def test_delays_are_learned_from_a_trace():
-    """An arrival has a time, whether its spike's existence or time is differentiated."""
+    """An arrival has a time, whatever of its spike is differentiated."""
     spikes = Spikes.from_dense(np.eye(50, 5, -3)[None] > 0, dt=1 * ms)
     network = Network(
         [NETWORK.named["in"], NETWORK.named["cells"], NETWORK.named["sums"]],

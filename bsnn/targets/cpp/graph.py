@@ -127,7 +127,7 @@ def _generate(specification, folder):
     }
     code = graph_code(changing)
     estimator = of_program(*options["estimator"])
-    graph = build_graph(network, code, options["learn"], estimator)
+    graph = build_graph(network, code, options["learn"], estimator, lifts=True)
     for part in (graph.forward, graph.backward):
         if part is not None:
             part.run(0 * second, namespace={})

@@ -184,7 +184,9 @@ def _generate(specification, folder):
         shutil.copy(PACKAGE / header, folder)
     set_device("cpp_standalone", build_on_run=False, directory=folder)
     estimator = of_program(*options["estimator"])
-    graph = build_graph(network, CudaGraphCodeObject, options["learn"], estimator)
+    graph = build_graph(
+        network, CudaGraphCodeObject, options["learn"], estimator, lifts=False
+    )
     for part in (graph.forward, graph.backward):
         if part is not None:
             part.run(0 * second, namespace={})

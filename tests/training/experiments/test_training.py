@@ -556,7 +556,7 @@ def test_a_data_set_of_ones_own_is_trained_and_tested(
 
 def test_a_data_set_of_ones_own_needs_its_settings(own_data, capsys):
     assert main(["train", *OWN, "--data-dir", str(own_data)]) == 1
-    words = "for a data set of your own give learning_rate, too."
+    words = "for another give learning_rate, too, or a network of your own (--model)."
     assert words in capsys.readouterr().err
 
 

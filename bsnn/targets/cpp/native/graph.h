@@ -41,6 +41,7 @@ class Program : public Adjoint {
       clock_.dt[0] = request_.dt;
       broken_ = {-1, 0, 0, 0, 0};
       read_data();
+      for (auto f : steps_.fixed) f();
       read_inputs(at);
       const auto start = std::chrono::steady_clock::now();
       const size_t answer_at = backwards ? pull_back(at) : run(at);

@@ -96,6 +96,7 @@ struct Connection {
 
 struct Steps {
   std::vector<Code> groups, thresholds, resets;
+  std::vector<Code> fixed;  // once for a batch: what no step changes
 };
 
 }  // namespace bsnn
