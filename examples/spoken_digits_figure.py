@@ -8,14 +8,16 @@
 
 Of the rows that `examples/spoken_digits.py` left with ``--out``: accuracy, hidden
 spikes and time to a stable decision against the time step of training (lines; bars:
-least and most of the seeds), and of the networks trained at each step the accuracy at
-others (dashed), of the fast sigmoid. With ``--estimators`` the recurrent network at the
-step of its training, by what stands for the derivative of a spike.
+least and most of the seeds), and below, for each kind of network, how many are told at
+other steps than that of training, of the fast sigmoid. With ``--estimators`` the
+recurrent network at the step of its training, by what stands for the derivative of a
+spike.
 """
 
 import argparse
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from result_table import ESTIMATOR_STYLES, draw_spread
 
@@ -27,6 +29,7 @@ VALUES = {
 STYLES = {
     "recurrent": ("#0072B2", "o"),
     "feed-forward": ("#D55E00", "s"),
+    "with delays": ("#009E73", "^"),
     **ESTIMATOR_STYLES,
 }
 
@@ -45,20 +48,18 @@ def draw_over_dt(axes, table, by):
 
 
 def draw_transfer(ax, table):
-    """Draw the accuracy at other steps than that of training, means of the seeds."""
-    by = ["network", "train_dt_ms", "test_dt_ms"]
-    mean = table.groupby(by).accuracy_percent.mean()
-    marks = dict(zip(sorted(table.train_dt_ms.unique()), "os^Dv", strict=False))
-    for (network, dt), line in mean.groupby(by[:2]):
-        ax.plot(
-            line.index.get_level_values("test_dt_ms"),
-            line,
-            f"{marks[dt]}--",
-            color=STYLES[network][0],
-            label=f"{dt:g} ms, {network}",
-        )
-    ax.set_ylabel("Test accuracy (%)")
-    ax.legend(title="trained at", fontsize=7, title_fontsize=7, frameon=False)
+    """Draw the accuracy at each step, a row for each step of training."""
+    by = ["train_dt_ms", "test_dt_ms"]
+    mean = table.groupby(by).accuracy_percent.mean().unstack()
+    ax.imshow(mean, cmap="viridis", vmin=50, vmax=100, aspect="auto")
+    for at in np.ndindex(mean.shape):
+        if np.isfinite(mean.iloc[at]):
+            dark = mean.iloc[at] < 80
+            style = {"color": "w" if dark else "k", "ha": "center", "va": "center"}
+            ax.text(*at[::-1], f"{mean.iloc[at]:.1f}", fontsize=8, **style)
+    ax.set_xticks(range(mean.shape[1]), [f"{dt:g}" for dt in mean.columns])
+    ax.set_yticks(range(mean.shape[0]), [f"{dt:g}" for dt in mean.index])
+    ax.set(xlabel="Tested at (ms)", ylabel="Trained at (ms)")
 
 
 def main():
@@ -74,11 +75,13 @@ def main():
         table = table.query(f"network == 'recurrent' and {at_its_step}")
         draw_over_dt(axes, table, "estimator")
     else:
-        _, axes = plt.subplots(1, 4, figsize=(12, 3.2), layout="constrained")
+        _, (axes, below) = plt.subplots(2, 3, figsize=(10, 6), layout="constrained")
         table = table.query("estimator == 'fast-sigmoid'")
-        draw_over_dt(axes[:3], table.query(at_its_step), "network")
+        draw_over_dt(axes, table.query(at_its_step), "network")
         axes[0].set_ylim(90, 100.3)
-        draw_transfer(axes[3], table)
+        for ax, (name, rows) in zip(below, table.groupby("network"), strict=False):
+            draw_transfer(ax, rows)
+            ax.set_title(f"{name}: told (%)", fontsize=10)
     steps = sorted(table.test_dt_ms.unique())
     for ax in axes:
         ax.set(xscale="log", xlabel="Time step (ms)")

@@ -56,12 +56,12 @@ INTEGRATOR = bsnn.Neuron(
 NEURONS = {"lif": lif(**TAU), "qif": qif()}
 
 
-def make_network(dt, neuron="lif"):
+def make_network(dt, neuron="lif", hidden=HIDDEN):
     """Return five inputs, spiking neurons, and an integrator for each region."""
     return bsnn.Network(
         [
             bsnn.Inputs("in", 5),
-            bsnn.Population("hidden", HIDDEN, NEURONS[neuron]),
+            bsnn.Population("hidden", hidden, NEURONS[neuron]),
             bsnn.Population("region", 3, INTEGRATOR, record=["v"]),
         ],
         [
@@ -94,6 +94,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--rate", type=float, default=RATE, help="of learning")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--hidden", type=int, default=HIDDEN, help="neurons")
     parser.add_argument("--neuron", choices=NEURONS, default="lif")
     parser.add_argument(
         "--estimator", choices=estimators.NAMES, default=estimators.STRAIGHT_THROUGH
@@ -105,7 +106,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.watch and arguments.out:
         parser.error("--out keeps tests; leave --watch out.")
-    told_by = ["neuron", "estimator", "dt_ms", "seed", "epochs", "rate"]
+    told_by = ["neuron", "hidden", "estimator", "dt_ms", "seed", "epochs", "rate"]
     row = {name: getattr(arguments, name) for name in told_by}
     if result_table.has(arguments.out, row):
         print(f"{row} is in {arguments.out}")
@@ -114,7 +115,7 @@ def main():
     points, labels = yin_yang.sample(5000, seed=42)
     unseen = yin_yang.sample(1000, seed=41 if arguments.watch else 40)
     with DerivedNetwork(
-        make_network(dt, arguments.neuron),
+        make_network(dt, arguments.neuron, arguments.hidden),
         weights={"in->hidden": (-2.5, 7.0), "hidden->region": (-0.3, 0.3)},
         seed=arguments.seed,
         estimator=estimators.named(arguments.estimator),
@@ -125,7 +126,7 @@ def main():
     found, fired = told(activity), activity["hidden"].record
     row["accuracy_percent"] = 100 * (found == unseen[1]).mean()
     row["hidden_spikes"] = fired.n_spikes / len(found)
-    row["silent_percent"] = 100 * (1 - len(np.unique(fired.neuron)) / HIDDEN)
+    row["silent_percent"] = 100 * (1 - len(np.unique(fired.neuron)) / arguments.hidden)
     row["seconds_an_epoch"] = seconds
     print(
         f"{'watched' if arguments.watch else 'test'}: {row['accuracy_percent']:.1f} % "

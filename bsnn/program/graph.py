@@ -130,8 +130,9 @@ def build_graph(network, code, learn, estimator, *, lifts):
         backward = BrianNetwork(
             runners, adjoint_projections, list(worths.values()), name="network_backward"
         )
-    fixed = [_fixed(groups[name], lifted[name], code) for name in groups]
-    fixed = [runner for runner in fixed if runner is not None]
+    fixed = [
+        _fixed(groups[name], lifted[name], code) for name in groups if lifted[name].names
+    ]
     return Graph(
         forward=BrianNetwork(
             list(groups.values()), projections, fixed, name="network_forward"
@@ -191,11 +192,9 @@ def _lifted(neuron, lifts):
 
 
 def _fixed(group, lifted, code):
-    """Return what computes the fixed values of a group, None where it has none."""
+    """Return what computes the fixed values of a group."""
     for name in lifted.names:
         _add_array(group, name)
-    if not lifted.names:
-        return None
     name, real = f"{group.name}_fixed", prefs.core.default_float_dtype
     return _Runner(group, "stateupdate", lifted.code, code, name=name, real=real)
 

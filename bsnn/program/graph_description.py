@@ -65,8 +65,9 @@ def describe(graph, network, learn, spelling):
         [spelling.run(g.state_updater) for g in groups],
         [spelling.run(t) for g in groups for t in g.thresholder.values()],
         [spelling.run(r) for g in groups for r in g.resetter.values()],
-        *([spelling.run(f) for f in graph.fixed],) * bool(graph.fixed),
     ]
+    if graph.fixed:  # only where the loop asks for it
+        steps.append([spelling.run(f) for f in graph.fixed])
     in_order = ", ".join(braced(filter(None, step)) for step in steps)
     return Description(
         [

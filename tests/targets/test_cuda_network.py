@@ -65,13 +65,14 @@ def sparse():
 
 
 def surrogate():
-    """A surrogate on a graph, whose loss depends on spikes that are not sent."""
+    """A surrogate on a graph that learns its delays, and spikes that are not sent."""
     rng, network = np.random.default_rng(3), test_surrogate.graph()
     weights, _ = test_surrogate.driven(network, rng)
     shape = N_SAMPLES, network.n_steps, 4
     spikes = Spikes.from_dense(rng.random(shape) < 0.3, dt=network.dt)
     estimator = Surrogate("triangle", width=1.0)
-    return network, {}, estimator, weights, {"in": spikes}
+    learn = {c.name: ["delay"] for c in network.connections if np.any(c.delay)}
+    return network, learn, estimator, weights, {"in": spikes}
 
 
 def losses_of(records, network, estimator):
