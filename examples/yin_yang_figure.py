@@ -52,7 +52,7 @@ def told_by_inputs(dt_ms):
 
 
 def main():
-    table = pd.read_csv(sys.argv[1]).query("hidden == @HIDDEN")
+    table = pd.read_csv(sys.argv[1]).query(f"hidden == {HIDDEN}")
     steps = np.sort(table.dt_ms.unique())
     ceiling = [told_by_inputs(dt) for dt in steps]
     _, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")

@@ -131,7 +131,9 @@ def build_graph(network, code, learn, estimator, *, lifts):
             runners, adjoint_projections, list(worths.values()), name="network_backward"
         )
     fixed = [
-        _fixed(groups[name], lifted[name], code) for name in groups if lifted[name].names
+        _fixed(groups[name], lifted[name], code)
+        for name in groups
+        if lifted[name].names
     ]
     return Graph(
         forward=BrianNetwork(
