@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import sympy as sp
+from brian2.equations.equations import EquationError
 from brian2.equations.unitcheck import check_units_statements
 from brian2.parsing.expressions import (
     is_boolean_expression,
@@ -225,8 +226,18 @@ def check_solution(neuron):
 
 @contextlib.contextmanager
 def told(what):
-    """Say what Brian2 refused, in its own words."""
+    """Say what Brian2 refused, in its own words, those of the causes too."""
     try:
         yield
-    except (DimensionMismatchError, SyntaxError, TypeError, ValueError) as error:
-        raise ValueError(f"{what}: {error}") from error
+    except (
+        DimensionMismatchError,
+        EquationError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+    ) as error:
+        words, cause = str(error), error.__cause__
+        while cause is not None:
+            words = words if str(cause) in words else f"{words} {cause}"
+            cause = cause.__cause__
+        raise ValueError(f"{what}: {words}") from error

@@ -102,8 +102,9 @@ def modes_of(neuron, synapse) -> ExponentialModes | None:
         return None
     margin, jump, push, *rates = numbers
     rate, shape = np.linalg.eig(np.array(rates))
-    if np.iscomplexobj(rate) or (rate >= 0).any():
+    if rate.imag.any() or (rate.real >= 0).any():
         return None
+    rate, shape = rate.real, shape.real  # which newer numpy always makes complex
     if np.linalg.cond(shape) > 1 / _NONE:
         return None
     seen = margin @ shape

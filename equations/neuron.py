@@ -13,7 +13,7 @@ from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 from brian2.core.variables import Variable
-from brian2.equations.equations import EquationError, Equations
+from brian2.equations.equations import Equations
 from brian2.equations.refractory import add_refractoriness
 from brian2.parsing.expressions import parse_expression_dimensions
 from brian2.stateupdaters.base import StateUpdateMethod, UnsupportedEquationsException
@@ -26,6 +26,7 @@ from .checks import (
     check_solution,
     check_texts,
     fitting_method,
+    told,
 )
 from .dimensions import (
     CLOCK,
@@ -121,10 +122,8 @@ class Neuron:
     def parsed(self) -> Equations:
         """The user's equations, with currents as plain variables."""
         check_equations(self._plain_text)
-        try:
+        with told("'equations' cannot be read"):
             return Equations(self._plain_text)
-        except (EquationError, SyntaxError, TypeError, ValueError) as error:
-            raise ValueError(f"'equations' cannot be read: {error}") from error
 
     @functools.cached_property
     def states(self) -> tuple[str, ...]:

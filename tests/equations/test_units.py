@@ -251,7 +251,7 @@ NO_RATE = "must be in Hz, got"
         (model, "sizes", [4, 2.0], TypeError, NO_INT),
         (model, "sizes", [4, True], TypeError, NO_INT),
         (model, "sizes", ["4", "2"], TypeError, NO_INT),
-        (model, "sizes", [4, np.timedelta64(3)], TypeError, NO_INT),
+        (model, "sizes", [4, np.timedelta64(3, "s")], TypeError, NO_INT),
         (model, "sizes", [2**63, 2], ValueError, r"must be below 2\*\*63, got 9223"),
         (model, "tau_mem", [20, 30] * ms, ValueError, "must be a scalar, got shape"),
         (model, "tau_syn", np.timedelta64(5, "ms"), TypeError, NO_TIME),
