@@ -179,6 +179,12 @@ if [ "$mode" = full ]; then
         yin_yang --dt-ms 0.2 --estimator straight-through --seed $seed
         yin_yang --dt-ms 0.1 --estimator straight-through --seed $seed
     done
+    for seed in 0 1 2; do
+        for dt in 0.5 0.2; do
+            (set -x; python "$here/yin_yang.py" --hidden 800 --epochs 60 --dt-ms $dt \
+                --seed $seed --out "$results/estimators/yin-yang.csv")
+        done
+    done
     (set -x; python "$here/yin_yang_figure.py" "$results/estimators/yin-yang.csv" \
         "$results/estimators/yin-yang.png")
     speech="python $here/spoken_digits.py --epochs 40 --out $results/spoken-digits.csv"
