@@ -188,11 +188,21 @@ if [ "$mode" = full ]; then
     (set -x; python "$here/yin_yang_figure.py" "$results/estimators/yin-yang.csv" \
         "$results/estimators/yin-yang.png")
     speech="python $here/spoken_digits.py --epochs 40 --out $results/spoken-digits.csv"
+    steps="0.5 1 2 5 10"
+    for dt in $steps; do
+        for kind in "" --feed-forward --delays; do
+            (set -x; $speech --dt-ms $dt $kind --test-dt-ms $steps)
+        done
+    done
+    for seed in 1 2; do  # the shorter ones
+        for dt in 10 5 2; do
+            for kind in "" --feed-forward --delays; do
+                (set -x; $speech --seed $seed --dt-ms $dt $kind --test-dt-ms $steps)
+            done
+        done
+    done
     for seed in 0 1 2; do
         for dt in 10 5 2; do
-            for without in "" --feed-forward; do
-                (set -x; $speech --seed $seed --dt-ms $dt $without --test-dt-ms 1 2 5 10)
-            done
             for kind in triangle straight-through; do
                 (set -x; $speech --seed $seed --dt-ms $dt --estimator $kind)
             done
