@@ -50,7 +50,8 @@ class Surrogate:
         Of the shape, relative to the depth of the initial state below threshold.
     height : float
         Of the derivative at threshold, relative to that of a line from the initial
-        state to threshold.
+        state to threshold. A neuron that lingers there may spike in any of many small
+        steps: where spikes feed back, let the height fall with the time step.
 
     Raises
     ------

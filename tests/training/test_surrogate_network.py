@@ -179,8 +179,7 @@ def test_delays_are_learned_from_a_trace():
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-    print(losses[0], min(losses), delays)
-    assert min(losses) < 0.05 * losses[0]
+    assert min(losses) < 0.1 * losses[0]
 
 
 @pytest.mark.parametrize(
