@@ -13,6 +13,7 @@ import numpy as np
 from brian2 import ms
 
 import bsnn
+from bsnn.equations.models import alif
 from bsnn.inputs import codes
 from bsnn.training import Surrogate
 
@@ -22,16 +23,6 @@ hearing = bsnn.Neuron(
     threshold="v > 0.25",
     reset="v = 0",
     currents={"I_stim": 1},
-)
-adaptive = bsnn.Neuron(
-    """
-    dv/dt     = (-v + i_syn)/tau_mem : 1
-    di_syn/dt = -i_syn/tau_syn       : 1
-    da/dt     = -a/tau_a             : 1
-    """,
-    threshold="v > 1 + a",
-    reset="v -= 1; a += beta",
-    parameters={"tau_mem": 20 * ms, "tau_syn": 10 * ms, "tau_a": 200 * ms, "beta": 0.1},
 )
 integrator = bsnn.Neuron(
     """
@@ -48,7 +39,7 @@ def network(dt):
     return bsnn.Network(
         [
             bsnn.Population("ear", BANDS, hearing),
-            bsnn.Population("hidden", HIDDEN, adaptive),
+            bsnn.Population("hidden", HIDDEN, alif(tau_syn=10 * ms)),
             bsnn.Population("digit", CLASSES, integrator, record=["v"]),
         ],
         [

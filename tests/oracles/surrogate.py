@@ -134,25 +134,21 @@ def simulate(network, weights, inputs, sample, *, slopes, learn, normal=None):
                 variable, expression = (x.strip() for x in line.split("+="))
                 value = evaluate(expression, {**of_target, "w": w}) * sent
                 zero = torch.zeros(cell.part.size, **double)
-                open_ = (
-                    free[connection.target]
-                    if (variable in cell.neuron.frozen_states)
-                    else 1
-                )
+                frozen = variable in cell.neuron.frozen_states
+                reached = free[connection.target] if frozen else 1
                 if late is not None:
                     moved = _by_pair(connection, late - late.detach(), i)[arriving]
                     jump = zero.index_add(0, j[arriving], moved * value.detach())
-                    jumps[variable] = jumps[variable] + jump * open_
+                    jumps[variable] = jumps[variable] + jump * reached
                 total = zero.index_add(0, j[arriving], value)
-                b[variable] = b[variable] + total * open_
+                b[variable] = b[variable] + total * reached
             if late is not None:
                 # Rates are affine, so that it is the same before or after others.
-                rates = (
-                    cell.rates(x, free[connection.target], extras[connection.target])
-                    for x in (jumps, after[connection.target])
+                met = free[connection.target], extras[connection.target]
+                with_, without = (
+                    cell.rates(x, *met) for x in (jumps, after[connection.target])
                 )
-                later, sooner = rates
-                b = {n: x - (later[n] - sooner[n]) for n, x in b.items()}
+                b = {n: x - (with_[n] - without[n]) for n, x in b.items()}
             after[connection.target] = b
         for name, cell in cells.items():
             c = after[name]
