@@ -343,7 +343,7 @@ class DerivedNetwork(nn.Module):
     def _by_modes(self, inputs, spikes, times, weights, seed, keep):
         """Return the activity of a chain of linear neurons, with its fast gradient."""
         matrices = [w.detach().numpy() for w in weights]
-        record = self._simulator.run(matrices, inputs, seed=seed, keep=keep)
+        record = self._simulator.run(matrices, inputs, seed=seed, crossings=keep)
         fired = list(record.spikes.values())
         gradients = []
         if keep and any(w.requires_grad for w in weights):
@@ -439,7 +439,7 @@ class _Run(torch.autograd.Function):
         wanted, n_fired = ctx.needs_input_grad[3:], len(record.spikes)
 
         def given(grad, like):
-            return np.zeros(like) if grad is None else grad.numpy()
+            return np.broadcast_to(0.0, like) if grad is None else grad.numpy()
 
         losses = Losses(
             spikes={

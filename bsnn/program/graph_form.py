@@ -69,12 +69,13 @@ class Batch:
         In steps, of each connection.
     data_at : int
         Where weights and parameters begin in their segment.
-    keep : bool
+    crossings : bool
         Whether crossings are wanted, if the backward pass needs nothing else.
+    kept : int
+        Not 0 where a program keeps what the backward pass needs of the simulation, if
+        that is no more than its crossings, under this number; and where it was kept.
     losses : Losses, optional
         If derivatives are asked for.
-    records : Records, optional
-        What the simulation gave, if it need not be repeated for the derivatives.
     by_inputs : bool
         Whether derivatives by the times of input spikes are wanted.
     first_chunk : int
@@ -91,9 +92,9 @@ class Batch:
     n_samples: int
     delays: Sequence[np.ndarray] = ()
     data_at: int = 0
-    keep: bool = False
+    crossings: bool = False
+    kept: int = 0
     losses: Losses | None = None
-    records: Records | None = None
     by_inputs: bool = False
     first_chunk: int = 0
     bounds: Sequence[int] = (0,)
@@ -105,16 +106,18 @@ class Records:
 
     `crossings` has a row for each spike of a population, where they are all that the
     backward pass needs: when in its step it crossed, the slope of the margin there, the
-    margin's derivatives, and the states before the reset.
+    margin's derivatives, and the states before the reset. Programs have kept the same
+    under the number `kept`, unless it is 0.
     """
 
     spikes: dict
     traces: dict
     broken: tuple | None = None
     crossings: dict | None = None
+    kept: int = 0
 
     @classmethod
-    def concatenate(cls, parts):
+    def concatenate(cls, parts, kept=0):
         """Return the records of all samples of some batches."""
         return cls(
             spikes={
@@ -131,16 +134,8 @@ class Records:
                 name: np.concatenate([p.crossings[name] for p in parts])
                 for name in parts[0].crossings
             },
+            kept=kept,
         )
-
-    def select(self, start, stop):
-        """Return the spikes and crossings of a range of samples."""
-        spikes = {name: s.select(start, stop) for name, s in self.spikes.items()}
-        crossings = {
-            name: self.crossings[name][slice(*s.offset[[start, stop]])]
-            for name, s in self.spikes.items()
-        }
-        return Records(spikes=spikes, traces={}, crossings=crossings)
 
 
 @dataclass(frozen=True)
@@ -183,13 +178,6 @@ class GraphForm:
                 if part.neuron.threshold is not None:
                     offset, values = batch.losses.spikes[part.name]
                     blocks += [np.asarray(offset, np.int64), np.asarray(values, float)]
-                    if batch.records is not None:
-                        spikes = batch.records.spikes[part.name]
-                        blocks += [
-                            np.asarray(spikes.step, np.int32),
-                            np.asarray(spikes.neuron, np.int32),
-                            self._real(batch.records.crossings[part.name]),
-                        ]
                 blocks += [
                     self._real(batch.losses.traces[part.name, name])
                     for name in part.record
@@ -209,9 +197,8 @@ class GraphForm:
 
     def _table(self, batch):
         backwards = batch.losses is not None
-        kept = batch.records is not None if backwards else batch.keep
-        numbers = [backwards, batch.seed, batch.first_sample, kept, batch.by_inputs]
-        numbers.append(self.replicas)
+        numbers = [backwards, batch.seed, batch.first_sample, batch.kept]
+        numbers += [batch.by_inputs, self.replicas, batch.crossings]
         for connection, steps, shape in zip(
             self.network.connections,
             batch.delays,
@@ -226,7 +213,7 @@ class GraphForm:
         return np.array(numbers, np.int64)
 
     def _real(self, values):
-        return np.ascontiguousarray(values, self.real)
+        return np.asarray(values, self.real)
 
     def read(self, exchange, at, batch):
         """Return the `Records`, or the `Derivatives` that were asked for."""
@@ -248,7 +235,7 @@ class GraphForm:
             for part in network.groups
             for name in part.record
         }
-        *broken, kept = take(np.int64, 6)
+        *broken, given = take(np.int64, 6)
         spikes, crossings = {}, {}
         for part in network.groups:
             if part.neuron.threshold is not None:
@@ -260,14 +247,14 @@ class GraphForm:
                     dt=network.dt_seconds,
                     step=step,
                 )
-                if kept:
+                if given:
                     width = self._widths[part.name]
                     crossings[part.name] = take(self.real, len(index), width)
         return Records(
             spikes=spikes,
             traces=traces,
             broken=self._broken(broken),
-            crossings=crossings if kept else None,
+            crossings=crossings if given else None,
         )
 
     @functools.cached_property

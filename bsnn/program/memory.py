@@ -36,6 +36,7 @@ class SharedWeights:
         *starts, self._numbers_at = itertools.accumulate(sizes, initial=0)
         fixed_at = self._numbers_at + sum(aligned(a.nbytes) for a in numbers)
         self._half = fixed_at + sum(aligned(a.nbytes) for a in fixed)
+        self._written = {}
         self.segment = Segment(2 * self._half, n_kept=self._half)
         self.arrays, self._copies = (
             [
@@ -48,7 +49,10 @@ class SharedWeights:
             self._write(half + fixed_at, fixed)
 
     def place(self, weights, numbers=()):
-        """Return where the weights of a batch are, with its numbers behind them."""
+        """Return where the weights of a batch are, with its numbers behind them.
+
+        An array of numbers that is the same object as the last time is there already.
+        """
         half = 0 if all(map(_are_one, self.arrays, weights)) else self._half
         if half:
             for copy, given in zip(self._copies, weights, strict=True):
@@ -58,7 +62,9 @@ class SharedWeights:
 
     def _write(self, at, arrays):
         for array in arrays:
-            self.segment.view(at, array.dtype, array.shape)[:] = array
+            if self._written.get(at) is not array:
+                self.segment.view(at, array.dtype, array.shape)[:] = array
+                self._written[at] = array
             at += aligned(array.nbytes)
 
 

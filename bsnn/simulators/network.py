@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import secrets
 import weakref
 from collections.abc import Mapping, Sequence
 
@@ -23,7 +24,7 @@ from bsnn.network import Network
 from bsnn.processes.forks import tell_of_forks
 from bsnn.program.build import PRECISIONS
 from bsnn.program.derivatives import Derivatives, summed
-from bsnn.program.graph_data import as_given, numbers_of, pairs_of
+from bsnn.program.graph_data import Numbers, as_given, pairs_of
 from bsnn.program.graph_form import Batch, GraphForm, Losses, Records
 from bsnn.program.memory import SharedWeights
 from bsnn.program.pool import Pool
@@ -135,10 +136,11 @@ class NetworkSimulator(Turns):
 
     def _start_programs(self):
         network, real = self.network, self._real
+        self._numbers = Numbers(network, real)
         self._memory = SharedWeights(
             real,
             network.weight_shapes,
-            numbers_of(network, real, {}, {}, network.delays),
+            self._numbers.arrays(),
             list(pairs_of(network)),
         )
         replicas = self.target.replicas or 0
@@ -163,6 +165,7 @@ class NetworkSimulator(Turns):
         delays: Mapping | None = None,
         seed: int = 0,
         keep: bool = False,
+        crossings: bool = False,
     ) -> Records:
         """Simulate one batch.
 
@@ -186,7 +189,10 @@ class NetworkSimulator(Turns):
             simulated with the same seed, in the same place of its batch.
         keep : bool
             Whether a `pull_back` of these records follows: where it needs nothing but
-            the crossings, they are recorded, and it simulates nothing again.
+            the crossings, the programs keep them until the next run that is kept, and
+            it simulates nothing again.
+        crossings : bool
+            Whether the records have the crossings, too, where that is so.
 
         Returns
         -------
@@ -206,11 +212,14 @@ class NetworkSimulator(Turns):
             batch = self._batch(
                 weights, inputs, n_samples, parameters, {}, delays, seed
             )
-            shards = self._on_all(dataclasses.replace(batch, keep=keep))
+            # Of no other run, whichever simulator or process it was.
+            kept = 1 + secrets.randbits(62) if keep else 0
+            batch = dataclasses.replace(batch, kept=kept, crossings=crossings)
+            shards = self._on_all(batch)
             starts = itertools.accumulate((s[1].n_samples for s in shards), initial=0)
             for (records, _), first in zip(shards, starts, strict=False):
                 self._check_sound(records.broken, first)
-            return Records.concatenate([records for records, _ in shards])
+            return Records.concatenate([records for records, _ in shards], kept)
 
     def pull_back(
         self,
@@ -235,7 +244,8 @@ class NetworkSimulator(Turns):
         slope_min : dict of str to float
             Of each population, the floor of dg/dt at a crossing; a surrogate has none.
         records : Records, optional
-            What `run` returned with `keep`.
+            What `run` returned with `keep`. Unless they are given, or if programs keep
+            those of a later run, samples are simulated again.
         by_inputs : bool
             Whether derivatives by the times of input spikes are wanted; 0 unless so.
 
@@ -264,10 +274,9 @@ class NetworkSimulator(Turns):
             batch = self._batch(
                 weights, inputs, n_samples, parameters, of_spikes, delays, seed
             )
-            if records is not None and records.crossings is None:
-                records = None
+            kept = 0 if records is None else records.kept
             batch = dataclasses.replace(
-                batch, losses=losses, records=records, by_inputs=by_inputs
+                batch, losses=losses, kept=kept, by_inputs=by_inputs
             )
             parts = [part for part, _ in self._on_all(batch)]
             if any(part.differs is not None for part in parts):
@@ -300,9 +309,7 @@ class NetworkSimulator(Turns):
         ):
             check_weights(given, shape, f"connection {connection.name!r}")
         delays = self._steps_of(delays or {})
-        numbers = numbers_of(
-            self.network, self._real, parameters or {}, of_spikes, delays
-        )
+        numbers = self._numbers.arrays(parameters or {}, of_spikes, delays)
         return Batch(
             inputs=spikes,
             currents=currents,
@@ -359,7 +366,6 @@ class NetworkSimulator(Turns):
                     first_sample=start,
                     n_samples=stop - start,
                     losses=batch.losses and batch.losses.select(start, stop),
-                    records=batch.records and batch.records.select(start, stop),
                     first_chunk=first,
                     bounds=[k - start for k in bounds[first : last + 1]],
                 )

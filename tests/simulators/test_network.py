@@ -12,7 +12,7 @@ from brian2.units import ms
 from bsnn import Connection, Inputs, Network, Neuron, Population
 from bsnn.equations.dynamics import Dynamics
 from bsnn.equations.synapse import Synapse
-from bsnn.errors import NumbersError
+from bsnn.errors import NumbersError, ProgramError
 from bsnn.program.graph_form import Losses
 from bsnn.simulators.network import NetworkSimulator
 from tests.neurons import CASES, NOISY, SIZE, all_neurons, draw, learned
@@ -188,17 +188,31 @@ def test_linear_neurons_are_not_simulated_again():
         "condition": ["theta"],
         "each": ["bound", "factor"],
     }
+    _, others = draw(LINEAR, np.random.default_rng(5), n_samples=13)
+    _, fewer = draw(LINEAR, np.random.default_rng(5), n_samples=12)
     results = []
     for workers in (1, 2):
         with NetworkSimulator(LINEAR, learn=learn, workers=workers) as simulator:
+
+            def pull_back(weights, records, given=inputs, simulator=simulator):
+                losses = _losses(records, np.random.default_rng(6))
+                return simulator.pull_back(weights, given, losses, records=records)
+
+            ran = simulator.run(weights, inputs)
+            results.append(pull_back(weights, ran))
             ran = simulator.run(weights, inputs, keep=True)
-            assert ran.crossings is not None
-            losses = _losses(ran, np.random.default_rng(6))
-            results.append(simulator.pull_back(weights, inputs, losses))
-            results.append(simulator.pull_back(weights, inputs, losses, records=ran))
+            assert ran.crossings is None
+            results += [pull_back(weights, ran), pull_back(weights, ran)]
             moved = [2 * w for w in weights]  # of which nothing is simulated
-            other = simulator.pull_back(moved, inputs, losses, records=ran)
+            other = pull_back(moved, ran)
             assert np.any(other.weights[1] != results[-1].weights[1])
+            # Others' spikes are not taken for these, and earlier ones are found again.
+            with pytest.raises(ProgramError, match="gave other spikes"):
+                pull_back(moved, ran, others)
+            simulator.run(weights, fewer, keep=True)
+            results.append(pull_back(weights, ran))
+            simulator.run(moved, inputs, keep=True)
+            results.append(pull_back(weights, ran))
     first, *others = results
     assert all(np.any(w) for w in first.weights)
     for other in others:
@@ -210,7 +224,13 @@ def test_linear_neurons_are_not_simulated_again():
 
 
 def test_neurons_that_bend_are_simulated_again(simulator):
-    assert simulator.run(WEIGHTS, INPUTS, keep=True).crossings is None
+    ran = simulator.run(WEIGHTS, INPUTS, seed=SEED, keep=True, crossings=True)
+    assert ran.crossings is None
+    losses = _losses(ran, np.random.default_rng(6))
+    with pytest.raises(ProgramError, match="gave other spikes"):
+        simulator.pull_back(
+            [2 * w for w in WEIGHTS], INPUTS, losses, seed=SEED, records=ran
+        )
 
 
 def test_single_precision_is_close(records):

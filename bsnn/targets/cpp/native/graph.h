@@ -10,7 +10,7 @@ namespace bsnn {
 
 class Program : public Adjoint {
   const bool repeats_;  // backwards, states between spikes are needed, too
-  bool kept_;           // crossings are wanted; backwards, they are given
+  int64_t kept_ = 0;        // which run is kept; the latest that was to be
   std::vector<int64_t> existing_;  // of each population, whether dL/ds is given
 
  public:
@@ -29,14 +29,15 @@ class Program : public Adjoint {
       const bool backwards = table[0];
       seed_ = table[1];
       first_sample_ = table[2];
-      kept_ = table[3];
-      by_inputs_ = table[4];  // and then how many replicas a GPU is to have
+      const int64_t kept = table[3];
+      by_inputs_ = table[4];
+      const bool crossings = table[6];  // table[5]: how many replicas a GPU is to have
       for (size_t c = 0; c < connections_.size(); c++) {
-        connections_[c].delay = table[6 + 3 * c];
-        connections_[c].n_weights = table[7 + 3 * c];
-        connections_[c].n_pairs = table[8 + 3 * c];
+        connections_[c].delay = table[7 + 3 * c];
+        connections_[c].n_weights = table[8 + 3 * c];
+        connections_[c].n_pairs = table[9 + 3 * c];
       }
-      existing_.assign(table + 6 + 3 * connections_.size(), table + request_.n_inputs);
+      existing_.assign(table + 7 + 3 * connections_.size(), table + request_.n_inputs);
       n_steps_ = request_.n_steps;
       clock_.dt[0] = request_.dt;
       broken_ = {-1, 0, 0, 0, 0};
@@ -44,7 +45,7 @@ class Program : public Adjoint {
       for (auto f : steps_.fixed) f();
       read_inputs(at);
       const auto start = std::chrono::steady_clock::now();
-      const size_t answer_at = backwards ? pull_back(at) : run(at);
+      const size_t answer_at = backwards ? pull_back(at, kept) : run(at, kept, crossings);
       const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
 #ifdef BSNN_PROFILE
       profile.add(backwards ? "pull_back" : "run", spent.count());
@@ -59,10 +60,15 @@ class Program : public Adjoint {
   }
 
  private:
-  size_t run(size_t at) {
+  size_t run(size_t at, int64_t keep, bool crossings) {
     taping_ = false;
-    noting_ = kept_ && !repeats_;
+    noting_ = (keep || crossings) && !repeats_;
+    crossings = crossings && noting_;
     const int64_t m = request_.n_samples;
+    if (noting_ && keep) {
+      kept_ = keep;
+      for (auto& p : pops_) p.kept.resize(m);
+    }
     std::vector<std::vector<Real*>> traces(pops_.size());
     // Traces first, whose size is known, then the spikes.
     size_t end = at;
@@ -87,22 +93,24 @@ class Program : public Adjoint {
         for (int64_t n = 0; n < n_steps_; n++)
           p.out_step.insert(p.out_step.end(), p.start[n + 1] - p.start[n], int32_t(n));
         p.out_offset.push_back(p.out_neuron.size());
-        if (noting_) store_crossings(k, sample);
+        if (noting_) locate(k, sample, 0, n_steps_);
+        if (crossings) store_crossings(p);
       }
+      if (noting_ && keep) exchange_kept(sample);
     }
     end = at + aligned(6 * 8);
     for (auto& p : pops_)
       if (p.fires)
         end += aligned(p.out_offset.size() * 8) + 2 * aligned(p.out_neuron.size() * 4) +
-               (noting_ ? aligned(p.out_crossings.size() * sizeof(Real)) : 0);
+               (crossings ? aligned(p.out_crossings.size() * sizeof(Real)) : 0);
     grow(end);
-    store_status(at, 6)[5] = noting_;
+    store_status(at, 6)[5] = crossings;
     for (auto& p : pops_) {
       if (!p.fires) continue;
       std::copy(p.out_offset.begin(), p.out_offset.end(), exchange_.block<int64_t>(at, p.out_offset.size()));
       std::copy(p.out_neuron.begin(), p.out_neuron.end(), exchange_.block<int32_t>(at, p.out_neuron.size()));
       std::copy(p.out_step.begin(), p.out_step.end(), exchange_.block<int32_t>(at, p.out_step.size()));
-      if (noting_)
+      if (crossings)
         std::copy(p.out_crossings.begin(), p.out_crossings.end(), exchange_.block<Real>(at, p.out_crossings.size()));
     }
     return answer_at;
@@ -136,13 +144,7 @@ class Program : public Adjoint {
       auto &loss = losses[k];
       if (p.fires) {
         loss.offset = exchange_.block<int64_t>(at, m + 1);
-        const int64_t n = loss.offset[m];
-        loss.spikes = exchange_.block<double>(at, n);
-        if (kept_) {
-          loss.step = exchange_.block<int32_t>(at, n);
-          loss.neuron = exchange_.block<int32_t>(at, n);
-          loss.crossings = exchange_.block<Real>(at, n * crossing_size(p));
-        }
+        loss.spikes = exchange_.block<double>(at, loss.offset[m]);
       }
       for (size_t r = 0; r < p.recorded.size(); r++)
         loss.traces.push_back(exchange_.block<Real>(at, m * n_steps_ * p.n));
@@ -179,7 +181,7 @@ class Program : public Adjoint {
     }
   }
 
-  size_t pull_back(size_t at) {
+  size_t pull_back(size_t at, int64_t kept) {
     const int64_t m = request_.n_samples;
     size_t after_losses = at;
     read_losses(after_losses);
@@ -221,7 +223,7 @@ class Program : public Adjoint {
 
     n_clamped_ = 0;
     int64_t differ = -1, n_sums = 0;
-    recalled_ = kept_;
+    recalled_ = kept && kept == kept_ && fits_kept();
     taping_ = noting_ = !recalled_;
     for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
       Sum& sum = places[n_sums++];
@@ -230,7 +232,7 @@ class Program : public Adjoint {
       clear(sum);
       bind_gradients(sum);
       for (int64_t sample = bounds[chunk]; sample < bounds[chunk + 1]; sample++) {
-        if (recalled_) recall(sample, losses);
+        if (recalled_) exchange_kept(sample);
         else simulate(sample, nullptr);
         for (size_t k = 0; k < pops_.size(); k++) {
           auto& p = pops_[k];
@@ -253,6 +255,7 @@ class Program : public Adjoint {
         for (size_t k = 0; k < pops_.size(); k++)
           if (by_input[k])
             std::copy(pops_[k].total.begin(), pops_[k].total.end(), by_input[k] + offset_[k][sample]);
+        if (recalled_) exchange_kept(sample);  // for another time
       }
       while (n_sums > 1 && siblings(places[n_sums - 2], places[n_sums - 1])) {
         add(places[n_sums - 2], places[n_sums - 1]);
@@ -265,6 +268,17 @@ class Program : public Adjoint {
     status[6] = n_clamped_;
     status[7] = n_sums;
     return answer_at;
+  }
+
+  // Whether the batch at hand can be that which is kept.
+  bool fits_kept() const {
+    for (size_t k = 0; k < pops_.size(); k++) {
+      const auto& kept = pops_[k].kept;
+      if (int64_t(kept.size()) != request_.n_samples) return false;
+      for (size_t m = 0; offset_[k] && m < kept.size(); m++)
+        if (offset_[k][m + 1] - offset_[k][m] != int64_t(kept[m].neuron.size())) return false;
+    }
+    return true;
   }
 
   void clear(Sum& sum) {

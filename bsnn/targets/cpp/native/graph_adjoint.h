@@ -8,7 +8,7 @@ namespace bsnn {
 
 class Adjoint : public Simulation {
  protected:
-  bool recalled_ = false;   // crossings are given, and nothing is simulated again
+  bool recalled_ = false;   // crossings were kept, and nothing is simulated again
   int64_t n_clamped_;       // slopes below the least
   std::vector<Real*> own_;  // arrays of the code objects, while others stand for them
 
@@ -17,8 +17,6 @@ class Adjoint : public Simulation {
   struct Loss {
     const int64_t* offset = nullptr;       // spikes of each sample
     const double* spikes = nullptr;        // dL/dT of each of them
-    const int32_t *step = nullptr, *neuron = nullptr;  // themselves, if they are given
-    const Real* crossings = nullptr;
     std::vector<const Real*> traces;       // dL/d(trace)
     const Real* existing = nullptr;        // dL/ds of all steps, under a surrogate
   };
@@ -238,20 +236,16 @@ class Adjoint : public Simulation {
     *to = std::accumulate(*g.array, *g.array + p.n, Real(0));
   }
 
-  // As at the end of a simulation: a sample whose spikes are given.
-  void recall(int64_t sample, const std::vector<Loss>& losses) {
-    for (size_t k = 0; k < pops_.size(); k++) {
-      auto& p = pops_[k];
-      if (offset_[k]) {
-        set_inputs(k, sample);
-      } else if (p.fires) {
-        auto& loss = losses[k];
-        const int64_t from = loss.offset[sample], to = loss.offset[sample + 1];
-        set_spikes(p, loss.step + from, loss.neuron + from, to - from);
-        take_crossings(p, loss.crossings + from * crossing_size(p), to - from);
-      } else {
-        set_spikes(p, nullptr, nullptr, 0);
-      }
+  // Keep a sample that has been simulated, or take it back.
+  void exchange_kept(int64_t sample) {
+    for (auto& p : pops_) {
+      Kept& kept = p.kept[sample];
+      p.neuron.swap(kept.neuron);
+      p.start.swap(kept.start);
+      p.at_spikes.swap(kept.at_spikes);
+      p.slope.swap(kept.slope);
+      p.by.swap(kept.by);
+      p.first = 0;
     }
   }
 
@@ -260,9 +254,7 @@ class Adjoint : public Simulation {
     return 2 + p.gains.size() + p.state.size();
   }
 
-  void store_crossings(size_t k, int64_t sample) {
-    auto& p = pops_[k];
-    locate(k, sample, 0, n_steps_);
+  void store_crossings(Population& p) {
     const size_t n = p.neuron.size(), m = p.state.size(), before = p.out_crossings.size();
     p.out_crossings.resize(before + n * crossing_size(p));
     Real* to = p.out_crossings.data() + before;
@@ -271,19 +263,6 @@ class Adjoint : public Simulation {
       *to++ = p.slope[z];
       for (size_t g = 0; g < p.gains.size(); g++) *to++ = p.by[g * n + z];
       to = std::copy_n(p.at_spikes.data() + (2 * z + 1) * m, m, to);
-    }
-  }
-
-  void take_crossings(Population& p, const Real* from, size_t n) {
-    const size_t m = p.state.size();
-    p.first = 0;
-    p.slope.resize(n);
-    p.by.resize(p.gains.size() * n);
-    p.at_spikes.resize(2 * m * n);
-    for (size_t z = 0; z < n; z++, from += crossing_size(p)) {
-      p.slope[z] = from[1];
-      for (size_t g = 0; g < p.gains.size(); g++) p.by[g * n + z] = from[2 + g];
-      std::copy(from + 2 + p.gains.size(), from + crossing_size(p), &p.at_spikes[(2 * z + 1) * m]);
     }
   }
 };

@@ -21,6 +21,13 @@ struct Array {
   bool shared;   // by all neurons, also where there is but one
 };
 
+// What the backward pass needs of a sample, where it needs no more than of spikes.
+struct Kept {
+  std::vector<int32_t> neuron;
+  std::vector<int64_t> start;
+  std::vector<Real> at_spikes, slope, by;
+};
+
 struct Population {
   int64_t n;
   const int32_t* fires;              // what the thresholder writes; null of inputs
@@ -69,6 +76,7 @@ struct Population {
   std::vector<int32_t> out_neuron, out_step;
   std::vector<int64_t> out_offset;
   std::vector<Real> out_crossings;
+  std::vector<Kept> kept;            // of each sample, until the next run that is kept
 };
 
 struct Added {
