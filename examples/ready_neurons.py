@@ -15,16 +15,17 @@ negative conductance stands for an inhibitory current.
 
 What was chosen, on every sixth training digit, left out by `--watch`: the range of the
 initial weights, time constants of synapses that bridge the 75 ms in which the pixels
-spike, the learning rate, the floor of the slope at a crossing, the average of weights
-over the last batches, and a bound on the length of the gradient, which is now and then
-very long where a neuron hesitates below its upstroke. An AdEx neuron counts as firing
-where its upstroke has begun, 1.9 mV above V_T: from there on it only costs time, and
-hides from the floor how slowly the neuron came.
+spike, the learning rate, the floor of the slope at a crossing, and a bound on the
+length of the gradient, which is now and then very long where a neuron hesitates below
+its upstroke. An AdEx neuron counts as firing where its upstroke has begun, 1.9 mV above
+V_T: from there on it only costs time, and hides from the floor how slowly the neuron
+came.
 """
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin
 
 import argparse
+import math
 import time
 from dataclasses import dataclass
 
@@ -36,8 +37,7 @@ from brian2 import ms, mV, pA
 from bsnn.equations.models import adex, coba_lif, izhikevich
 from bsnn.training import DerivedNetwork, SpikeCountLoss
 
-EPOCHS, BATCH = 20, 20
-AVERAGING = 0.005  # of the weights over the batches, whose steps are noisy
+EPOCHS, BATCH = 30, 20
 N_PARTS = 6  # of the training digits, of which the last is watched
 
 
@@ -68,15 +68,15 @@ CASES = {
     "coba": Case(
         coba_lif(tau_e=20 * ms, tau_i=20 * ms),
         [("g_e += w*nS", 0, 1), ("g_i += w*nS", 0, 0.5)],
-        rate=0.01,
-        longest=0.01,
+        rate=0.003,
+        longest=0.1,
         floor=0.25,
     ),
     "izhikevich": Case(
         izhikevich(tau_syn=50 * ms),
         [("i_syn += w*mV", -2.1, 3)],
         rate=0.01,
-        longest=1.0,
+        longest=0.1,
         floor=1000.0,
         out=(-0.1, 0.2),
     ),
@@ -138,7 +138,7 @@ def main():
             out = np.arange(len(labels)) % N_PARTS == N_PARTS - 1
             test = images[out], labels[out]
             images, labels = images[~out], labels[~out]
-        train(net, case, ranges, images, labels, arguments.epochs)
+        train(net, case, ranges, images, labels, arguments)
         right, spikes = score(net, *test)
         with torch.no_grad():
             activity = net(bsnn.encode_ttfs(digits.test_images[:3], net.network))
@@ -148,7 +148,7 @@ def main():
     plt.show()
 
 
-def train(net, case, ranges, images, labels, epochs):
+def train(net, case, ranges, images, labels, arguments):
     """Train on all the images."""
     groups = [
         {"params": list(connection.parameters()), "lr": case.rate}
@@ -157,11 +157,11 @@ def train(net, case, ranges, images, labels, epochs):
     for group, (low, high) in zip(groups, ranges.values(), strict=False):
         group["lr"] *= high - low
     optimizer = torch.optim.Adam(groups)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.93)
+    n_batches = arguments.epochs * math.ceil(len(labels) / BATCH)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_batches)
     loss = SpikeCountLoss(true=15, false=3)
-    shuffle = torch.Generator().manual_seed(0)
-    average = [weight.detach().clone() for weight in net.connections.parameters()]
-    for epoch in range(1, epochs + 1):
+    shuffle = torch.Generator().manual_seed(arguments.seed)
+    for epoch in range(1, arguments.epochs + 1):
         start, right = time.perf_counter(), 0
         order = torch.randperm(len(labels), generator=shuffle).numpy()
         for at in range(0, len(labels), BATCH):
@@ -172,16 +172,11 @@ def train(net, case, ranges, images, labels, epochs):
             for group in groups:
                 torch.nn.utils.clip_grad_norm_(group["params"], case.longest)
             optimizer.step()
+            schedule.step()
             keep_signs(net, ranges)
-            for mean, weight in zip(average, net.connections.parameters(), strict=True):
-                mean.lerp_(weight.detach(), AVERAGING)
             right += (told(activity) == labels[batch]).sum()
-        schedule.step()
         seconds = time.perf_counter() - start
         print(f"epoch {epoch}: {100 * right / len(labels):.1f} % told, {seconds:.1f} s")
-    with torch.no_grad():
-        for mean, weight in zip(average, net.connections.parameters(), strict=True):
-            weight.copy_(mean)
 
 
 def keep_signs(net, ranges):

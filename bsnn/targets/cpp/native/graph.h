@@ -65,10 +65,6 @@ class Program : public Adjoint {
     noting_ = (keep || crossings) && !repeats_;
     crossings = crossings && noting_;
     const int64_t m = request_.n_samples;
-    if (noting_ && keep) {
-      kept_ = keep;
-      for (auto& p : pops_) p.kept.resize(m);
-    }
     std::vector<std::vector<Real*>> traces(pops_.size());
     // Traces first, whose size is known, then the spikes.
     size_t end = at;
@@ -79,39 +75,41 @@ class Program : public Adjoint {
       auto& p = pops_[k];
       for (size_t r = 0; r < p.recorded.size(); r++)
         traces[k].push_back(exchange_.block<Real>(at, m * n_steps_ * p.n));
-      p.out_neuron.clear();
-      p.out_step.clear();
-      p.out_offset.assign(1, 0);
-      p.out_crossings.clear();
+      p.out.neuron.clear();
+      p.out.step.clear();
+      p.out.offset.assign(1, 0);
+      p.out.crossings.clear();
     }
     for (int64_t sample = 0; sample < m; sample++) {
       simulate(sample, &traces);
       for (size_t k = 0; k < pops_.size(); k++) {
         auto& p = pops_[k];
         if (!p.fires) continue;
-        p.out_neuron.insert(p.out_neuron.end(), p.neuron.begin(), p.neuron.end());
+        p.out.neuron.insert(p.out.neuron.end(), p.neuron.begin(), p.neuron.end());
         for (int64_t n = 0; n < n_steps_; n++)
-          p.out_step.insert(p.out_step.end(), p.start[n + 1] - p.start[n], int32_t(n));
-        p.out_offset.push_back(p.out_neuron.size());
-        if (noting_) locate(k, sample, 0, n_steps_);
-        if (crossings) store_crossings(p);
+          p.out.step.insert(p.out.step.end(), p.start[n + 1] - p.start[n], int32_t(n));
+        p.out.offset.push_back(p.out.neuron.size());
+        if (noting_) store_crossings(k, sample);
       }
-      if (noting_ && keep) exchange_kept(sample);
     }
     end = at + aligned(6 * 8);
     for (auto& p : pops_)
       if (p.fires)
-        end += aligned(p.out_offset.size() * 8) + 2 * aligned(p.out_neuron.size() * 4) +
-               (crossings ? aligned(p.out_crossings.size() * sizeof(Real)) : 0);
+        end += aligned(p.out.offset.size() * 8) + 2 * aligned(p.out.neuron.size() * 4) +
+               (crossings ? aligned(p.out.crossings.size() * sizeof(Real)) : 0);
     grow(end);
     store_status(at, 6)[5] = crossings;
     for (auto& p : pops_) {
       if (!p.fires) continue;
-      std::copy(p.out_offset.begin(), p.out_offset.end(), exchange_.block<int64_t>(at, p.out_offset.size()));
-      std::copy(p.out_neuron.begin(), p.out_neuron.end(), exchange_.block<int32_t>(at, p.out_neuron.size()));
-      std::copy(p.out_step.begin(), p.out_step.end(), exchange_.block<int32_t>(at, p.out_step.size()));
+      std::copy(p.out.offset.begin(), p.out.offset.end(), exchange_.block<int64_t>(at, p.out.offset.size()));
+      std::copy(p.out.neuron.begin(), p.out.neuron.end(), exchange_.block<int32_t>(at, p.out.neuron.size()));
+      std::copy(p.out.step.begin(), p.out.step.end(), exchange_.block<int32_t>(at, p.out.step.size()));
       if (crossings)
-        std::copy(p.out_crossings.begin(), p.out_crossings.end(), exchange_.block<Real>(at, p.out_crossings.size()));
+        std::copy(p.out.crossings.begin(), p.out.crossings.end(), exchange_.block<Real>(at, p.out.crossings.size()));
+    }
+    if (noting_ && keep) {
+      kept_ = keep;
+      for (auto& p : pops_) std::swap(p.out, p.kept);
     }
     return answer_at;
   }
@@ -232,7 +230,7 @@ class Program : public Adjoint {
       clear(sum);
       bind_gradients(sum);
       for (int64_t sample = bounds[chunk]; sample < bounds[chunk + 1]; sample++) {
-        if (recalled_) exchange_kept(sample);
+        if (recalled_) recall(sample);
         else simulate(sample, nullptr);
         for (size_t k = 0; k < pops_.size(); k++) {
           auto& p = pops_[k];
@@ -255,7 +253,6 @@ class Program : public Adjoint {
         for (size_t k = 0; k < pops_.size(); k++)
           if (by_input[k])
             std::copy(pops_[k].total.begin(), pops_[k].total.end(), by_input[k] + offset_[k][sample]);
-        if (recalled_) exchange_kept(sample);  // for another time
       }
       while (n_sums > 1 && siblings(places[n_sums - 2], places[n_sums - 1])) {
         add(places[n_sums - 2], places[n_sums - 1]);
@@ -270,14 +267,10 @@ class Program : public Adjoint {
     return answer_at;
   }
 
-  // Whether the batch at hand can be that which is kept.
+  // Whether the batch at hand can be that which is kept: its spikes are looked up by sample.
   bool fits_kept() const {
-    for (size_t k = 0; k < pops_.size(); k++) {
-      const auto& kept = pops_[k].kept;
-      if (int64_t(kept.size()) != request_.n_samples) return false;
-      for (size_t m = 0; offset_[k] && m < kept.size(); m++)
-        if (offset_[k][m + 1] - offset_[k][m] != int64_t(kept[m].neuron.size())) return false;
-    }
+    for (auto& p : pops_)
+      if (p.fires && int64_t(p.kept.offset.size()) != request_.n_samples + 1) return false;
     return true;
   }
 

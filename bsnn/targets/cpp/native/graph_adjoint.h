@@ -236,16 +236,20 @@ class Adjoint : public Simulation {
     *to = std::accumulate(*g.array, *g.array + p.n, Real(0));
   }
 
-  // Keep a sample that has been simulated, or take it back.
-  void exchange_kept(int64_t sample) {
-    for (auto& p : pops_) {
-      Kept& kept = p.kept[sample];
-      p.neuron.swap(kept.neuron);
-      p.start.swap(kept.start);
-      p.at_spikes.swap(kept.at_spikes);
-      p.slope.swap(kept.slope);
-      p.by.swap(kept.by);
-      p.first = 0;
+  // As at the end of a simulation: a sample whose spikes were kept.
+  void recall(int64_t sample) {
+    for (size_t k = 0; k < pops_.size(); k++) {
+      auto& p = pops_[k];
+      if (offset_[k]) {
+        set_inputs(k, sample);
+      } else if (p.fires) {
+        const Fired& kept = p.kept;
+        const int64_t from = kept.offset[sample], n = kept.offset[sample + 1] - from;
+        set_spikes(p, kept.step.data() + from, kept.neuron.data() + from, n);
+        take_crossings(p, kept.crossings.data() + from * crossing_size(p), n);
+      } else {
+        set_spikes(p, nullptr, nullptr, 0);
+      }
     }
   }
 
@@ -254,15 +258,30 @@ class Adjoint : public Simulation {
     return 2 + p.gains.size() + p.state.size();
   }
 
-  void store_crossings(Population& p) {
-    const size_t n = p.neuron.size(), m = p.state.size(), before = p.out_crossings.size();
-    p.out_crossings.resize(before + n * crossing_size(p));
-    Real* to = p.out_crossings.data() + before;
+  void store_crossings(size_t k, int64_t sample) {
+    auto& p = pops_[k];
+    locate(k, sample, 0, n_steps_);
+    const size_t n = p.neuron.size(), m = p.state.size(), before = p.out.crossings.size();
+    p.out.crossings.resize(before + n * crossing_size(p));
+    Real* to = p.out.crossings.data() + before;
     for (size_t z = 0; z < n; z++) {
       *to++ = p.time[z];
       *to++ = p.slope[z];
       for (size_t g = 0; g < p.gains.size(); g++) *to++ = p.by[g * n + z];
       to = std::copy_n(p.at_spikes.data() + (2 * z + 1) * m, m, to);
+    }
+  }
+
+  void take_crossings(Population& p, const Real* from, size_t n) {
+    const size_t m = p.state.size();
+    p.first = 0;
+    p.slope.resize(n);
+    p.by.resize(p.gains.size() * n);
+    p.at_spikes.resize(2 * m * n);
+    for (size_t z = 0; z < n; z++, from += crossing_size(p)) {
+      p.slope[z] = from[1];
+      for (size_t g = 0; g < p.gains.size(); g++) p.by[g * n + z] = from[2 + g];
+      std::copy(from + 2 + p.gains.size(), from + crossing_size(p), &p.at_spikes[(2 * z + 1) * m]);
     }
   }
 };

@@ -21,11 +21,11 @@ struct Array {
   bool shared;   // by all neurons, also where there is but one
 };
 
-// What the backward pass needs of a sample, where it needs no more than of spikes.
-struct Kept {
-  std::vector<int32_t> neuron;
-  std::vector<int64_t> start;
-  std::vector<Real> at_spikes, slope, by;
+// The spikes of a batch, and what the backward pass needs of them where that is all.
+struct Fired {
+  std::vector<int32_t> neuron, step;
+  std::vector<int64_t> offset;
+  std::vector<Real> crossings;
 };
 
 struct Population {
@@ -73,10 +73,7 @@ struct Population {
   std::vector<int32_t> released;
   std::vector<int64_t> released_spike, released_start;
   // Of the batch.
-  std::vector<int32_t> out_neuron, out_step;
-  std::vector<int64_t> out_offset;
-  std::vector<Real> out_crossings;
-  std::vector<Kept> kept;            // of each sample, until the next run that is kept
+  Fired out, kept;                   // `kept`: of the latest run that was to be
 };
 
 struct Added {
