@@ -140,8 +140,8 @@ class Program {
     backwards_ = table[0];
     replicas_wanted_ = table[5];
     for (size_t c = 0; c < connections_.size(); c++) {
-      connections_[c].delay = table[9 + 3 * c];
-      connections_[c].n_weights = table[9 + 3 * c];
+      connections_[c].delay = table[7 + 3 * c];
+      connections_[c].n_weights = table[8 + 3 * c];
       connections_[c].n_pairs = table[9 + 3 * c];
     }
     existing_.assign(table + 7 + 3 * connections_.size(), table + request_.n_inputs);
