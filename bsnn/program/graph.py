@@ -281,6 +281,8 @@ def _adjoint_runners(
             visits="released" if name == "release" else "fired",
             by_spike=name == "release",
             precision="1e-6" if real().itemsize == 4 else "1e-14",
+            # At 0 the rate of noise, 1/sqrt(h), has no value that processors agree on.
+            start="1e-30" if population.neuron.parsed.stochastic_variables else "0",
             gains=adjoint.gains if name == "crossing" else (),
             crossing=estimator.crossing if name == "crossing" else None,
         )

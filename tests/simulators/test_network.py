@@ -255,6 +255,48 @@ def test_single_precision_is_close(records):
     assert all(np.any(d) for d in by.weights)
 
 
+def test_noise_in_single_precision_is_close():
+    # Its rate is infinite at the very start of a step, where neurons that a kick has
+    # put far above threshold cross.
+    neuron = Neuron(
+        "dv/dt = -v/tau + 0.1*xi*tau**-0.5 : 1",
+        threshold="v > 1",
+        reset="v -= 1",
+        method="euler",
+        parameters={"tau": 8 * ms},
+    )
+    network = Network(
+        [Inputs("in", 2), Population("cells", SIZE, neuron)],
+        [Connection("in", "cells", on_pre="v += w")],
+        dt=0.1 * ms,
+        duration=10 * ms,
+    )
+    rng = np.random.default_rng(7)
+    weights = [rng.uniform(0.5, 4.0, (2, SIZE))]
+    inputs = np.zeros((4, network.n_steps, 2))
+    inputs[:, ::7] = 1
+    found = []
+    for precision in ("single", "double"):
+        options = {"learn": {"cells": ["tau"]}, "precision": precision}
+        with NetworkSimulator(network, **options) as simulator:
+            ran = simulator.run(weights, inputs, seed=SEED)
+            losses = _losses(ran, np.random.default_rng(6))
+            by = simulator.pull_back(
+                weights, inputs, losses, seed=SEED, slope_min={"cells": 500.0}
+            )
+            found.append((ran.spikes["cells"], by))
+    (spikes, by), (expected, by_double) = found
+    np.testing.assert_array_equal(spikes.step, expected.step)
+    assert expected.n_spikes > 500
+    for mine, theirs in (
+        (by.weights[0], by_double.weights[0]),
+        (by.parameters["cells", "tau"], by_double.parameters["cells", "tau"]),
+    ):
+        np.testing.assert_allclose(
+            mine, theirs, rtol=0, atol=1e-3 * np.abs(theirs).max()
+        )
+
+
 def test_noise_belongs_to_the_seed(simulator, records):
     again = simulator.run(WEIGHTS, INPUTS, seed=SEED)
     other = simulator.run(WEIGHTS, INPUTS, seed=SEED + 1)

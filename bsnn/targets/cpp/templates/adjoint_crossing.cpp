@@ -33,7 +33,7 @@
         {% elif crossing == 'linear' %}
         {{real}} _chord_slope[_block];
         {% endif %}
-        for (int _k = 0; _k < _count; _k++) _time[_k] = 0;
+        for (int _k = 0; _k < _count; _k++) _time[_k] = {{start}};
         _look();
         for (int _k = 0; _k < _count; _k++) {
             _first[_k] = _height[_k];
@@ -86,7 +86,7 @@
                 _stride[_k] = _open[_k] ? _moved : _stride[_k];
                 const {{real}} _shrinks = 4 * _bend[_k] * _moved / _steep;
                 const {{real}} _nothing = _length * {{real}}({{precision}});
-                _open[_k] &= _moved * (_slow | _out ? 1 : std::min(_shrinks, {{real}}(1))) > _nothing;
+                _open[_k] &= _moved * (_slow | _out ? 1 : std::min({{real}}(1), _shrinks)) > _nothing;
                 _left += _open[_k];
             }
         }
