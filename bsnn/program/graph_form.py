@@ -106,7 +106,7 @@ class Records:
 
     `crossings` has a row for each spike of a population, where they are all that the
     backward pass needs: when in its step it crossed, the slope of the margin there, the
-    margin's derivatives, and the states before the reset. Programs have kept the same
+    margin's derivatives, and the states before the reset. The programs keep the same
     under the number `kept`, unless it is 0.
     """
 
@@ -117,7 +117,7 @@ class Records:
     kept: int = 0
 
     @classmethod
-    def concatenate(cls, parts, kept=0):
+    def concatenate(cls, parts):
         """Return the records of all samples of some batches."""
         return cls(
             spikes={
@@ -134,7 +134,7 @@ class Records:
                 name: np.concatenate([p.crossings[name] for p in parts])
                 for name in parts[0].crossings
             },
-            kept=kept,
+            kept=parts[0].kept,
         )
 
 
@@ -225,11 +225,11 @@ class GraphForm:
             return array
 
         if batch.losses is None:
-            return self._records(take, batch.n_samples)
+            return self._records(take, batch)
         return self._derivatives(take, batch)
 
-    def _records(self, take, m):
-        network, n_steps = self.network, self.network.n_steps
+    def _records(self, take, batch):
+        network, m, n_steps = self.network, batch.n_samples, self.network.n_steps
         traces = {
             (part.name, name): take(self.real, m, n_steps, part.size)
             for part in network.groups
@@ -255,6 +255,7 @@ class GraphForm:
             traces=traces,
             broken=self._broken(broken),
             crossings=crossings if given else None,
+            kept=batch.kept,
         )
 
     @functools.cached_property

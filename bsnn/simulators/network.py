@@ -219,7 +219,7 @@ class NetworkSimulator(Turns):
             starts = itertools.accumulate((s[1].n_samples for s in shards), initial=0)
             for (records, _), first in zip(shards, starts, strict=False):
                 self._check_sound(records.broken, first)
-            return Records.concatenate([records for records, _ in shards], kept)
+            return Records.concatenate([records for records, _ in shards])
 
     def pull_back(
         self,

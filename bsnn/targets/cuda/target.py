@@ -205,7 +205,7 @@ def _set_preferences(prefs, precision, arch):
     curand = find_packaged_curand()
     if curand:
         prefs.codegen.cpp.include_dirs = [str(curand)]
-        prefs.codegen.cpp.library_dirs = ["lib"]  # see `_link_curand`
+        prefs.codegen.cpp.library_dirs = ["lib"]  # of this program
         prefs.codegen.cpp.runtime_library_dirs = [str(curand.parent / "lib")]
     backend = prefs.devices.cuda_standalone.cuda_backend
     backend.extra_compile_args_nvcc = list(NVCC_FLAGS)
