@@ -22,6 +22,13 @@ with each, the gradient of a step is cut to length one.
 The same losses are minimised without gradients by the evolution strategy CMA, if
 nevergrad is installed. A simulated second is one of one neuron; a gradient counts
 three, for the run, its repetition and the sweep backwards.
+
+After 40,500 simulated seconds the loss of the tested steps is 1.70 by gradients and
+1.93 by CMA, of the fitted ones 1.66 and 1.36 (one seed); 1.66 is reached by CMA after
+9,450 s and by gradients after 32,400. So for nine parameters a search is the cheaper
+way down, and no better on what it was not fitted to. By gradients the tested steps have
+10, 16, 21, 26 and 32 spikes, the cell 9, 13, 18, 24 and 30; the first come within 5 ms
+of the cell's.
 """
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin

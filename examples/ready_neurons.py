@@ -67,8 +67,8 @@ CASES = {
     ),
     "coba": Case(
         coba_lif(tau_e=20 * ms, tau_i=20 * ms),
-        [("g_e += w*nS", 0, 1), ("g_i += w*nS", 0, 0.5)],
-        rate=0.003,
+        [("g_e += w*nS", 0, 2), ("g_i += w*nS", 0, 3)],
+        rate=0.01,
         longest=0.1,
         floor=0.25,
     ),

@@ -52,6 +52,7 @@ class Example(NamedTuple):
 EXAMPLES = {
     "adaptive_lif.py": Example("--epochs 6"),
     "convolution.py": Example("--epochs 1 --train 3000", data="mnist"),
+    "current_steps.py": Example("--steps 60", data="qsnmc2007-b"),
     "from_brian2.py": Example("--steps 100"),
     "gpu_check.py": Example(never="It needs a GPU."),
     "japanese_vowels.py": Example("--epochs 25", package="aeon"),
