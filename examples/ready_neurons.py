@@ -17,9 +17,11 @@ What was chosen, on every sixth training digit, left out by `--watch`: the range
 initial weights, time constants of synapses that bridge the 75 ms in which the pixels
 spike, the learning rate, the floor of the slope at a crossing, and a bound on the
 length of the gradient, which is now and then very long where a neuron hesitates below
-its upstroke. An AdEx neuron counts as firing where its upstroke has begun, 1.9 mV above
-V_T: from there on it only costs time, and hides from the floor how slowly the neuron
-came.
+its upstroke. AdEx and Izhikevich neurons count as firing where their upstroke has
+begun, 1.9 mV above V_T and at -50 mV: from there on it only costs time, and hides from
+the floor how slowly the neuron came. COBA neurons start with inhibition that nearly
+balances excitation; with little of it all neurons learn the same. An output that learns
+in too large steps falls silent, and its digit is lost.
 """
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin
@@ -46,7 +48,9 @@ class Case:
     """A hidden neuron, what a pixel's spike does to it, and how it is trained.
 
     `synapses` has (on_pre, lowest, highest initial weight), `out` the range of the
-    output's; `floor` is the least slope of the margin at a crossing, per second.
+    output's. `rate` is in parts of the range of a pixel's weights, `out_rate` is the
+    output's; `longest` bounds the length of a gradient, and `floor` is the least slope
+    of the margin at a crossing, in its unit per second.
     """
 
     neuron: bsnn.Neuron
@@ -55,6 +59,7 @@ class Case:
     longest: float
     floor: float
     out: tuple = (-0.3, 0.5)
+    out_rate: float = 0.01
 
 
 CASES = {
@@ -73,12 +78,13 @@ CASES = {
         floor=0.25,
     ),
     "izhikevich": Case(
-        izhikevich(tau_syn=50 * ms),
+        izhikevich(v_peak=-50 * mV, tau_syn=50 * ms),
         [("i_syn += w*mV", -2.1, 3)],
-        rate=0.01,
+        rate=0.03,
         longest=0.1,
-        floor=1000.0,
+        floor=10.0,
         out=(-0.1, 0.2),
+        out_rate=0.003,
     ),
 }
 OUTPUT = bsnn.Neuron(
@@ -150,12 +156,12 @@ def main():
 
 def train(net, case, ranges, images, labels, arguments):
     """Train on all the images."""
+    rates = {name: case.rate * (high - low) for name, (low, high) in ranges.items()}
+    rates["out"] = case.out_rate
     groups = [
-        {"params": list(connection.parameters()), "lr": case.rate}
-        for connection in net.connections.values()
+        {"params": list(net.connections[name].parameters()), "lr": rate}
+        for name, rate in rates.items()
     ]
-    for group, (low, high) in zip(groups, ranges.values(), strict=False):
-        group["lr"] *= high - low
     optimizer = torch.optim.Adam(groups)
     n_batches = arguments.epochs * math.ceil(len(labels) / BATCH)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_batches)

@@ -38,6 +38,36 @@ class Losses:
     traces: dict
     existing: dict = field(default_factory=dict)
 
+    def check(self, network: Network, n_samples: int) -> None:
+        """Refuse derivatives of anything but what `n_samples` of a network did.
+
+        Raises
+        ------
+        ValueError
+        """
+        fire = [p.name for p in network.groups if p.neuron.threshold is not None]
+        shapes = {p.name: (n_samples, network.n_steps, p.size) for p in network.groups}
+        recorded = {
+            (p.name, v): shapes[p.name] for p in network.groups for v in p.record
+        }
+        _check_names("spikes", self.spikes, fire, fire)
+        _check_names("traces", self.traces, recorded, recorded)
+        _check_names("existing", self.existing, (), fire)
+        for name, (offset, values) in self.spikes.items():
+            m, n = len(offset) - 1, offset[-1]
+            if m != n_samples or len(values) != n:
+                raise ValueError(
+                    f"derivatives by the spikes of {name!r} must be one for each in "
+                    f"{n_samples} samples, got {len(values)} of the {n} in {m} samples."
+                )
+        for key, values in (*self.traces.items(), *self.existing.items()):
+            shape = (shapes | recorded)[key]
+            if values.shape != shape:
+                raise ValueError(
+                    f"derivatives of {key!r} must have shape {shape}, got "
+                    f"{values.shape}."
+                )
+
     def select(self, start, stop):
         """Return the derivatives of a range of samples."""
         spikes = {}
@@ -50,6 +80,16 @@ class Losses:
         traces = {key: trace[start:stop] for key, trace in self.traces.items()}
         existing = {name: s[start:stop] for name, s in self.existing.items()}
         return Losses(spikes=spikes, traces=traces, existing=existing)
+
+
+def _check_names(what, given, needed, allowed):
+    """Refuse a dict that lacks what is needed, or has what is not known."""
+    odd = [name for name in needed if name not in given]
+    odd += [name for name in given if name not in allowed]
+    if odd:
+        raise ValueError(
+            f"{what!r} of 'losses' must be those of {list(allowed)}, got {list(given)}."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

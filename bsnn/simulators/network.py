@@ -258,6 +258,8 @@ class NetworkSimulator(Turns):
         ------
         RuntimeError
             If the simulator has no backward pass.
+        TypeError, ValueError
+            If an argument does not fit the network, or `losses` not the samples.
         NumbersError
             If a derivative is not finite.
         ProgramError
@@ -274,6 +276,7 @@ class NetworkSimulator(Turns):
             batch = self._batch(
                 weights, inputs, n_samples, parameters, of_spikes, delays, seed
             )
+            losses.check(self.network, batch.n_samples)
             kept = 0 if records is None else records.kept
             batch = dataclasses.replace(
                 batch, losses=losses, kept=kept, by_inputs=by_inputs

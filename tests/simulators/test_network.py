@@ -210,9 +210,13 @@ def test_linear_neurons_are_not_simulated_again():
             results.append(pull_back(weights, ran))
             last = simulator.run(moved, inputs, keep=True)
             results.append(pull_back(weights, ran))
+            losses = _losses(last, np.random.default_rng(6))
+            with pytest.raises(ValueError, match="in 12 samples, got"):
+                simulator.pull_back(weights, fewer, losses, records=last)
             # Fewer samples than were kept are simulated again, and found to differ.
+            losses = losses.select(0, 12)
             with pytest.raises(ProgramError, match="gave other spikes"):
-                pull_back(weights, last, fewer)
+                simulator.pull_back(weights, fewer, losses, records=last)
     first, *others = results
     assert all(np.any(w) for w in first.weights)
     for other in others:
@@ -221,6 +225,37 @@ def test_linear_neurons_are_not_simulated_again():
         for key in first.parameters:
             np.testing.assert_array_equal(first.parameters[key], other.parameters[key])
         np.testing.assert_array_equal(first.inputs["inputs"], other.inputs["inputs"])
+
+
+def test_losses_that_do_not_fit_the_samples_are_refused(simulator):
+    ran = simulator.run(WEIGHTS, INPUTS, seed=SEED)
+    losses = _losses(ran, np.random.default_rng(6))
+    (name, (offset, values)), *_ = losses.spikes.items()
+    (key, trace), *_ = losses.traces.items()
+    n = len(offset) - 1
+    for changed, message in (
+        (
+            {"spikes": {**losses.spikes, "other": (offset, values)}},
+            "'spikes' of 'losses'",
+        ),
+        ({"spikes": {}}, "'spikes' of 'losses' must be those of"),
+        (
+            {"spikes": {**losses.spikes, name: (offset, values[:-1])}},
+            f"by the spikes of '{name}'",
+        ),
+        (
+            {"spikes": {**losses.spikes, name: (offset[:-1], values)}},
+            f"in {n} samples, got",
+        ),
+        ({"traces": {}}, "'traces' of 'losses'"),
+        ({"traces": {**losses.traces, key: trace[:-1]}}, r"must have shape \("),
+        ({"traces": {**losses.traces, key: trace[..., :-1]}}, r"must have shape \("),
+        ({"existing": {name: trace[:, 1:]}}, r"must have shape \("),
+    ):
+        with pytest.raises(ValueError, match=message):
+            simulator.pull_back(
+                WEIGHTS, INPUTS, dataclasses.replace(losses, **changed), seed=SEED
+            )
 
 
 def test_neurons_that_bend_are_simulated_again(simulator):
