@@ -5,7 +5,9 @@ r"""Adaptive exponential integrate-and-fire neuron (AdEx) with conductance synap
     tau_e dg_e/dt = -g_e
     on a presynaptic spike:  g_e += w nS
 
-u is the adaptation current, which the paper calls w.
+u is the adaptation current, which the paper calls w. Where the step is coarse beside
+the upstroke, as when parameters are fitted at 0.25 ms, a V_cut far above V_T makes
+states and derivatives of any size: write a neuron with V_T + 4 Delta_T as threshold.
 
 References
 ----------

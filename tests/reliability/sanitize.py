@@ -19,7 +19,8 @@ TESTS = [
     for name in "simulators/test_grid program/test_supervised simulators/test_event "
     "training/linear/test_gradient training/linear/test_kernel "
     "training/test_network_gradient training/test_determinism training/test_numbers "
-    "simulators/test_sizes simulators/test_network reliability/test_sanitize".split()
+    "simulators/test_sizes simulators/test_network simulators/test_delays "
+    "simulators/test_patterns reliability/test_sanitize".split()
 ]
 FUZZ_SCALE = 0.2  # of the inputs that `make fuzz` reads
 
