@@ -316,7 +316,9 @@ def draw(recording, v, times, tested, found):
             color=line.get_color(),
             label=f"{name}, fitted",
         )
-    bottom.set(xscale="log", yscale="log", xlabel="simulated seconds", ylabel="loss")
+    bottom.set(yscale="log", xlabel="simulated seconds", ylabel="loss")
+    bottom.yaxis.set_major_formatter("{x:g}")
+    bottom.yaxis.set_minor_formatter("{x:g}")
     bottom.legend()
 
 
