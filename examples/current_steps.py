@@ -28,7 +28,8 @@ After 40,500 simulated seconds the loss of the tested steps is 1.70 by gradients
 9,450 s and by gradients after 32,400. So for nine parameters a search is the cheaper
 way down, and no better on what it was not fitted to. By gradients the tested steps have
 10, 16, 21, 26 and 32 spikes, the cell 9, 13, 18, 24 and 30; the first come within 5 ms
-of the cell's.
+of the cell's. The root mean square error is 10 % of a spike's time since the step
+began, and 1.6 mV of the potential before the first spike and after the step.
 """
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin
@@ -47,6 +48,7 @@ from bsnn.training import DerivedNetwork, TraceLoss
 
 DT, ONSET, END = 0.25e-3, 0.70025, 2.7  # seconds
 SPREAD = 0.1  # of the logarithm of a spike's time: what counts as one
+SCALE = 2e-3  # volt: what of the potential does
 N_STEPS, LEARNING_RATE, EVERY = 900, 0.06, 30
 
 EQUATIONS = """
@@ -134,7 +136,7 @@ def losses(net, recording):
     for sample, pair in enumerate(pairs):
         first = min(t[0].item() if len(t) else END for t in pair)
         compared[sample, round(0.1 / DT) : round((first - 2e-3) / DT)] = 1
-    distance = TraceLoss(scale=2 * mV)(v, recording.v[..., None], compared)
+    distance = TraceLoss(scale=SCALE)(v, recording.v[..., None], compared)
     return (error / SPREAD).square().sum() / n_spikes, distance
 
 
@@ -264,8 +266,14 @@ def compare(recording, history, tested):
     with network(recording.current.shape[1]) as net, torch.no_grad():
         net.learned.load_state_dict(best(history).values)
         v, times = run(net, recording)
+        spikes, distance = (x.item() for x in losses(net, recording.part(tested)))
         values = net.values()
     print(", ".join(f"{name} = {value}" for (_, name), value in values.items()))
+    print(
+        "root mean square error of the tested steps: "
+        f"times {100 * SPREAD * spikes**0.5:.0f} %, "
+        f"potential {1e3 * SCALE * distance**0.5:.1f} mV"
+    )
     on = slice(round(0.8 / DT), round(2.6 / DT))
     print(f"{'current':>9} {'spikes of the cell, neuron':>28} {'first spike':>20}")
     for k, (mine, cell) in enumerate(zip(times, recording.spikes, strict=True)):
