@@ -70,7 +70,7 @@ ALIKE = dict.fromkeys(FIRST, 1.0) | dict.fromkeys(("E_L", "V_T", "V_r"), 0.15)
 
 
 class Recording(NamedTuple):
-    """Current (n_steps, n) in ampere, potential in volt, and times of spikes."""
+    """Current and potential (n_samples, n_steps) in SI, and times of each's spikes."""
 
     current: np.ndarray
     v: np.ndarray

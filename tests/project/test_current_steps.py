@@ -8,8 +8,6 @@ import pytest
 import torch
 
 PATH = Path(__file__).parents[2] / "examples" / "current_steps.py"
-
-
 N_STEPS = 5600  # of short ones, 1.4 s
 
 
