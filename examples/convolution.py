@@ -9,8 +9,10 @@
 else is as with any connection. Two layers of 5 x 5 kernels with stride 2, 16 and 32
 channels of CUBA LIF neurons with soft reset, then ten outputs: 28,928 weights.
 
-What was chosen, on the last 6,000 training images (`--watch`): the range of the initial
-weights, the learning rate and the number of epochs.
+Training images are moved by at most one pixel, anew in each epoch. What was chosen, on
+the last 6,000 of them (`--watch`): the range of the initial weights, the learning rate
+and the number of epochs. At 4 ms, with seed 0, 98.88 % of the test images are told, with
+some 3,800, 1,100 and 41 spikes of the three layers (98.73 % without the moves).
 """
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin
@@ -19,14 +21,17 @@ import argparse
 import time
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from brian2 import ms
 
 from bsnn.equations.models import cuba
+from bsnn.inputs.shifted import moved
 from bsnn.patterns import convolution, convolved_shape
 from bsnn.training import DerivedNetwork, SpikeCountLoss
 
 EPOCHS, BATCH, N_WATCHED = 14, 50, 6000
+MAX_SHIFT = 1  # pixel of a training image, up or down and left or right
 CHANNELS = (16, 32)
 KERNEL = {"kernel": 5, "stride": 2, "padding": 2}
 TAU = {"tau_mem": 260 * ms, "tau_syn": 130 * ms}
@@ -107,13 +112,15 @@ def train(net, images, labels, arguments, watched):
     n_batches = arguments.epochs * (len(labels) // BATCH)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_batches)
     loss = SpikeCountLoss(true=15, false=3)
-    shuffle = torch.Generator().manual_seed(arguments.seed)
+    rng = np.random.default_rng(arguments.seed)
     for epoch in range(1, arguments.epochs + 1):
         start, right = time.perf_counter(), 0
-        order = torch.randperm(len(labels), generator=shuffle).numpy()
+        order = rng.permutation(len(labels))
         for at in range(0, len(labels) - BATCH + 1, BATCH):
             batch = order[at : at + BATCH]
-            activity = net(bsnn.encode_ttfs(images[batch], net.network))
+            shifts = rng.integers(-MAX_SHIFT, MAX_SHIFT + 1, (len(batch), 2))
+            shifted = moved(images[batch], shifts)
+            activity = net(bsnn.encode_ttfs(shifted, net.network))
             optimizer.zero_grad()
             loss(layers(activity), labels[batch]).backward()
             optimizer.step()
