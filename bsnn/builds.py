@@ -20,7 +20,7 @@ from .errors import BackendUnavailable, BuildError
 from .folders import named_folder, user_cache
 from .seals import is_sound, seal
 
-SPACE_NEEDED = 200e6  # bytes of the cache; some ten compiled programs
+SPACE_NEEDED = 300e6  # bytes of the cache; three loops, some ten compiled programs
 
 # Code that ends at its first access out of bounds or undefined operation. -O1, since
 # the checks make optimising it slow.
@@ -32,6 +32,8 @@ SANITIZE_FLAGS = (
 # Leads a group of processes, and kills it when its input ends, which it does when the
 # process that started it ends, in whatever way.
 _WATCH = ("sh", "-c", "read -r _; kill -9 0")
+# What the folders of the cache hold, as patterns.
+_PRODUCTS = (("programs", "main"), ("kernels", "*.so"), ("loops", "*.gch", "loop.o"))
 # What compilers and linkers read besides their arguments.
 _COMPILER = (
     "COMPILER_PATH",
@@ -137,8 +139,9 @@ def build_once(kind, key, make, *, product=None):
     ----------
     kind, key : str
     make : callable
-    product : str, optional
-        The executable file that `make` leaves in the folder.
+    product : str or tuple of str, optional
+        The executable file that `make` leaves in the folder, or several that need not
+        be executable.
 
     Raises
     ------
@@ -174,7 +177,8 @@ def build_once(kind, key, make, *, product=None):
         ) from error
     except BuildError as error:
         free = shutil.disk_usage(parent).free
-        if free >= SPACE_NEEDED:
+        told = isinstance(error.__cause__, BuildError)  # of what this build needs
+        if free >= SPACE_NEEDED or told:
             raise
         raise BuildError(
             f"the build cache {parent} has {free / 1e6:.0f} MB left and should have "
@@ -187,10 +191,11 @@ def build_once(kind, key, make, *, product=None):
 def damaged_builds():
     """Return the folders of the cache whose products are damaged."""
     found = []
-    for kind, product in (("programs", "main"), ("kernels", "*.so")):
+    for kind, one, *more in _PRODUCTS:
         for folder in (cache_dir() / kind).glob("*/"):
-            name = next((path.name for path in folder.glob(product)), product)
-            if "." not in folder.name and not is_sound(folder, name):
+            name = next((path.name for path in folder.glob(one)), one)
+            product = (name, *more) if more else name
+            if "." not in folder.name and not is_sound(folder, product):
                 found.append(folder)
     return found
 

@@ -18,7 +18,7 @@ from bsnn.equations.synapse import Synapse
 from bsnn.equations.units import as_int, as_number, in_seconds, positive_seconds
 from bsnn.patterns import Pattern
 
-MAX_PARTS = 256  # populations, and connections, of a program: see native/graph.h
+MAX_PARTS = 256  # populations, and connections, of a program: see native/graph.cpp
 _NAME = r"[A-Za-z][A-Za-z0-9_]*"
 
 

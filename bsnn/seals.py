@@ -5,18 +5,22 @@ import os
 
 from .errors import BuildError
 
-SEAL = "sha256"  # the file with the checksum of a folder's product
+SEAL = "sha256"  # the file with the checksum of a folder's products
 
 
 def is_sound(folder, product):
-    """Return whether a cached folder has its product, whole and executable."""
+    """Return whether a cached folder has its product, whole and executable.
+
+    What is no program nor library, of several files, need not be executable.
+    """
     if product is None:
         return folder.is_dir()
     try:
-        whole = (folder / SEAL).read_text("utf-8") == _digest(folder / product)
+        whole = (folder / SEAL).read_text("utf-8") == _digest(folder, product)
     except (OSError, UnicodeDecodeError):
         return False
-    return whole and os.access(folder / product, os.X_OK)
+    runs = isinstance(product, tuple) or os.access(folder / product, os.X_OK)
+    return whole and runs
 
 
 def seal(folder, product):
@@ -29,10 +33,14 @@ def seal(folder, product):
     """
     if product is not None:
         try:
-            (folder / SEAL).write_text(_digest(folder / product), "utf-8")
+            (folder / SEAL).write_text(_digest(folder, product), "utf-8")
         except FileNotFoundError as error:
-            raise BuildError(f"the build succeeded but left no {product}.") from error
+            name = os.path.basename(error.filename)
+            raise BuildError(f"the build succeeded but left no {name}.") from error
 
 
-def _digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _digest(folder, product):
+    digest = hashlib.sha256()
+    for name in product if isinstance(product, tuple) else (product,):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()

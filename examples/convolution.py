@@ -11,8 +11,8 @@ channels of CUBA LIF neurons with soft reset, then ten outputs: 28,928 weights.
 
 Training images are moved by at most one pixel, anew in each epoch. What was chosen, on
 the last 6,000 of them (`--watch`): the range of the initial weights, the learning rate
-and the number of epochs. At 4 ms, with seed 0, 98.88 % of the test images are told, with
-some 3,800, 1,100 and 41 spikes of the three layers (98.73 % without the moves).
+and the number of epochs. At 4 ms, with seed 0, 98.88 % of the test images are told,
+with some 3,800, 1,100 and 41 spikes of the layers (98.73 % without the moves).
 """
 
 import bsnn  # isort: skip  before torch, whose idle threads would spin

@@ -124,11 +124,12 @@ def read_specification(specification):
     return model, options
 
 
-def serve_call(parts, model, *, inputs, describe, weights_at):
+def serve_call(parts, model, *, network, inputs, describe, weights_at):
     """Return the call of `bsnn::serve`, the loop of a resident program.
 
-    `describe(group, monitor, neuron)` gives what the target's `Layer` is made of, and
-    `weights_at(variable)` where it keeps the weights.
+    `network` is what the target's loop steps. `describe(group, monitor, neuron)` gives
+    what the target's `Layer` is made of, and `weights_at(variable)` where it keeps the
+    weights.
     """
     from brian2.codegen.generators.cpp_generator import c_data_type
 
@@ -146,7 +147,7 @@ def serve_call(parts, model, *, inputs, describe, weights_at):
     ]
     return f"""
     bsnn::serve<{real}>(
-        {parts.network.name}, defaultclock, {", ".join(inputs)},
+        {network}, defaultclock, {", ".join(inputs)},
         {braced(layers)},
         [&](bsnn::Segment& segment, size_t at) {{ {" ".join(binds)} }});
     """

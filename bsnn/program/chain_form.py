@@ -12,7 +12,7 @@ from .resident import aligned
 
 @dataclass(frozen=True)
 class ChainForm:
-    """What the programs of `native/resident.h` read and write.
+    """What the programs of `native/resident.cpp` read and write.
 
     Parameters
     ----------

@@ -180,7 +180,7 @@ class Records:
 
 @dataclass(frozen=True)
 class GraphForm:
-    """What the programs of `native/graph.h` read and write.
+    """What the programs of `native/graph.cpp` read and write.
 
     Parameters
     ----------

@@ -270,13 +270,37 @@ def test_a_slow_file_system_makes_nothing_twice_and_leaves_nothing(cache):
     assert [path.name for path in (cache / "kind").glob("*/")] == ["key"]
 
 
-@pytest.mark.cpp
-@pytest.mark.slow
-def test_eight_processes_share_one_build(cache, tmp_path, monkeypatch):
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """A file with a line for each call of the compiler."""
     compiler = tmp_path / "counting"
     compiler.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\nexec g++ "$@"\n')
     compiler.chmod(0o700)
     monkeypatch.setenv("CXX", str(compiler))
+    return tmp_path / "calls"
+
+
+@pytest.mark.cpp
+@pytest.mark.slow
+def test_programs_share_a_loop_that_is_whole(cache, calls, caplog):
+    def build(n):
+        return CppTarget().build(model(n=n))
+
+    def n_loops():
+        return sum("-c resident.cpp" in c for c in calls.read_text().splitlines())
+
+    assert build(2) != build(3) and n_loops() == 1
+    (loop,) = (cache / "loops").glob("*/")
+    (loop / "loop.o").write_bytes(b"")
+    assert damaged_builds() == [loop]
+    build(4)
+    assert n_loops() == 2 and damaged_builds() == []
+    assert f"{loop} is damaged and is built again" in caplog.text
+
+
+@pytest.mark.cpp
+@pytest.mark.slow
+def test_eight_processes_share_one_build(cache, calls):
     run = subprocess.run(
         [sys.executable, "-m", "tests.builds.build_together"],
         capture_output=True,
@@ -289,16 +313,16 @@ def test_eight_processes_share_one_build(cache, tmp_path, monkeypatch):
     folder, n_spikes, _ = lines[0].split()
     assert int(n_spikes) > 0
     assert [str(path) for path in (cache / "programs").glob("*/")] == [folder]
-    calls = (tmp_path / "calls").read_text().splitlines()
-    assert sum("c++-header" in call for call in calls) == 1
+    compiled = calls.read_text().splitlines()
+    assert sum("c++-header" in call for call in compiled) == 1
 
 
 # --- what a program is found by -------------------------------------------------------
 
 
-def model(unit=ms, per_ms=1):
+def model(unit=ms, per_ms=1, n=2):
     return Model.dense(
-        [3, 2],
+        [3, n],
         v_threshold=1.0,
         tau_syn=1.3 * per_ms * unit,
         tau_mem=2.6 * per_ms * unit,

@@ -14,7 +14,7 @@ from bsnn.kernels import load_kernel
 from bsnn.program.build import PACKAGE
 from bsnn.program.chain_form import ChainForm
 from bsnn.program.resident import ResidentProgram, Segment
-from bsnn.targets.cpp.target import HEADERS
+from bsnn.targets.cpp.target import LOOP
 from tests.models import draw, grid_model
 from tests.reliability.sanitize import ROOT, environment
 
@@ -71,7 +71,7 @@ def test_a_write_behind_a_block_of_shared_memory_is_told(tmp_path):
         *compiler(),
         *SANITIZE_FLAGS,
         "-std=c++17",
-        *(f"-I{(PACKAGE / header).parent}" for header in HEADERS),
+        *(f"-I{(PACKAGE / header).parent}" for header in LOOP.headers),
     ]
     subprocess.run([*command, "main.cpp", "-o", "main"], cwd=tmp_path, check=True)
     model = grid_model()

@@ -3,7 +3,7 @@
 In bsnn/targets/cpp, bsnn/program, bsnn/simulators:
 threshold.cpp         blocks of 32 neurons, words of 8 within them, the rest
 dense_projection.cpp  rows two at a time, an odd one alone
-resident.h            records that outgrow the exchange, which grows by half
+resident.cpp            records that outgrow the exchange, which grows by half
 resident.py           inputs that outgrow the first exchange of 1 MiB
 grid.py, event.py     fewer samples than workers, parts that differ by one
 event.cpp             blocks of 16 neurons; 1, 2 and more deliveries at once;

@@ -1,33 +1,32 @@
 """The C++ program of a `Network`: generated in a child process, compiled, kept."""
 
-import shutil
 import sys
 
 from bsnn.builds import profile_flags, sanitize_flags
 from bsnn.equations.estimators import of_program
 from bsnn.processes.brian2_files import import_brian2
-from bsnn.program.build import PACKAGE, PROTOCOL, build
+from bsnn.program.build import PROTOCOL, build
 from bsnn.program.graph_description import Spelling, describe
 from bsnn.program.graph_specification import read_specification, specify
 
-from .target import COMPILE_FLAGS, compile_in
+from .target import COMPILE_FLAGS, Loop, compile_in
 
 # Without NaN and infinity the compiler has vector exponentials: 8 ns become 1.7.
 FLAGS = [flag for flag in COMPILE_FLAGS if flag != "-fno-finite-math-only"]
 # A double constant would make the compiler compute single states in double.
 SINGLE = ("-fsingle-precision-constant", "-DBSNN_SINGLE")
-PRELUDE, LOOP = "graph_prelude.h", "graph.h"
-HEADERS = (
-    PROTOCOL,
-    "targets/cpp/native/flags.h",
-    f"targets/cpp/native/{PRELUDE}",
-    "targets/cpp/native/graph.h",
-    "targets/cpp/native/graph_adjoint.h",
-    "targets/cpp/native/graph_noise.h",
-    "targets/cpp/native/graph_parts.h",
-    "targets/cpp/native/graph_profile.h",
-    "targets/cpp/native/graph_simulation.h",
-    "targets/cpp/native/graph_visits.h",
+_NATIVE = "targets/cpp/native"
+LOOP = Loop(
+    f"{_NATIVE}/graph_prelude.h",
+    f"{_NATIVE}/graph.cpp",
+    (
+        PROTOCOL,
+        f"{_NATIVE}/flags.h",
+        *(
+            f"{_NATIVE}/graph_{part}.h"
+            for part in ("adjoint", "noise", "parts", "profile", "simulation", "visits")
+        ),
+    ),
 )
 # What writes the program of a network, in C++ or CUDA.
 SHARED_SOURCES = (
@@ -50,7 +49,7 @@ SHARED_SOURCES = (
     ),
 )
 _SOURCES = (
-    *HEADERS,
+    *LOOP.files,
     *SHARED_SOURCES,
     "targets/cpp/graph.py",
     "targets/cpp/target.py",
@@ -90,9 +89,7 @@ class CppNetworkTarget:
         return build(
             __name__,
             specify(network, precision=precision, learn=learn, estimator=estimator),
-            lambda folder: compile_in(
-                folder, flags=_flags(precision), prelude=PRELUDE, loop=LOOP
-            ),
+            lambda folder: compile_in(folder, flags=_flags(precision), loop=LOOP),
             sources=_SOURCES,
             ingredients=_flags(precision),
         )
@@ -117,8 +114,6 @@ def _generate(specification, folder):
     prefs.core.default_float_dtype = np.float32 if single else np.float64
     flags = [*_flags(options["precision"]), *sanitize_flags()]
     prefs.codegen.cpp.extra_compile_args_gcc = flags
-    for header in HEADERS:
-        shutil.copy(PACKAGE / header, folder)
     set_device("cpp_standalone", build_on_run=False, directory=folder)
     changing = {"array_defaultclock_t", "array_defaultclock_timestep"} | {
         f"array_group_{p.name}_{name}"
@@ -145,11 +140,11 @@ def _serving_code(device, graph, network, options):
     described = describe(graph, network, options["learn"] or {}, spelling)
     listed = ",\n        ".join
     return f"""
-    bsnn::Program(
+    bsnn::serve(
         defaultclock,
         std::vector<bsnn::Population>{{{listed(described.populations)}}},
         std::vector<bsnn::Connection>{{{listed(described.connections)}}},
-        {described.steps}, {str(graph.repeats).lower()}).serve();
+        {described.steps}, {str(graph.repeats).lower()});
     """
 
 

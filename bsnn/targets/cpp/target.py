@@ -1,14 +1,22 @@
 """Programs in C++ that stay alive, one a core."""
 
+import importlib.metadata
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
-from bsnn.builds import compiler, run_tool, sanitize_flags
+from bsnn.builds import (
+    build_once,
+    compiler,
+    fingerprint,
+    run_tool,
+    sanitize_flags,
+)
 from bsnn.errors import BuildError
 from bsnn.processes.brian2_files import import_brian2
 from bsnn.program.build import (
@@ -27,26 +35,57 @@ COMPILE_FLAGS = (
     "-w -O3 -falign-functions=64 -falign-loops=1 "
     "-ffast-math -fno-finite-math-only -march=native -std=c++17"
 ).split()
-# Of objects.cpp all runs once: optimising its long straight lines would take long.
+# Of these all runs once: optimising their long straight lines would take long. With -O0
+# the compiler would not take the precompiled header.
 _COMPILE = """\
-for word; do case $word in objects.cpp) set -- "$@" -O0;; esac; done
+case " $* " in
+*" -c "*)
+    for word; do case $word in main.cpp|objects.cpp) set -- "$@" -O1;; esac; done;;
+*)
+    set -- "$@" {loop};;
+esac
 exec {command} "$@"
 """
-PRELUDE, LOOP = "prelude.h", "resident.h"
-HEADERS = (
-    PROTOCOL,
-    "targets/cpp/native/flags.h",
-    f"targets/cpp/native/{PRELUDE}",
-    f"targets/cpp/native/{LOOP}",
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What all programs of a kind have in common, compiled once for all of them.
+
+    Attributes
+    ----------
+    prelude : str
+        The header that each of their files includes, precompiled.
+    source : str
+        The file that defines their loop.
+    headers : tuple of str
+        What both include. All are relative to the package.
+    """
+
+    prelude: str
+    source: str
+    headers: tuple[str, ...]
+
+    @property
+    def files(self):
+        return (self.prelude, self.source, *self.headers)
+
+
+_NATIVE = "targets/cpp/native"
+LOOP = Loop(
+    f"{_NATIVE}/prelude.h",
+    f"{_NATIVE}/resident.cpp",
+    (PROTOCOL, f"{_NATIVE}/flags.h", f"{_NATIVE}/resident.h"),
 )
 _SOURCES = (
-    *HEADERS,
+    *LOOP.files,
     "targets/cpp/codeobject.py",
     "targets/cpp/target.py",
     "targets/cpp/templates/dense_projection.cpp",
     "targets/cpp/templates/stateupdate.cpp",
     "targets/cpp/templates/threshold.cpp",
 )
+_FAILURE = "compiling the simulation program failed."
 _UNASKED = 3  # exit code of a program that nobody asks anything, as in protocol.h
 
 
@@ -95,29 +134,46 @@ class CppTarget:
         )
 
 
-def compile_in(folder, *, flags=COMPILE_FLAGS, prelude=PRELUDE, loop=LOOP):
-    """Make the program ``main`` of the sources in a folder.
-
-    All files include the `prelude`, precompiled; ``main.cpp`` alone the `loop`, since
-    what it needs of templates would be instantiated in each file.
-    """
-    failure = "compiling the simulation program failed."
-    main = (folder / "main.cpp").read_text("utf-8", "surrogateescape")
-    main = f'#include "{loop}"\n{main}'
-    (folder / "main.cpp").write_text(main, "utf-8", "surrogateescape")
-    command = [*compiler(), *flags, *sanitize_flags(), "-I."]
-    command += ["-x", "c++-header", prelude, "-o", f"{prelude}.gch"]
-    run_tool(command, failure, folder)
+def compile_in(folder, *, flags=COMPILE_FLAGS, loop=LOOP):
+    """Make the program ``main`` of the sources that Brian2 has left in a folder."""
+    common = _compile_loop(loop, flags, folder / "brianlib")
     # Nothing will be edited here, so no dependencies need to be found out.
     (folder / "make.deps").touch()
     # A file, because make would read the names in the command in its own way.
+    prelude = str(common / Path(loop.prelude).name)
     command = shlex.join([*compiler(), *sanitize_flags(), "-include", prelude])
-    script = _COMPILE.format(command=command)
+    script = _COMPILE.format(command=command, loop=shlex.quote(str(common / "loop.o")))
     (folder / "compile").write_text(script, "utf-8", "surrogateescape")
-    run_tool(["make", "-j2", "CXX=sh ./compile"], failure, folder)
+    run_tool(["make", "-j2", "CXX=sh ./compile"], _FAILURE, folder)
     check_start(folder / "main")
-    for leftover in (*folder.rglob("*.o"), *folder.glob("*.gch")):
+    for leftover in folder.rglob("*.o"):
         leftover.unlink()
+
+
+def _compile_loop(loop, flags, brianlib):
+    """Return the folder of a loop, ``loop.o``, and of the prelude, both compiled.
+
+    `brianlib` holds the headers of Brian2 that a program is compiled with.
+    """
+    prelude, source = Path(loop.prelude).name, Path(loop.source).name
+    products = (f"{prelude}.gch", "loop.o")
+    key = fingerprint(
+        importlib.metadata.version("brian2"),
+        *flags,
+        *(PACKAGE.joinpath(name).read_bytes() for name in loop.files),
+    )
+
+    def make(folder):
+        for name in loop.files:
+            shutil.copy(PACKAGE / name, folder)
+        shutil.copytree(brianlib, folder / "brianlib")
+        command = [*compiler(), *flags, *sanitize_flags(), "-I."]
+        header = ["-x", "c++-header", prelude, "-o", products[0]]
+        run_tool([*command, *header], _FAILURE, folder)
+        include = ["-include", prelude, "-c", source, "-o", products[1]]
+        run_tool([*command, *include], _FAILURE, folder)
+
+    return build_once("loops", key, make, product=products)
 
 
 def check_start(program):
@@ -159,11 +215,9 @@ def _generate(specification, folder):
     prefs.core.default_float_dtype = np.float32 if single else np.float64
     flags = [*COMPILE_FLAGS, *sanitize_flags()]
     prefs.codegen.cpp.extra_compile_args_gcc = flags
-    for header in HEADERS:
-        shutil.copy(PACKAGE / header, folder)
     set_device("cpp_standalone", build_on_run=False, directory=folder)
     parts = build_network(model, BsnnCodeObject, projection=options["projection"])
-    # The loop of resident.h takes the place of Brian2's own: it steps the same code
+    # The loop of resident.cpp takes the place of Brian2's own: it steps the same code
     # objects in the same order, so the run that follows it lasts no time.
     device.insert_code("before_network_run", _serving_code(device, parts, model))
     parts.network.run(0 * second, namespace={})
@@ -190,6 +244,7 @@ def _serving_code(device, parts, model):
     return serve_call(
         parts,
         model,
+        network=f"{parts.network.name}.objects",
         inputs=[
             name(inputs["_timebins"]),
             name(inputs["neuron_index"]),

@@ -277,6 +277,7 @@ def _serving_code(device, parts, model, n_replicas):
     return serve_call(
         parts,
         model,
+        network=parts.network.name,
         inputs=[
             braced(
                 [

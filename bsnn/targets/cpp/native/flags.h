@@ -2,17 +2,17 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
 
 namespace bsnn {
 
 // Of 32 flags, each 0 or 1, flag k as bit k.
 inline uint32_t bits_of(const char* flags) {
 #if defined(__AVX2__)
-  const __m256i all = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(flags));
-  return _mm256_movemask_epi8(_mm256_slli_epi16(all, 7));
+  // Without <immintrin.h>, which takes the compiler longer than all other headers.
+  typedef char Flags __attribute__((vector_size(32)));
+  Flags all;
+  std::memcpy(&all, flags, sizeof all);
+  return __builtin_ia32_pmovmskb256(all != 0);
 #else
   uint32_t bits = 0;
   for (int k = 0; k < 32; k += 8) {

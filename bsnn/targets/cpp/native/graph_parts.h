@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "brianlib/clocks.h"
 #include "graph_profile.h"
 #include "graph_visits.h"
 
@@ -103,5 +104,9 @@ struct Steps {
   std::vector<Code> groups, thresholds, resets;
   std::vector<Code> fixed;  // once for a batch: what no step changes
 };
+
+// The loop of graph.cpp; `repeats`: backwards, states between spikes are needed, too.
+void serve(Clock& clock, std::vector<Population> pops, std::vector<Connection> connections,
+           Steps steps, bool repeats);
 
 }  // namespace bsnn

@@ -1,5 +1,5 @@
-// Included before every generated file and precompiled, because parsing these headers
-// takes most of the compiler's time.
+// Included before every generated file and precompiled, once for all programs, because
+// parsing these headers takes most of the compiler's time.
 #pragma once
 #include <climits>
 #include <cmath>
@@ -8,8 +8,14 @@
 #include <ctime>
 #include <fstream>
 #include <iostream>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "brianlib/clocks.h"
 #include "brianlib/common_math.h"
+#include "brianlib/dynamic_array.h"
 #include "flags.h"
-#include "objects.h"
 #include "graph_parts.h"

@@ -1,5 +1,5 @@
 // The loop of a resident program of a network of any neurons on a GPU: wait for a request,
-// give each of R replicas, a block of threads, a sample at a time, and answer as graph.h.
+// give each of R replicas, a block of threads, a sample at a time, and answer as graph.cpp.
 //
 // Nothing is summed in an order that could change: threads own what they add to, and
 // derivatives are summed by replica, in the order of its samples, then over replicas. So

@@ -1,4 +1,4 @@
-// The loop of resident.h on a GPU, with R replicas of the network side by side: sample
+// The loop of resident.cpp on a GPU, with R replicas of the network side by side: sample
 // m is trial m / R of replica m % R, neuron i of replica r is number r * n + i.
 #pragma once
 #include <algorithm>

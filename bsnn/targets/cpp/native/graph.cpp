@@ -1,7 +1,6 @@
 // The loop of a resident program of a network of any neurons: wait for a request,
 // simulate its samples one after another, and answer with their spikes and traces, or
 // with the derivatives that one sweep backwards in time gives.
-#pragma once
 #include <chrono>
 
 #include "graph_adjoint.h"
@@ -301,5 +300,10 @@ class Program : public Adjoint {
     sum.index /= 2;
   }
 };
+
+void serve(Clock& clock, std::vector<Population> pops, std::vector<Connection> connections,
+           Steps steps, bool repeats) {
+  Program(clock, pops, connections, steps, repeats).serve();
+}
 
 }  // namespace bsnn
