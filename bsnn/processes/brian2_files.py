@@ -16,12 +16,12 @@ def import_brian2():
 
     For processes that are all bsnn's. Preferences in a file of the working folder or of
     the user would change what Brian2 generates, and matplotlib, which it imports for
-    users' scripts, depends on files and variables of its own.
+    users' scripts, depends on files and variables of its own; it imports pytest, too.
     """
     if "brian2" not in sys.modules:
         with (
             _own_preferences(),
-            _hidden("matplotlib", "pylab"),
+            _hidden("matplotlib", "pylab", "pytest"),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")  # of names that its own imports deprecate

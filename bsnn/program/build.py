@@ -20,6 +20,7 @@ _SOURCES = (
     "program/build.py",
     "program/forward.py",
     "program/projection.py",
+    "program/sources.py",
     PROTOCOL,
 )
 
@@ -30,8 +31,8 @@ def build(generator, specification, compile_in, *, sources, ingredients=()):
     Parameters
     ----------
     generator : str
-        Module that a child process runs with `specification` and a folder, to write
-        the sources there.
+        Module whose `write_sources` a child process calls with `specification` and a
+        folder, to write the sources there.
     specification : str
         What `specify` returned.
     compile_in : callable
@@ -77,7 +78,8 @@ def _algebra():
 def generate(generator, specification, folder):
     """Write the sources of a specification, in a process of their own."""
     failure = "generating the simulation program failed."
-    run_python(generator, specification, str(folder), failure=failure, folder=folder)
+    arguments = generator, specification, str(folder)
+    run_python("bsnn.program.sources", *arguments, failure=failure, folder=folder)
 
 
 def specify(model, *, precision, **options):

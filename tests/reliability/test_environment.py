@@ -18,6 +18,10 @@ from bsnn.machine import n_cores
 from bsnn.processes.brian2_files import import_brian2
 from bsnn.processes.children import python_command, python_environment, tool_environment
 from bsnn.processes.tasks import call_apart
+from bsnn.program.build import generate, specify
+from bsnn.program.graph_specification import specify as specify_network
+from tests.models import grid_model
+from tests.neurons import all_neurons
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("analysis", "bsnn", "equations", "training")
@@ -161,6 +165,26 @@ assert not {"matplotlib", "pylab"} & set(sys.modules)
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["target", "graph"])
+def test_preferences_do_not_change_a_program(kind, hostile, tmp_path, monkeypatch):
+    if kind == "graph":
+        network = all_neurons(names=["coba_lif"])
+        specification = specify_network(network, precision="double", learn={})
+    else:
+        model = grid_model()
+        specification = specify(model, precision="double", projection="dense")
+
+    def texts(folder):
+        folder.mkdir()
+        generate(f"bsnn.targets.cpp.{kind}", specification, folder)
+        return {p.name: p.read_text() for p in folder.rglob("*.cpp")}
+
+    found = texts(tmp_path / "found")
+    monkeypatch.setenv("HOME", str(tmp_path))  # without preferences
+    assert found == texts(tmp_path / "expected")
+
+
 def test_brian2_that_is_there_already_stays(monkeypatch):
     import matplotlib
 
@@ -259,6 +283,8 @@ def test_a_script_without_a_guard_can_start_children(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("""
 from bsnn.processes.tasks import call_apart
+from tests.models import grid_model
+from tests.neurons import all_neurons
 import os
 print(os.getpid() != call_apart(os.getpid))
 """)

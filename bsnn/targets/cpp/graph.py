@@ -1,10 +1,7 @@
 """The C++ program of a `Network`: generated in a child process, compiled, kept."""
 
-import sys
-
-from bsnn.builds import profile_flags, sanitize_flags
+from bsnn.builds import profile_flags
 from bsnn.equations.estimators import of_program
-from bsnn.processes.brian2_files import import_brian2
 from bsnn.program.build import PROTOCOL, build
 from bsnn.program.graph_description import Spelling, describe
 from bsnn.program.graph_specification import read_specification, specify
@@ -99,9 +96,8 @@ def _flags(precision):
     return [*FLAGS, *(SINGLE if precision == "single" else ()), *profile_flags()]
 
 
-def _generate(specification, folder):
+def write_sources(specification, folder):
     """Write the C++ project of a specification; runs in a process of its own."""
-    import_brian2()
     import numpy as np
     from brian2 import device, prefs, second, set_device
 
@@ -112,8 +108,7 @@ def _generate(specification, folder):
     network, options = read_specification(specification)
     single = options["precision"] == "single"
     prefs.core.default_float_dtype = np.float32 if single else np.float64
-    flags = [*_flags(options["precision"]), *sanitize_flags()]
-    prefs.codegen.cpp.extra_compile_args_gcc = flags
+    prefs.codegen.cpp.extra_compile_args = []  # `compile_in` has them
     set_device("cpp_standalone", build_on_run=False, directory=folder)
     changing = {"array_defaultclock_t", "array_defaultclock_timestep"} | {
         f"array_group_{p.name}_{name}"
@@ -146,7 +141,3 @@ def _serving_code(device, graph, network, options):
         std::vector<bsnn::Connection>{{{listed(described.connections)}}},
         {described.steps}, {str(graph.repeats).lower()});
     """
-
-
-if __name__ == "__main__":
-    _generate(*sys.argv[1:])

@@ -5,7 +5,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +17,6 @@ from bsnn.builds import (
     sanitize_flags,
 )
 from bsnn.errors import BuildError
-from bsnn.processes.brian2_files import import_brian2
 from bsnn.program.build import (
     PACKAGE,
     PROTOCOL,
@@ -140,8 +138,8 @@ def compile_in(folder, *, flags=COMPILE_FLAGS, loop=LOOP):
     # Nothing will be edited here, so no dependencies need to be found out.
     (folder / "make.deps").touch()
     # A file, because make would read the names in the command in its own way.
-    prelude = str(common / Path(loop.prelude).name)
-    command = shlex.join([*compiler(), *sanitize_flags(), "-include", prelude])
+    command = [*compiler(), *flags, *sanitize_flags()]
+    command = shlex.join([*command, "-include", str(common / Path(loop.prelude).name)])
     script = _COMPILE.format(command=command, loop=shlex.quote(str(common / "loop.o")))
     (folder / "compile").write_text(script, "utf-8", "surrogateescape")
     run_tool(["make", "-j2", "CXX=sh ./compile"], _FAILURE, folder)
@@ -200,9 +198,8 @@ def check_start(program):
         )
 
 
-def _generate(specification, folder):
+def write_sources(specification, folder):
     """Write the C++ project of a specification; runs in a process of its own."""
-    import_brian2()
     import numpy as np
     from brian2 import device, prefs, second, set_device
 
@@ -213,8 +210,7 @@ def _generate(specification, folder):
     model, options = read_specification(specification)
     single = options["precision"] == "single"
     prefs.core.default_float_dtype = np.float32 if single else np.float64
-    flags = [*COMPILE_FLAGS, *sanitize_flags()]
-    prefs.codegen.cpp.extra_compile_args_gcc = flags
+    prefs.codegen.cpp.extra_compile_args = []  # `compile_in` has them
     set_device("cpp_standalone", build_on_run=False, directory=folder)
     parts = build_network(model, BsnnCodeObject, projection=options["projection"])
     # The loop of resident.cpp takes the place of Brian2's own: it steps the same code
@@ -253,7 +249,3 @@ def _serving_code(device, parts, model):
         describe=describe,
         weights_at=name,
     )
-
-
-if __name__ == "__main__":
-    _generate(*sys.argv[1:])

@@ -6,7 +6,6 @@ a kernel for each piece of a step, and is not needed.
 """
 
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -14,7 +13,6 @@ from typing import ClassVar
 from bsnn.builds import run_tool
 from bsnn.equations.estimators import of_program
 from bsnn.errors import BackendUnavailable
-from bsnn.processes.brian2_files import import_brian2
 from bsnn.program.build import PACKAGE, PROTOCOL, braced, build
 from bsnn.program.graph_description import Spelling, describe
 from bsnn.program.graph_specification import read_specification, specify
@@ -167,9 +165,8 @@ def _compile_in(folder, nvcc, flags):
     run_tool(command, "compiling the CUDA program failed.", folder)
 
 
-def _generate(specification, folder):
+def write_sources(specification, folder):
     """Write the CUDA project of a specification; runs in a process of its own."""
-    import_brian2()
     import numpy as np
     from brian2 import device, prefs, second, set_device
 
@@ -244,7 +241,3 @@ def _program(device, graph, network, options):
             braced([str(v.size), f"sizeof({c_data_type(v.dtype)})"]) for v in arrays
         ),
     )
-
-
-if __name__ == "__main__":
-    _generate(*sys.argv[1:])

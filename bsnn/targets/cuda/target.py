@@ -3,7 +3,6 @@
 import importlib.metadata
 import re
 import shutil
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +10,6 @@ from typing import ClassVar
 from bsnn.builds import run_tool
 from bsnn.errors import BackendUnavailable
 from bsnn.machine import GPU_NEEDED, find_gpus, n_cores, n_multiprocessors
-from bsnn.processes.brian2_files import import_brian2
 from bsnn.program.build import (
     PACKAGE,
     PROTOCOL,
@@ -216,9 +214,8 @@ def _set_preferences(prefs, precision, arch):
     backend.cuda_runtime_version = 13.0 if arch >= 7.5 else 12.0
 
 
-def _generate(specification, folder):
+def write_sources(specification, folder):
     """Write the CUDA project of a specification; runs in a process of its own."""
-    import_brian2()
     import brian2cuda  # noqa: F401  registers the device
     from brian2 import device, prefs, second, set_device
 
@@ -291,7 +288,3 @@ def _serving_code(device, parts, model, n_replicas):
         describe=describe,
         weights_at=both,
     )
-
-
-if __name__ == "__main__":
-    _generate(*sys.argv[1:])

@@ -1,6 +1,7 @@
 // Included before every generated file and precompiled, once for all programs, because
 // parsing these headers takes most of the compiler's time.
 #pragma once
+#include <algorithm>
 #include <climits>
 #include <cmath>
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <ctime>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <random>
 #include <set>
 #include <string>
