@@ -240,7 +240,7 @@ def _serving_code(device, parts, model):
     return serve_call(
         parts,
         model,
-        network=f"{parts.network.name}.objects",
+        network=f"bsnn::codes_of({parts.network.name}.objects)",
         inputs=[
             name(inputs["_timebins"]),
             name(inputs["neuron_index"]),

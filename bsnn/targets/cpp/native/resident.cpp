@@ -7,7 +7,7 @@
 namespace bsnn {
 
 template <class Real>
-void serve(Objects& objects, Clock& clock, std::vector<int32_t>& input_step,
+void serve(const Codes& codes, Clock& clock, std::vector<int32_t>& input_step,
            std::vector<int32_t>& input_neuron, int32_t& last_input,
            std::vector<Layer<Real>> layers, Bind bind) {
   const int socket = descriptor("BSNN_SOCKET");
@@ -36,7 +36,7 @@ void serve(Objects& objects, Clock& clock, std::vector<int32_t>& input_step,
     for (int64_t sample = 0; sample < request.n_samples; sample++) {
       for (auto& layer : layers) layer.rest();
       for (int64_t step = 0; step < n_steps; step++) {
-        for (auto& object : objects) object.second();
+        for (auto code : codes) code();
         clock.tick();
       }
       for (auto& layer : layers) layer.offset.push_back(layer.neuron.size());
@@ -55,9 +55,9 @@ void serve(Objects& objects, Clock& clock, std::vector<int32_t>& input_step,
   _exit(0);  // not through Brian2's end, which writes every array to disk
 }
 
-template void serve(Objects&, Clock&, std::vector<int32_t>&, std::vector<int32_t>&, int32_t&,
-                    std::vector<Layer<float>>, Bind);
-template void serve(Objects&, Clock&, std::vector<int32_t>&, std::vector<int32_t>&, int32_t&,
-                    std::vector<Layer<double>>, Bind);
+template void serve(const Codes&, Clock&, std::vector<int32_t>&, std::vector<int32_t>&,
+                    int32_t&, std::vector<Layer<float>>, Bind);
+template void serve(const Codes&, Clock&, std::vector<int32_t>&, std::vector<int32_t>&,
+                    int32_t&, std::vector<Layer<double>>, Bind);
 
 }  // namespace bsnn

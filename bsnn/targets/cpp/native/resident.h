@@ -2,7 +2,6 @@
 #pragma once
 #include <cstring>
 #include <functional>
-#include <utility>
 #include <vector>
 
 #include "brianlib/clocks.h"
@@ -61,11 +60,19 @@ struct Layer {
   }
 };
 
-typedef std::vector<std::pair<Clock*, void (*)()>> Objects;  // of a step, in order
+typedef std::vector<void (*)()> Codes;  // of a step, in order
 typedef std::function<void(Segment&, size_t)> Bind;  // points the network at the weights
 
+// Those of Brian2's network, each beside its clock.
+template <class Objects>
+Codes codes_of(const Objects& objects) {
+  Codes codes;
+  for (const auto& object : objects) codes.push_back(object.second);
+  return codes;
+}
+
 template <class Real>
-void serve(Objects& objects, Clock& clock, std::vector<int32_t>& input_step,
+void serve(const Codes& codes, Clock& clock, std::vector<int32_t>& input_step,
            std::vector<int32_t>& input_neuron, int32_t& last_input,
            std::vector<Layer<Real>> layers, Bind bind);
 
