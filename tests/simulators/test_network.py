@@ -72,6 +72,14 @@ def test_spikes_and_traces_are_those_of_stock_brian2(name, sample, records, stoc
     )
 
 
+def test_numbers_below_the_normal_ones_are_kept(simulator):
+    """As by stock Brian2; a program linked with -ffast-math would make them zero."""
+    tiny = [weight * (1e-310 / np.abs(weight).max()) for weight in WEIGHTS]
+    (variable,) = NETWORK.named["cuba"].record
+    trace = simulator.run(tiny, INPUTS, seed=SEED).traces["cuba", variable]
+    assert 0 < np.abs(trace).max() < np.finfo(float).tiny
+
+
 def _losses(records, rng):
     return Losses(
         spikes={

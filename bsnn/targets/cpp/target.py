@@ -33,16 +33,17 @@ COMPILE_FLAGS = (
     "-w -O3 -falign-functions=64 -falign-loops=1 "
     "-ffast-math -fno-finite-math-only -march=native -std=c++17"
 ).split()
-# Of these all runs once: optimising their long straight lines would take long. With -O0
-# the compiler would not take the precompiled header.
+# Of main.cpp and objects.cpp all runs once: optimising their long straight lines would
+# take long. With -O0 the compiler would not take the precompiled header. Linked with
+# -ffast-math, a program would flush small numbers to zero.
 _COMPILE = """\
 case " $* " in
 *" -c "*)
-    for word; do case $word in main.cpp|objects.cpp) set -- "$@" -O1;; esac; done;;
+    for word; do case $word in main.cpp|objects.cpp) set -- "$@" -O1;; esac; done
+    exec {compile} "$@";;
 *)
-    set -- "$@" {loop};;
+    exec {link} "$@" {loop};;
 esac
-exec {command} "$@"
 """
 
 
@@ -138,14 +139,21 @@ def compile_in(folder, *, flags=COMPILE_FLAGS, loop=LOOP):
     # Nothing will be edited here, so no dependencies need to be found out.
     (folder / "make.deps").touch()
     # A file, because make would read the names in the command in its own way.
-    command = [*compiler(), *flags, *sanitize_flags()]
-    command = shlex.join([*command, "-include", str(common / Path(loop.prelude).name)])
-    script = _COMPILE.format(command=command, loop=shlex.quote(str(common / "loop.o")))
+    prelude = str(common / Path(loop.prelude).name)
+    script = _COMPILE.format(
+        compile=shlex.join([*_compile_command(flags), "-include", prelude]),
+        link=shlex.join([*compiler(), *sanitize_flags()]),
+        loop=shlex.quote(str(common / "loop.o")),
+    )
     (folder / "compile").write_text(script, "utf-8", "surrogateescape")
     run_tool(["make", "-j2", "CXX=sh ./compile"], _FAILURE, folder)
     check_start(folder / "main")
     for leftover in folder.rglob("*.o"):
         leftover.unlink()
+
+
+def _compile_command(flags):
+    return [*compiler(), *flags, *sanitize_flags()]
 
 
 def _compile_loop(loop, flags, brianlib):
@@ -165,7 +173,7 @@ def _compile_loop(loop, flags, brianlib):
         for name in loop.files:
             shutil.copy(PACKAGE / name, folder)
         shutil.copytree(brianlib, folder / "brianlib")
-        command = [*compiler(), *flags, *sanitize_flags(), "-I."]
+        command = [*_compile_command(flags), "-I."]
         header = ["-x", "c++-header", prelude, "-o", products[0]]
         run_tool([*command, *header], _FAILURE, folder)
         include = ["-include", prelude, "-c", source, "-o", products[1]]
