@@ -113,6 +113,15 @@ def fingerprint(*parts):
     return digest.hexdigest()[:32]
 
 
+def precompiles():
+    """Return whether the compiler takes a precompiled header that was moved: GCC does.
+
+    Clang refuses it there, and with another level of optimisation.
+    """
+    version = _compiler_version((*compiler(), *sanitize_flags()))
+    return b"clang" not in version.lower()
+
+
 @functools.cache
 def _compiler_version(command):
     command = [*command, "--version"]
@@ -191,10 +200,10 @@ def build_once(kind, key, make, *, product=None):
 def damaged_builds():
     """Return the folders of the cache whose products are damaged."""
     found = []
-    for kind, one, *more in _PRODUCTS:
+    for kind, *patterns in _PRODUCTS:
         for folder in (cache_dir() / kind).glob("*/"):
-            name = next((path.name for path in folder.glob(one)), one)
-            product = (name, *more) if more else name
+            names = [path.name for p in patterns for path in folder.glob(p)] or patterns
+            product = tuple(names) if len(patterns) > 1 else names[0]
             if "." not in folder.name and not is_sound(folder, product):
                 found.append(folder)
     return found

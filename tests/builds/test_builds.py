@@ -19,6 +19,7 @@ from bsnn.builds import (
     compiler,
     damaged_builds,
     fingerprint,
+    precompiles,
 )
 from bsnn.equations import CubaLIF
 from bsnn.equations.models.cuba_lif import TEXTS
@@ -231,6 +232,23 @@ def test_the_language_of_messages_does_not_belong_to_the_key(tmp_path, monkeypat
     before = version((str(tool),))
     monkeypatch.setenv("LC_ALL", "fr_FR.UTF-8")
     assert version((str(tool),)) == before
+
+
+def test_clang_is_given_no_precompiled_header(cache, tmp_path, monkeypatch):
+    assert precompiles()  # g++
+    tool = tmp_path / "clang++"
+    tool.write_text("#!/bin/sh\necho Debian clang version 19.1.7\n")
+    tool.chmod(0o700)
+    monkeypatch.setenv("CXX", str(tool))
+    assert not precompiles()
+
+    def make(folder):
+        (folder / "loop.o").write_text("whole")
+
+    loop = build_once("loops", "key", make, product=("loop.o",))
+    assert damaged_builds() == []
+    (loop / "loop.o").write_text("another")
+    assert damaged_builds() == [loop]
 
 
 @pytest.mark.cpp

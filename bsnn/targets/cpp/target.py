@@ -13,6 +13,7 @@ from bsnn.builds import (
     build_once,
     compiler,
     fingerprint,
+    precompiles,
     run_tool,
     sanitize_flags,
 )
@@ -157,12 +158,12 @@ def _compile_command(flags):
 
 
 def _compile_loop(loop, flags, brianlib):
-    """Return the folder of a loop, ``loop.o``, and of the prelude, both compiled.
+    """Return the folder of a loop, ``loop.o``, and its prelude, precompiled or not.
 
     `brianlib` holds the headers of Brian2 that a program is compiled with.
     """
     prelude, source = Path(loop.prelude).name, Path(loop.source).name
-    products = (f"{prelude}.gch", "loop.o")
+    header, code = f"{prelude}.gch", "loop.o"
     key = fingerprint(
         importlib.metadata.version("brian2"),
         *flags,
@@ -174,12 +175,14 @@ def _compile_loop(loop, flags, brianlib):
             shutil.copy(PACKAGE / name, folder)
         shutil.copytree(brianlib, folder / "brianlib")
         command = [*_compile_command(flags), "-I."]
-        header = ["-x", "c++-header", prelude, "-o", products[0]]
-        run_tool([*command, *header], _FAILURE, folder)
-        include = ["-include", prelude, "-c", source, "-o", products[1]]
-        run_tool([*command, *include], _FAILURE, folder)
+        if precompiles():
+            arguments = ["-x", "c++-header", prelude, "-o", header]
+            run_tool([*command, *arguments], _FAILURE, folder)
+        arguments = ["-include", prelude, "-c", source, "-o", code]
+        run_tool([*command, *arguments], _FAILURE, folder)
 
-    return build_once("loops", key, make, product=products)
+    product = (header, code) if precompiles() else (code,)
+    return build_once("loops", key, make, product=product)
 
 
 def check_start(program):
