@@ -148,10 +148,11 @@ def test_a_full_cache_is_one_message(disk, tmp_path):
         env={**os.environ, "BSNN_CACHE": str(disk)},
     )
     assert run.returncode == 1
-    assert f"bsnn: the build cache {disk}/programs has " in run.stderr
+    assert f"bsnn: the build cache {disk}/loops has " in run.stderr
+    assert run.stderr.count("the build cache") == 1
     assert "free space or name another folder in BSNN_CACHE" in run.stderr
     assert not (tmp_path / "run").exists()
-    assert not list(disk.glob("programs/*/"))
+    assert not list(disk.glob("*/*/"))
 
 
 @pytest.mark.parametrize("free", [SPACE_NEEDED - 1, SPACE_NEEDED])
