@@ -18,6 +18,7 @@ LOOP = Loop(
     f"{_NATIVE}/graph.cpp",
     (
         PROTOCOL,
+        f"{_NATIVE}/prelude.h",
         f"{_NATIVE}/flags.h",
         *(
             f"{_NATIVE}/graph_{part}.h"

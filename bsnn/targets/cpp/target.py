@@ -73,9 +73,9 @@ class Loop:
 
 _NATIVE = "targets/cpp/native"
 LOOP = Loop(
-    f"{_NATIVE}/prelude.h",
+    f"{_NATIVE}/chain_prelude.h",
     f"{_NATIVE}/resident.cpp",
-    (PROTOCOL, f"{_NATIVE}/flags.h", f"{_NATIVE}/resident.h"),
+    (PROTOCOL, *(f"{_NATIVE}/{name}.h" for name in ("prelude", "flags", "resident"))),
 )
 _SOURCES = (
     *LOOP.files,

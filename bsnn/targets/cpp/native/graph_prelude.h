@@ -1,23 +1,4 @@
-// Included before every generated file and precompiled, once for all programs, because
-// parsing these headers takes most of the compiler's time.
+// Included before every generated file of a network.
 #pragma once
-#include <algorithm>
-#include <climits>
-#include <cmath>
-#include <cstdint>
-#include <cstring>
-#include <ctime>
-#include <fstream>
-#include <iostream>
-#include <map>
-#include <random>
-#include <set>
-#include <string>
-#include <utility>
-#include <vector>
-
-#include "brianlib/clocks.h"
-#include "brianlib/common_math.h"
-#include "brianlib/dynamic_array.h"
-#include "flags.h"
+#include "prelude.h"
 #include "graph_parts.h"

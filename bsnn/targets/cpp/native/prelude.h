@@ -1,5 +1,5 @@
-// Included before every generated file and precompiled, once for all programs, because
-// parsing these headers takes most of the compiler's time.
+// Headers that generated files include or need. They are precompiled, once for all
+// programs, because parsing them takes most of the compiler's time.
 #pragma once
 #include <algorithm>
 #include <climits>
@@ -20,4 +20,3 @@
 #include "brianlib/common_math.h"
 #include "brianlib/dynamic_array.h"
 #include "flags.h"
-#include "resident.h"
