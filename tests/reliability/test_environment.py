@@ -283,8 +283,6 @@ def test_a_script_without_a_guard_can_start_children(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("""
 from bsnn.processes.tasks import call_apart
-from tests.models import grid_model
-from tests.neurons import all_neurons
 import os
 print(os.getpid() != call_apart(os.getpid))
 """)
