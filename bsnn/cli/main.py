@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from bsnn.errors import BsnnError
 
 from .arguments import make_parser
 
+_ENDS = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
@@ -58,8 +60,21 @@ def run():
     _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):  # no word is worth a lost result
         stream.reconfigure(errors="backslashreplace")
+    sys.unraisablehook = _heed
     os.environ["MPLBACKEND"] = "agg"  # that of a notebook stops where there is none
     sys.exit(main())
+
+
+def _heed(unraisable):
+    """Send a signal again that came while Python freed an object, where it was lost.
+
+    Python ignores what is raised there; so it is sent a moment later, by a thread.
+    """
+    number = _ENDS.get(unraisable.exc_type)
+    if number is None:
+        sys.__unraisablehook__(unraisable)
+    else:
+        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
 
 
 def _open_standard_streams():

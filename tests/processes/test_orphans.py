@@ -148,3 +148,30 @@ def test_a_build_leaves_nothing(start, tmp_path, monkeypatch):
     monkeypatch.setenv("BSNN_CACHE", str(cache))
     build_once("programs", "other", Path.touch)  # what the next start does
     assert [path.name for path in (cache / "programs").glob("*/")] == ["other"]
+
+
+# Ends by a signal that comes while Python frees an object.
+LOST = """
+import signal, sys, time
+from bsnn.cli import main
+
+class Freed:
+    def __del__(self):
+        signal.raise_signal(number)
+
+def command(_):
+    Freed()
+    time.sleep(100)
+
+number = int(sys.argv.pop())
+main._function_of = lambda name: command
+main.run()
+"""
+
+
+@pytest.mark.parametrize("cause", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_python_ignores_comes_again(cause):
+    command = [sys.executable, "-c", LOST, "doctor", str(int(cause))]
+    run = subprocess.run(command, capture_output=True, timeout=60)
+    assert run.returncode == KILLS[cause], run.stderr
+    assert b"ignored" not in run.stderr
