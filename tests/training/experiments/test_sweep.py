@@ -1,6 +1,7 @@
 """Sweeps: the cells, the folders, failures, kills, and a real Dask cluster."""
 
 import ast
+import contextlib
 import json
 import os
 import re
@@ -486,10 +487,14 @@ def dask_cluster(tmp_path):
         options = ["--nthreads=1", "--no-nanny", "--no-dashboard"]
         start("worker", f"--scheduler-file={address}", *options)
     try:
-        while not address.is_file():
+        found = None
+        while found is None:
             assert processes[0].poll() is None
             time.sleep(0.01)
-        yield json.loads(address.read_text())["address"], *processes
+            # The file is there before its text is.
+            with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+                found = json.loads(address.read_text())["address"]
+        yield found, *processes
     finally:
         for process in processes:
             process.kill()
