@@ -256,7 +256,7 @@ def _add_bench(commands):
         "--neurons",
         action="store_true",
         help="measure networks of any neurons instead: the derived adjoint beside the "
-        "fast path, and AdEx neurons beside stock Brian2",
+        "fast path, and AdEx neurons beside stock Brian2 and, --against norse, Norse",
     )
     bench.add_argument(
         "--recurrent",

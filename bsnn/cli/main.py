@@ -438,7 +438,7 @@ def _recurrent_on_gpu(options, settings, arguments):
 def _neurons(settings, workload, arguments):
     from bsnn.training.bench.neurons import run_neurons_bench
 
-    names = ["against", "scale", "no_stock", *_OF_A_GPU]
+    names = ["scale", "no_stock", *_OF_A_GPU]
     _refuse_ignored("neurons", names, arguments)
     return run_neurons_bench(
         workload,
@@ -446,6 +446,7 @@ def _neurons(settings, workload, arguments):
         seed=settings.seed,
         workers=settings.workers,
         repeats=arguments.repeats,
+        peers=arguments.against,
     )
 
 

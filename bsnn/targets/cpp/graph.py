@@ -51,6 +51,7 @@ _SOURCES = (
     *SHARED_SOURCES,
     "targets/cpp/graph.py",
     "targets/cpp/target.py",
+    "targets/cpp/units.py",
     "targets/cpp/templates/threshold.cpp",
 )
 

@@ -18,6 +18,7 @@ from bsnn.builds import (
     sanitize_flags,
 )
 from bsnn.errors import BuildError
+from bsnn.machine import n_cores
 from bsnn.program.build import (
     PACKAGE,
     PROTOCOL,
@@ -28,22 +29,19 @@ from bsnn.program.build import (
     specify,
 )
 
+from .units import write_units
+
 # Sums of weights are a third slower or faster depending on where loops begin: packed,
 # in functions that start on cache lines, they were the fastest of all that were tried.
 COMPILE_FLAGS = (
     "-w -O3 -falign-functions=64 -falign-loops=1 "
     "-ffast-math -fno-finite-math-only -march=native -std=c++17"
 ).split()
-# Of main.cpp and objects.cpp all runs once: optimising their long straight lines would
-# take long. With -O0 the compiler would not take the precompiled header. Linked with
-# -ffast-math, a program would flush small numbers to zero.
+# Linked with -ffast-math, a program would flush small numbers to zero.
 _COMPILE = """\
 case " $* " in
-*" -c "*)
-    for word; do case $word in main.cpp|objects.cpp) set -- "$@" -O1;; esac; done
-    exec {compile} "$@";;
-*)
-    exec {link} "$@" {loop};;
+*" -c "*) exec {compile} "$@";;
+*) exec {link} "$@" {loop};;
 esac
 """
 
@@ -81,6 +79,7 @@ _SOURCES = (
     *LOOP.files,
     "targets/cpp/codeobject.py",
     "targets/cpp/target.py",
+    "targets/cpp/units.py",
     "targets/cpp/templates/dense_projection.cpp",
     "targets/cpp/templates/stateupdate.cpp",
     "targets/cpp/templates/threshold.cpp",
@@ -137,6 +136,7 @@ class CppTarget:
 def compile_in(folder, *, flags=COMPILE_FLAGS, loop=LOOP):
     """Make the program ``main`` of the sources that Brian2 has left in a folder."""
     common = _compile_loop(loop, flags, folder / "brianlib")
+    units = " ".join(write_units(folder))
     # Nothing will be edited here, so no dependencies need to be found out.
     (folder / "make.deps").touch()
     # A file, because make would read the names in the command in its own way.
@@ -147,7 +147,8 @@ def compile_in(folder, *, flags=COMPILE_FLAGS, loop=LOOP):
         loop=shlex.quote(str(common / "loop.o")),
     )
     (folder / "compile").write_text(script, "utf-8", "surrogateescape")
-    run_tool(["make", "-j2", "CXX=sh ./compile"], _FAILURE, folder)
+    command = ["make", f"-j{max(2, n_cores())}", "CXX=sh ./compile", f"SRCS={units}"]
+    run_tool(command, _FAILURE, folder)
     check_start(folder / "main")
     for leftover in folder.rglob("*.o"):
         leftover.unlink()
