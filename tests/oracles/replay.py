@@ -168,8 +168,9 @@ def _crossing(cell, a, free, dt, extra, taken):
     def margin(h):
         return frozen.margin(frozen.update(detached, free, h, fixed), fixed)
 
-    def slope(h):
-        return torch.func.jvp(margin, (h,), (torch.ones_like(h),))[1]
+    def slope(h):  # of each neuron, whose margin depends on its own h alone
+        h = h.detach().requires_grad_()
+        return torch.autograd.grad(margin(h).sum(), h)[0]
 
     zero = torch.zeros_like(free)
     low, high = zero.clone(), zero + dt
