@@ -1,4 +1,4 @@
-"""Measure networks of any neurons: the derived adjoint; AdEx beside stock Brian2."""
+"""Measure networks of any neurons: the derived adjoint; AdEx beside others."""
 
 import logging
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from brian2.units import ms
 
 from bsnn.equations.models import adex, cuba
 from bsnn.inputs.encoding import encode_ttfs
-from bsnn.machine import versions
+from bsnn.machine import n_cores, versions
 from bsnn.model import Model
 from bsnn.network import Connection, Inputs, Network, Population
 from bsnn.simulators.stock_network import run_stock_network
@@ -16,11 +16,12 @@ from bsnn.training.derived_network import DerivedNetwork
 from bsnn.training.losses import SpikeCountLoss
 from bsnn.training.spiking_network import SpikingNetwork
 
-from .compare import same_spikes
+from .compare import measured, same_spikes
 from .describe import check_repeats, describe_machine
 from .measure import measure_memory, taking_turns, training_step
+from .peers.adex import run_adex_peer
 from .report import BenchReport, Spread
-from .rows import MIB, aligned, layers
+from .rows import MIB, aligned, layers, peer_rows
 
 log = logging.getLogger(__name__)
 TAU = {"tau_mem": 260 * ms, "tau_syn": 130 * ms}
@@ -28,6 +29,7 @@ HIDDEN = {"chain": 800, "adex": 400}
 N_OUT, BATCH_SIZE, DURATION = 10, 50, 200 * ms
 CHAIN_WEIGHTS = {"in->hidden": (-1.0, 1.0), "hidden->out": (-1.0, 1.0)}
 ADEX_WEIGHTS = {"in->hidden": (0.0, 4.0), "hidden->out": (0.0, 0.5)}
+COUNT_LOSS = SpikeCountLoss()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,9 @@ class NeuronsReport(BenchReport):
     adex : dict
         AdEx 784-400-10 at 0.5 ms: seconds of a `call`, of a `training` step and of a
         call of `stock` Brian2, with the spikes of both.
+    peers : list of dict
+        Other libraries with AdEx neurons: measurements, or the `error` for which there
+        are none.
     """
 
     setting: dict
@@ -51,6 +56,7 @@ class NeuronsReport(BenchReport):
     versions: dict
     chain: dict
     adex: dict
+    peers: list
 
     @property
     def comparisons(self):
@@ -86,11 +92,17 @@ class NeuronsReport(BenchReport):
             ("  equal", "spike by spike" if adex["equal"] else "NOT EQUAL"),
             ("  peak memory", f"{adex['memory']['total'] / MIB:9.0f} MiB"),
         ]
+        speeds = {
+            "forward": adex["call"].per_second(BATCH_SIZE),
+            "training": adex["training"].per_second(BATCH_SIZE),
+        }
+        for peer in self.peers:
+            rows += [("", ""), *peer_rows(peer, speeds, "hidden")]
         return aligned(rows)
 
 
-def run_neurons_bench(workload, *, precision, seed, workers, repeats):
-    """Measure the derived adjoint beside the fast path, and AdEx beside stock Brian2.
+def run_neurons_bench(workload, *, precision, seed, workers, repeats, peers=()):
+    """Measure the derived adjoint beside the fast path, and AdEx beside others.
 
     Parameters
     ----------
@@ -102,6 +114,8 @@ def run_neurons_bench(workload, *, precision, seed, workers, repeats):
     workers : int or None
     repeats : int
         Measurements of each kind, after one that does not count.
+    peers : sequence of str
+        Libraries to measure with AdEx neurons, see `peers.PEERS`.
 
     Returns
     -------
@@ -115,12 +129,29 @@ def run_neurons_bench(workload, *, precision, seed, workers, repeats):
     check_repeats(repeats)
     machine = describe_machine()  # its load, before ours
     options = {"precision": precision, "seed": seed, "workers": workers}
+    chain = _measure_chain(workload, repeats, options)
+    adex_found, given = _measure_adex(workload, repeats, options)
     return NeuronsReport(
         setting={"dataset": workload.name, "repeats": repeats, **options},
         machine=machine,
         versions=versions(),
-        chain=_measure_chain(workload, repeats, options),
-        adex=_measure_adex(workload, repeats, options),
+        chain=chain,
+        adex=adex_found,
+        peers=[
+            measured(
+                name,
+                BATCH_SIZE,
+                lambda name=name: run_adex_peer(
+                    name,
+                    *given,
+                    learning_rate=0.0,  # every step repeats the same spikes
+                    target=(COUNT_LOSS.true, COUNT_LOSS.false),
+                    n_threads=workers or n_cores(),
+                    repeats=repeats,
+                ),
+            )
+            for name in peers
+        ],
     )
 
 
@@ -180,7 +211,7 @@ def _measure_adex(workload, repeats, options):
         repeats=repeats,
     )
     theirs = list(stock.records.values())
-    return {
+    found = {
         "call": Spread.of(calls["call"]),
         "training": Spread.of(seconds["training"]),
         "stock": Spread.of(stock.call_seconds),
@@ -190,6 +221,7 @@ def _measure_adex(workload, repeats, options):
         "equal": all(map(same_spikes, ours, theirs)),
         "memory": memory,
     }
+    return found, (network, matrices, inputs, labels)
 
 
 def chain_network():
@@ -234,11 +266,10 @@ def _layers(result):
 
 def _training(modules, inputs, labels, repeats):
     """Return the seconds of training steps, the modules taking turns."""
-    count_loss = SpikeCountLoss()
 
     def step(module):
         return training_step(
-            module, lambda: count_loss(_layers(module(inputs)), labels)
+            module, lambda: COUNT_LOSS(_layers(module(inputs)), labels)
         )
 
     steps = {name: step(module) for name, module in modules.items()}

@@ -74,6 +74,8 @@ def run_suite(settings, workload, *, repeats=7, stock=True, peers=None):
         workloads={
             "chain": run_bench(settings, workload, **beside),
             "recurrent": run_recurrent_bench(**options, **beside),
-            "neurons": run_neurons_bench(workload, **options, repeats=repeats),
+            "neurons": run_neurons_bench(
+                workload, **options, repeats=repeats, peers=peers
+            ),
         }
     )
