@@ -7,6 +7,8 @@
 namespace bsnn {
 
 class Adjoint : public Simulation {
+  static constexpr int64_t AHEAD = 16;  // steps
+
  protected:
   bool recalled_ = false;   // crossings were kept, and nothing is simulated again
   int64_t n_clamped_;       // slopes below the least
@@ -66,7 +68,8 @@ class Adjoint : public Simulation {
           gather_current_gradient(p, q, by_current[k][q] + (sample * n_steps_ + n) * p.current_gradients[q].n);
         for (size_t r = 0; r < p.recorded.size(); r++) {
           const Real* by_trace = losses[k].traces[r] + (sample * n_steps_ + n) * p.n;
-          Real* lambda = *p.lambda[p.recorded[r]];
+          Real* const __restrict lambda = *p.lambda[p.recorded[r]];
+          __builtin_prefetch(by_trace - AHEAD * p.n);  // another process has written it
           for (int64_t j = 0; j < p.n; j++) lambda[j] += by_trace[j];
         }
         if (p.release && released[k].n) p.release();
@@ -185,14 +188,15 @@ class Adjoint : public Simulation {
   void cross(size_t k, int64_t sample, int64_t n) {
     auto& p = pops_[k];
     if (!p.at_once) locate(k, sample, n, n + 1);
-    const int64_t n_located = p.slope.size();
-    for (int64_t z = p.start[n]; z < p.start[n + 1]; z++) {
-      const int64_t at = z - p.first;
-      const double least = of_spikes_[k], largest = of_spikes_[pops_.size() + k];
-      if (p.slope[at] < least) n_clamped_++;
-      const Real q = -p.total[z] / std::min(std::max<double>(p.slope[at], least), largest);
-      for (size_t g = 0; g < p.gains.size(); g++)
-        (*p.gains[g])[p.neuron[z]] += q * p.by[g * n_located + at];
+    const double least = of_spikes_[k], largest = of_spikes_[pops_.size() + k];
+    const Visits& spikes = fired[k];
+    const int64_t at = p.start[n] - p.first, n_located = p.slope.size(), n_gains = p.gains.size();
+    const Real* const slope = p.slope.data() + at;
+    for (int64_t z = 0; z < spikes.n; z++) {
+      n_clamped_ += slope[z] < least;
+      const Real q = -spikes.total[z] / std::min(std::max<double>(slope[z], least), largest);
+      const Real* const by = p.by.data() + at + z;
+      for (int64_t g = 0; g < n_gains; g++) (*p.gains[g])[spikes.neuron[z]] += q * by[g * n_located];
     }
   }
 
@@ -213,14 +217,17 @@ class Adjoint : public Simulation {
     }
     if (!p.fires) return;
     const int64_t from = p.start[n];
-    fired[k].neuron = p.neuron.data() + from;
-    fired[k].n = p.start[n + 1] - from;
-    fired[k].total = p.total.data() + from;
+    Visits& spikes = fired[k];
+    spikes.neuron = p.neuron.data() + from;
+    spikes.n = p.start[n + 1] - from;
+    spikes.total = p.total.data() + from;
     // What the tape holds there is what the reset left; step n + 1 is done with it.
     const size_t m = p.state.size();
-    for (int64_t z = from; z < p.start[n + 1]; z++)
-      for (size_t s = 0; s < m; s++)
-        (*p.end[s])[p.neuron[z]] = p.at_spikes[(2 * z + 1) * m + s];
+    const Real* const before = p.at_spikes.data() + (2 * from + 1) * m;
+    for (size_t s = 0; s < m; s++) {
+      Real* const end = *p.end[s];
+      for (int64_t z = 0; z < spikes.n; z++) end[spikes.neuron[z]] = before[2 * z * m + s];
+    }
   }
 
   // dL/d(current) of a step is gathered in place, or, where neurons share it, summed.
