@@ -15,6 +15,7 @@ _UNOPTIMISED = """\
 #pragma GCC optimize ("O0")
 #pragma clang optimize off
 """
+_TEXT = "utf-8", "surrogateescape"  # paths may be of any bytes
 _INCLUDE = re.compile(r"^\s*#\s*include.*", re.M)
 _FUNCTION = re.compile(r"^\s*void (\w+)\(\);", re.M)
 
@@ -29,7 +30,7 @@ def write_units(folder):
     names : list of str
         All files to compile, in place of those that the makefile names.
     """
-    (listed,) = re.findall(r"^SRCS = (.*)$", (folder / "makefile").read_text(), re.M)
+    (listed,) = re.findall(r"^SRCS = (.*)$", _read(folder / "makefile"), re.M)
     sources = listed.split()
     objects = [name for name in sources if name.startswith(_FOLDER)]
     n = max(_AT_LEAST, len(objects) // _CODE_OBJECTS)
@@ -37,7 +38,7 @@ def write_units(folder):
     once = "".join(f'#include "{name}"\n' for name in _ONCE)
     units["once.cpp"] = _UNOPTIMISED + once
     for name, text in units.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, *_TEXT)
     others = [name for name in sources if name not in (*objects, *_ONCE)]
     return [*reversed(units), *others]  # the one that takes longest first
 
@@ -46,11 +47,15 @@ def _joined(folder, objects):
     included, namespaces = [], []
     for name in objects:
         header = name.replace(".cpp", ".h")
-        head, begin, code = (folder / name).read_text().partition("namespace {")
+        head, begin, code = _read(folder / name).partition("namespace {")
         included += [f'#include "{header}"', *_INCLUDE.findall(head)]
         own = name.removeprefix(_FOLDER).removesuffix(".cpp")
         first = head.count("\n") + 1
         namespaces += [f'namespace {own} {{\n#line {first} "{name}"', begin + code, "}"]
-        functions = _FUNCTION.findall((folder / header).read_text())
+        functions = _FUNCTION.findall(_read(folder / header))
         namespaces += [f"void {f}() {{ {own}::{f}(); }}" for f in functions]
     return "\n".join([*dict.fromkeys(included), *namespaces, ""])
+
+
+def _read(path):
+    return path.read_text(*_TEXT)
