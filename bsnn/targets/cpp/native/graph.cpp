@@ -41,6 +41,7 @@ class Program : public Adjoint {
       clock_.dt[0] = request_.dt;
       broken_ = {-1, 0, 0, 0, 0};
       read_data();
+      begin_arrivals();
       for (auto f : steps_.fixed) f();
       read_inputs(at);
       const auto start = std::chrono::steady_clock::now();

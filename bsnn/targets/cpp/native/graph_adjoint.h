@@ -13,8 +13,16 @@ class Adjoint : public Simulation {
   bool recalled_ = false;   // crossings were kept, and nothing is simulated again
   int64_t n_clamped_;       // slopes below the least
   std::vector<Real*> own_;  // arrays of the code objects, while others stand for them
+  std::vector<size_t> worthy_, of_worth_;  // populations and connections, of a surrogate
 
-  using Simulation::Simulation;
+  Adjoint(Clock& clock, std::vector<Population> pops, std::vector<Connection> connections,
+          Steps steps)
+      : Simulation(clock, pops, connections, steps) {
+    for (size_t k = 0; k < pops_.size(); k++)
+      if (pops_[k].worth) worthy_.push_back(k);
+    for (size_t c = 0; c < connections_.size(); c++)
+      if (connections_[c].worth) of_worth_.push_back(c);
+  }
 
   struct Loss {
     const int64_t* offset = nullptr;       // spikes of each sample
@@ -39,25 +47,30 @@ class Adjoint : public Simulation {
       for (auto* x : p.lambda) std::fill(*x, *x + p.n, Real(0));
       for (auto& q : p.learned) std::fill(*q.array, *q.array + p.n, Real(0));
     }
-    for (size_t k = 0; k < pops_.size(); k++)
-      if (!recalled_ && pops_[k].crossing && pops_[k].at_once) locate(k, sample, 0, n_steps_);
+    if (!recalled_)
+      for (size_t k : firing_)
+        if (pops_[k].crossing && pops_[k].at_once) locate(k, sample, 0, n_steps_);
     for (int64_t n = n_steps_ - 1; n >= 0; n--) {
       clock_.timestep[0] = n;
       clock_.t[0] = n * request_.dt;
       bind_currents(sample, n);
-      for (size_t k = 0; k < pops_.size(); k++) bind_step(pops_[k], k, n);
-      for (auto& p : pops_) if (p.worth) p.worth();
-      for (auto& p : pops_) if (p.reset && fired[&p - &pops_[0]].n) p.reset();
+      for (size_t k : groups_) bind_step(pops_[k], k, n);
+      for (size_t k : worthy_) pops_[k].worth();
+      for (size_t k : firing_)
+        if (fired[k].n && pops_[k].reset) pops_[k].reset();
       // Arrivals are visited last to first: of those that meet, the last ones are taken
       // to be those whose delays do not differ, and then those that were sent last.
-      for (size_t c = connections_.size(); c-- > 0;)
-        if (!connections_[c].delayed()) pull_back_arrivals(c, n);
-      for (auto& p : pops_)
-        if (p.n_slots) remember(p, n);
-      for (size_t c = connections_.size(); c-- > 0;)
-        if (connections_[c].delayed()) pull_back_arrivals(c, n);
-      for (size_t c = 0; c < connections_.size(); c++) gather_worth(c, n);
-      for (size_t k = 0; k < pops_.size(); k++) {
+      for (size_t z = prompt_.size(); z-- > 0;) {
+        const size_t c = prompt_[z];
+        bind_arrivals(c, n);
+        if (!arriving[c].n) continue;
+        if (arriving[c].timed)
+          for (auto f : connections_[c].slopes) f();
+        connections_[c].backward();
+      }
+      if (!delayed_.empty()) pull_back_sent(n);
+      for (size_t c : of_worth_) gather_worth(c, n);
+      for (size_t k : groups_) {
         auto& p = pops_[k];
         for (size_t q = 0; q < p.current_gradients.size(); q++)
           bind_current_gradient(p, q, by_current[k][q] + (sample * n_steps_ + n) * p.current_gradients[q].n);
@@ -93,7 +106,6 @@ class Adjoint : public Simulation {
   // What spikes that would arrive in this step are worth to those that they reach.
   void gather_worth(size_t c, int64_t n) {
     auto& connection = connections_[c];
-    if (!connection.worth) return;
     auto& a = arriving[c];
     a.sent = pops_[connection.source].sent_tape.data();
     a.step = n;
@@ -101,17 +113,19 @@ class Adjoint : public Simulation {
     if (connection.delayed() || n >= connection.delay) connection.worth();
   }
 
-  void pull_back_arrivals(size_t c, int64_t n) {
-    auto& connection = connections_[c];
-    bind_arrivals(c, n);
-    if (!arriving[c].n) return;
-    if (connection.delayed()) {
-      arriving[c].past = pops_[connection.target].past.data();
-      arriving[c].past_flags = pops_[connection.target].past_flags.data();
-    } else if (arriving[c].timed) {
-      for (auto f : connection.slopes) f();
+  // Where delays differ, arrivals are pulled back as their sending is reached.
+  void pull_back_sent(int64_t n) {
+    for (auto& p : pops_)
+      if (p.n_slots) remember(p, n);
+    for (size_t z = delayed_.size(); z-- > 0;) {
+      const size_t c = delayed_[z];
+      bind_sent(c, n);
+      if (!arriving[c].n) continue;
+      auto& target = pops_[connections_[c].target];
+      arriving[c].past = target.past.data();
+      arriving[c].past_flags = target.past_flags.data();
+      connections_[c].backward();
     }
-    connection.backward();
   }
 
   // Keep what spikes that arrive in this step meet, for when their sending is reached.
@@ -190,13 +204,14 @@ class Adjoint : public Simulation {
     if (!p.at_once) locate(k, sample, n, n + 1);
     const double least = of_spikes_[k], largest = of_spikes_[pops_.size() + k];
     const Visits& spikes = fired[k];
-    const int64_t at = p.start[n] - p.first, n_located = p.slope.size(), n_gains = p.gains.size();
-    const Real* const slope = p.slope.data() + at;
+    const int64_t at = p.start[n] - p.first, n_located = p.slope.size();
+    const size_t n_gains = p.gains.size();
     for (int64_t z = 0; z < spikes.n; z++) {
-      n_clamped_ += slope[z] < least;
-      const Real q = -spikes.total[z] / std::min(std::max<double>(slope[z], least), largest);
-      const Real* const by = p.by.data() + at + z;
-      for (int64_t g = 0; g < n_gains; g++) (*p.gains[g])[spikes.neuron[z]] += q * by[g * n_located];
+      const Real slope = p.slope[at + z];
+      n_clamped_ += slope < least;
+      const Real q = -spikes.total[z] / std::min(std::max<double>(slope, least), largest);
+      for (size_t g = 0; g < n_gains; g++)
+        (*p.gains[g])[spikes.neuron[z]] += q * p.by[g * n_located + at + z];
     }
   }
 

@@ -38,14 +38,27 @@ class Simulation {
   std::vector<std::vector<const Real*>> current_;  // [population][current]
   struct { int64_t population, variable, step, sample, neuron; } broken_;
 
+  // Which populations have neurons, thresholds and so on, and which connections have one
+  // delay: asking each in every step would take as long as the steps of few neurons.
+  std::vector<size_t> groups_, firing_, refractory_, driven_, recorded_, prompt_, delayed_;
+
   Simulation(Clock& clock, std::vector<Population> pops,
              std::vector<Connection> connections, Steps steps)
       : clock_(clock), pops_(pops), connections_(connections), steps_(steps),
         data_(descriptor("BSNN_WEIGHTS"), PROT_READ),
         exchange_(descriptor("BSNN_EXCHANGE"), PROT_READ | PROT_WRITE) {
-    for (auto& p : pops_)
+    for (size_t k = 0; k < pops_.size(); k++) {
+      auto& p = pops_[k];
       for (auto* arrays : {&p.before, &p.end})
         for (auto* x : *arrays) rest_.push_back({x, *x});
+      if (!p.state.empty()) groups_.push_back(k);
+      if (p.fires) firing_.push_back(k);
+      if (p.free) refractory_.push_back(k);
+      if (!p.currents.empty() || !p.normal.empty()) driven_.push_back(k);
+      if (!p.recorded.empty()) recorded_.push_back(k);
+    }
+    for (size_t c = 0; c < connections_.size(); c++)
+      (connections_[c].delayed() ? delayed_ : prompt_).push_back(c);
   }
 
   // What points into a tape points to the code objects' own arrays again.
@@ -109,7 +122,7 @@ class Simulation {
   }
 
   void bind_currents(int64_t sample, int64_t n) {
-    for (size_t k = 0; k < pops_.size(); k++) {
+    for (size_t k : driven_) {
       auto& p = pops_[k];
       for (size_t c = 0; c < p.currents.size(); c++)
         *p.currents[c].array = current(k, c, sample, n);
@@ -118,26 +131,41 @@ class Simulation {
     }
   }
 
-  // Point a connection at what arrives in step n: a stretch of its source's spikes. Where
-  // delays differ, at what is sent then.
+  // What of arrivals is the same in all steps of a request.
+  void begin_arrivals() {
+    for (size_t c = 0; c < connections_.size(); c++) {
+      const auto& connection = connections_[c];
+      const auto& p = pops_[connection.source];
+      auto& a = arriving[c];
+      a.weights = weights_[c];
+      a.n_slots = pops_[connection.target].n_slots;
+      a.moves = p.fires ? !p.sent : by_inputs_;  // no spike, under a surrogate
+      a.timed = a.moves || connection.learns_delay;
+    }
+  }
+
+  // Point a connection at what arrives in step n: a stretch of its source's spikes.
   void bind_arrivals(size_t c, int64_t n) {
     const auto& connection = connections_[c];
-    auto& p = pops_[connection.source];
-    const int64_t sent = connection.delayed() ? n : n - connection.delay;
     auto& a = arriving[c];
-    a.n = 0;
-    a.weights = weights_[c];
-    if (connection.delayed()) {
-      a.n_slots = pops_[connection.target].n_slots;
-      a.slot = n % a.n_slots;
-      a.n_left = n_steps_ - n;
-    }
-    const bool moves = p.fires ? !p.sent : by_inputs_;  // no spike, under a surrogate
-    a.timed = moves || connection.learns_delay;
-    if (sent < 0) return;
-    a.neuron = p.neuron.data() + p.start[sent];
-    a.n = p.start[sent + 1] - p.start[sent];
-    a.total = moves ? p.total.data() + p.start[sent] : nullptr;
+    const int64_t sent = n - connection.delay;
+    if (sent < 0) a.n = 0;
+    else bind_spikes(a, pops_[connection.source], sent);
+  }
+
+  // Where delays differ, point it at what is sent then.
+  void bind_sent(size_t c, int64_t n) {
+    auto& a = arriving[c];
+    a.slot = n % a.n_slots;
+    a.n_left = n_steps_ - n;
+    bind_spikes(a, pops_[connections_[c].source], n);
+  }
+
+  void bind_spikes(Visits& a, Population& p, int64_t sent) {
+    const int64_t from = p.start[sent];
+    a.neuron = p.neuron.data() + from;
+    a.n = p.start[sent + 1] - from;
+    a.total = a.moves ? p.total.data() + from : nullptr;
   }
 
   // Let nothing be on its way.
@@ -167,12 +195,11 @@ class Simulation {
   // Take all spikes of a sample as they are given.
   void set_spikes(Population& p, const int32_t* step, const int32_t* neuron, int64_t count) {
     p.neuron.assign(neuron, neuron + count);
-    p.start.assign(1, 0);
-    int64_t z = 0;
-    for (int64_t n = 0; n < n_steps_; n++) {
-      while (z < count && step[z] <= n) z++;
-      p.start.push_back(z);
-    }
+    p.start.assign(n_steps_ + 1, 0);
+    int64_t* const end = p.start.data() + 1;
+    for (int64_t z = 0; z < count; z++)
+      if (uint64_t(step[z]) < uint64_t(n_steps_)) end[step[z]] = z + 1;  // the last stays
+    for (int64_t n = 1; n < n_steps_; n++) end[n] = std::max(end[n], end[n - 1]);
   }
 
   void set_inputs(size_t k, int64_t sample) {
@@ -201,47 +228,48 @@ class Simulation {
       }
       if (taping_) begin_tape(p);
     }
-    for (size_t c = 0; c < connections_.size(); c++)
-      if (connections_[c].delayed()) clear_future(c);
+    for (size_t c : delayed_) clear_future(c);
     for (int64_t n = 0; n < n_steps_; n++) {
       clock_.timestep[0] = n;
       clock_.t[0] = n * request_.dt;
       bind_currents(sample, n);
-      for (size_t k = 0; k < pops_.size(); k++) {
-        auto& p = pops_[k];
-        if (taping_) tape_states(p, n);
-        if (traces)
+      if (taping_)
+        for (size_t k : groups_) tape_states(pops_[k], n);
+      if (traces)
+        for (size_t k : recorded_) {
+          auto& p = pops_[k];
           for (size_t r = 0; r < p.recorded.size(); r++) {
             const Real* x = *p.state[p.recorded[r]];
             std::copy(x, x + p.n, (*traces)[k][r] + (sample * n_steps_ + n) * p.n);
           }
-      }
-      for (auto f : steps_.groups) f();
-      if (taping_) for (auto& p : pops_) note_free(p, n);
-      for (auto f : steps_.thresholds) f();
-      for (size_t k = 0; k < pops_.size(); k++) {
-        auto& p = pops_[k];
-        if (p.fires) {
-          const int32_t count = p.fires[p.n];
-          if (taping_)
-            for (int32_t z = 0; z < count; z++) p.last[p.fires[z]] = p.neuron.size() + z;
-          p.neuron.insert(p.neuron.end(), p.fires, p.fires + count);
-          if (noting_) note_states(p, count, p.before, 0);
         }
-        if (!offset_[k]) p.start.push_back(p.neuron.size());
-        if (taping_ && p.open) std::copy(*p.free, *p.free + p.n, &p.tape_open[n * p.n]);
-      }
+      for (auto f : steps_.groups) f();
+      if (taping_)
+        for (size_t k : refractory_) note_free(pops_[k], n);
+      for (auto f : steps_.thresholds) f();
+      for (size_t k : firing_) note_spikes(pops_[k]);
+      if (taping_)
+        for (size_t k : refractory_) {
+          auto& p = pops_[k];
+          std::copy(*p.free, *p.free + p.n, &p.tape_open[n * p.n]);
+        }
       for (size_t c = 0; c < connections_.size(); c++) {
-        bind_arrivals(c, n);
-        if (arriving[c].n) connections_[c].forward();
-        if (connections_[c].delayed()) deliver(c);
+        auto& connection = connections_[c];
+        const bool delayed = connection.delayed();
+        if (delayed) bind_sent(c, n);
+        else bind_arrivals(c, n);
+        if (arriving[c].n) connection.forward();
+        if (delayed) deliver(c);
       }
       if (noting_)
-        for (auto& p : pops_)
-          if (p.fires) note_states(p, p.fires[p.n], p.state, p.state.size());
+        for (size_t k : firing_) {
+          auto& p = pops_[k];
+          note_states(p, p.fires[p.n], p.state, p.state.size());
+        }
       for (auto f : steps_.resets) f();
     }
-    if (taping_) for (auto& p : pops_) write_states(p, n_steps_);
+    if (taping_)
+      for (size_t k : groups_) write_states(pops_[k], n_steps_);
     leave_tape();
     check_states(sample);
   }
@@ -303,8 +331,19 @@ class Simulation {
       std::copy(*p.state[s], *p.state[s] + p.n, slot(p, n, s));
   }
 
+  // Take the spikes of a step as its threshold has left them.
+  void note_spikes(Population& p) {
+    const int32_t count = p.fires[p.n];
+    if (count) {
+      if (taping_)
+        for (int32_t z = 0; z < count; z++) p.last[p.fires[z]] = p.neuron.size() + z;
+      p.neuron.insert(p.neuron.end(), p.fires, p.fires + count);
+      if (noting_) note_states(p, count, p.before, 0);
+    }
+    p.start.push_back(p.neuron.size());
+  }
+
   void note_free(Population& p, int64_t n) {
-    if (!p.free) return;
     char* free = &p.tape_free[n * p.n];
     std::copy(*p.free, *p.free + p.n, free);
     if (p.can_freeze && n)
@@ -318,11 +357,15 @@ class Simulation {
 
   // Note some states of the neurons that fired last.
   void note_states(Population& p, int64_t count, const std::vector<Real**>& from, size_t place) {
-    const size_t m = 2 * p.state.size();
+    if (!count) return;
+    const size_t m = 2 * p.state.size(), first = p.neuron.size() - count;
     p.at_spikes.resize(p.neuron.size() * m);
-    for (size_t z = p.neuron.size() - count; z < p.neuron.size(); z++)
-      for (size_t s = 0; s < from.size(); s++)
-        p.at_spikes[z * m + place + s] = (*from[s])[p.neuron[z]];
+    const int32_t* const neuron = p.neuron.data() + first;
+    for (size_t s = 0; s < from.size(); s++) {
+      const Real* const states = *from[s];
+      Real* const noted = p.at_spikes.data() + first * m + place + s;
+      for (int64_t z = 0; z < count; z++) noted[z * m] = states[neuron[z]];
+    }
   }
 };
 

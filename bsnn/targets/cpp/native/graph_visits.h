@@ -28,7 +28,8 @@ struct Visits {
   // weight number `shared`.
   const int64_t* row;
   const int32_t *target, *shared;
-  bool timed;            // dL/dT, or a derivative by a delay, is wanted
+  bool moves;            // dL/dT is wanted
+  bool timed;            // that, or a derivative by a delay
   void* by_delay;        // dL/d(delay)
   // Where delays differ: steps of each, and some numbers for each neuron of the target in
   // each of `n_slots` steps, of which `slot` is that at hand.
