@@ -7,9 +7,11 @@ import pandas as pd
 
 from bsnn.errors import DataError
 
+from .neurons import BATCH_SIZE as ADEX_BATCH_SIZE
 from .recurrent import BATCH_SIZE
 from .report import Spread
 
+_SECONDS = {"forward": "call", "training": "training"}  # what a report calls those
 WORST = 0.95  # of what was: less is marked
 
 
@@ -47,6 +49,12 @@ def _measures(found):
                 yield f"{name}, {what}", measured
     elif "chain" in found:
         yield from _of_neurons(found["chain"], found["adex"])
+        ours = {
+            kind: _speed(found["adex"][name], ADEX_BATCH_SIZE)
+            for kind, name in _SECONDS.items()
+        }
+        for name, ratio in _over_peers(ours, found.get("peers", [])):
+            yield f"AdEx, {name}", ratio
     elif "points" in found:
         for point in found["points"]:
             for kind in ("forward", "training"):
@@ -87,10 +95,9 @@ def _of_neurons(chain, adex):
 def _beside(found):
     """Yield ours, and the ratio to stock Brian2 and to each library."""
     if "found" in found:  # seconds of a batch
-        kinds = {"forward": "call", "training": "training"}
         ours = {
             kind: _speed(found["found"][name], BATCH_SIZE)
-            for kind, name in kinds.items()
+            for kind, name in _SECONDS.items()
         }
         for stock in found["stock"]:
             theirs = _speed(stock["call"], BATCH_SIZE)
@@ -101,7 +108,11 @@ def _beside(found):
             name = f"call of {stock['n_samples']} / stock Brian2"
             yield name, _exactly(float(stock["ratio"]))
     yield from ours.items()
-    for peer in found["peers"]:
+    yield from _over_peers(ours, found["peers"])
+
+
+def _over_peers(ours, peers):
+    for peer in peers:
         for kind in () if "error" in peer else ours:
             theirs = _speed(peer[kind])
             yield f"{kind} / {peer['name']}", _over(ours[kind], theirs)

@@ -89,6 +89,7 @@ def reports(speed=1.0, equal=True):
     )
     neurons = NeuronsReport(
         setting=SETTING,
+        peers=[peer(500, 100), {"name": "spyx", "error": "no AdEx"}],
         chain={
             "fast": spread(14e3 * speed),
             "modes": spread(9e3),
@@ -159,6 +160,8 @@ def test_measures_are_speeds_and_ratios_of_one_run():
             "neurons, AdEx, calls": 100,
             "neurons, AdEx, calls / stock Brian2": 20,
             "neurons, AdEx, training steps": 25,
+            "neurons, AdEx, forward / spyx": 10,
+            "neurons, AdEx, training / spyx": 12.5,
         }
     )
 
@@ -296,7 +299,7 @@ def test_the_command_measures_all_and_keeps_json_and_page(measured, tmp_path, ca
     for name, report in reports().items():
         assert f"## {name}" in page and report.table() in page
     assert "slower" in capsys.readouterr().out
-    assert measured["chain"]["peers"] == measured["recurrent"]["peers"] == ["norse"]
+    assert all(o["peers"] == ["norse"] for o in measured.values())
     assert all(o["repeats"] == 5 for o in measured.values())
     assert measured["neurons"]["precision"] == "double"
 
@@ -310,7 +313,7 @@ def test_each_workload_is_asked_for_what_belongs_to_it(measured):
     assert measured == {
         "chain": beside,
         "recurrent": numbers | beside,
-        "neurons": numbers | {"repeats": 7},
+        "neurons": numbers | {"repeats": 7, "peers": ["norse"]},
     }
     suite.run_suite(settings, "workload", repeats=5, stock=False, peers=[])
     asked = {"repeats": 5, "stock": False, "peers": []}
@@ -369,3 +372,12 @@ def test_json_and_page_have_names_of_their_own(measured, tmp_path, capsys):
 def test_the_suite_has_networks_of_its_own(option, capsys):
     assert main(["bench", "--suite", *option]) == 1
     assert "'suite' has networks of its own, without" in capsys.readouterr().err
+
+
+def test_a_report_from_before_adex_had_peers_is_read():
+    old = as_json()
+    del old["workloads"]["neurons"]["peers"]
+    assert set(measures(as_json())) - set(measures(old)) == {
+        "neurons, AdEx, forward / spyx",
+        "neurons, AdEx, training / spyx",
+    }
