@@ -4,18 +4,12 @@ Each peer is a file of that name, as those of `bsnn.training.bench.peers`, and h
 loss. Of those libraries Norse alone has AdEx neurons.
 """
 
-from pathlib import Path
+import importlib.util
 
 from brian2.units import mV, nA, nS, second
 
 from bsnn.errors import BackendUnavailable
 from bsnn.training.bench.peers import run_case
-
-ADEX_PEERS = tuple(
-    path.stem
-    for path in sorted(Path(__file__).parent.glob("*.py"))
-    if path.stem not in ("__init__", "case")
-)
 
 
 def run_adex_peer(
@@ -53,7 +47,7 @@ def run_adex_peer(
     ProgramError
         If it fails.
     """
-    if name not in ADEX_PEERS:
+    if importlib.util.find_spec(f"{__name__}.{name}") is None:
         raise BackendUnavailable(f"{name} has no AdEx neurons.")
     neuron = network.groups[0].neuron
     values = {k: float(v) for k, v in neuron.values.items()}
