@@ -20,7 +20,7 @@ from .compare import measured, same_spikes
 from .describe import check_repeats, describe_machine
 from .measure import measure_memory, taking_turns, training_step
 from .peers.adex import run_adex_peer
-from .report import BenchReport, Spread
+from .report import BenchReport, Spread, speeds
 from .rows import MIB, aligned, layers, peer_rows
 
 log = logging.getLogger(__name__)
@@ -92,12 +92,8 @@ class NeuronsReport(BenchReport):
             ("  equal", "spike by spike" if adex["equal"] else "NOT EQUAL"),
             ("  peak memory", f"{adex['memory']['total'] / MIB:9.0f} MiB"),
         ]
-        speeds = {
-            "forward": adex["call"].per_second(BATCH_SIZE),
-            "training": adex["training"].per_second(BATCH_SIZE),
-        }
         for peer in self.peers:
-            rows += [("", ""), *peer_rows(peer, speeds, "hidden")]
+            rows += [("", ""), *peer_rows(peer, speeds(adex, BATCH_SIZE), "hidden")]
         return aligned(rows)
 
 

@@ -22,7 +22,7 @@ from .measure import (
 )
 from .peers.recurrent import run_recurrent_peer
 from .recurrent_network import Recurrent
-from .report import BenchReport, Spread
+from .report import BenchReport, Spread, speeds
 from .rows import MIB, aligned, layers, peer_rows
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,8 @@ class RecurrentReport(BenchReport):
         for stock in self.stock:
             rows += [("", ""), *self._stock_rows(stock)]
         for peer in self.peers:
-            rows += [("", ""), *peer_rows(peer, self._speeds, "hidden")]
+            ours = speeds(self.found, BATCH_SIZE)
+            rows += [("", ""), *peer_rows(peer, ours, "hidden")]
             rows += self._work_row(peer)
         return aligned(rows)
 
@@ -108,13 +109,6 @@ class RecurrentReport(BenchReport):
         verdict = "equal spike by spike" if stock["equal"] else "NOT EQUAL"
         yield "  spikes", f"{layers(stock['spikes'], 'hidden')}: {verdict}"
         yield "  traces", f"{stock['error']:9.1e} apart at most"
-
-    @property
-    def _speeds(self):
-        return {
-            "forward": self.found["call"].per_second(BATCH_SIZE),
-            "training": self.found["training"].per_second(BATCH_SIZE),
-        }
 
 
 def run_recurrent_bench(*, precision, seed, workers, repeats, stock=True, peers=()):

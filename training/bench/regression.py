@@ -9,9 +9,8 @@ from bsnn.errors import DataError
 
 from .neurons import BATCH_SIZE as ADEX_BATCH_SIZE
 from .recurrent import BATCH_SIZE
-from .report import Spread
+from .report import Spread, speeds
 
-_SECONDS = {"forward": "call", "training": "training"}  # what a report calls those
 WORST = 0.95  # of what was: less is marked
 
 
@@ -49,10 +48,7 @@ def _measures(found):
                 yield f"{name}, {what}", measured
     elif "chain" in found:
         yield from _of_neurons(found["chain"], found["adex"])
-        ours = {
-            kind: _speed(found["adex"][name], ADEX_BATCH_SIZE)
-            for kind, name in _SECONDS.items()
-        }
+        ours = _of_batches(found["adex"], ADEX_BATCH_SIZE)
         for name, ratio in _over_peers(ours, found.get("peers", [])):
             yield f"AdEx, {name}", ratio
     elif "points" in found:
@@ -69,6 +65,10 @@ def _speed(found, n=None):
     """Return samples per second, or of seconds in which `n` were done."""
     spread = Spread(**{name: float(value) for name, value in found.items()})
     return spread if n is None else spread.per_second(n)
+
+
+def _of_batches(found, n):
+    return speeds({name: _speed(found[name]) for name in ("call", "training")}, n)
 
 
 def _exactly(ratio):
@@ -95,10 +95,7 @@ def _of_neurons(chain, adex):
 def _beside(found):
     """Yield ours, and the ratio to stock Brian2 and to each library."""
     if "found" in found:  # seconds of a batch
-        ours = {
-            kind: _speed(found["found"][name], BATCH_SIZE)
-            for kind, name in _SECONDS.items()
-        }
+        ours = _of_batches(found["found"], BATCH_SIZE)
         for stock in found["stock"]:
             theirs = _speed(stock["call"], BATCH_SIZE)
             yield "forward / stock Brian2", _over(ours["forward"], theirs)

@@ -41,6 +41,14 @@ class Spread:
         )
 
 
+def speeds(found, n):
+    """Return samples per second, of Spreads of a `call` and a `training` step of n."""
+    return {
+        "forward": found["call"].per_second(n),
+        "training": found["training"].per_second(n),
+    }
+
+
 class BenchReport(ABC):
     """What a bench found: a dataclass with the `setting` of the measurements."""
 

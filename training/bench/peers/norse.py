@@ -19,16 +19,27 @@ def make(case):
             v_th=torch.as_tensor(threshold, device=case.device),
         )
 
-        # Norse's own loop over time takes the steps by index, whose gradient is four
-        # times as slow as that of an iteration.
-        def run(currents):
-            state = LIFFeedForwardState(*(torch.zeros_like(currents[0]),) * 2)
-            spikes = []
-            for current in currents:
-                spike, state = step(current, state, parameters, case.dt)
-                spikes.append(spike)
-            return torch.stack(spikes)
+        def rest(zero):
+            return LIFFeedForwardState(zero, zero)
 
-        return run
+        return in_steps(step, parameters, case.dt, rest)
 
     return in_torch(case, layer, tau_mem)
+
+
+def in_steps(step, parameters, dt, rest):
+    """Return a function of the input currents of a layer, by step: its spikes.
+
+    `rest(zero)` is the state that a sample begins with, made of zeros. Norse's own loop
+    over time takes the steps by index, whose gradient is four times as slow as that of
+    an iteration.
+    """
+
+    def run(currents):
+        state, spikes = rest(torch.zeros_like(currents[0])), []
+        for current in currents:
+            spike, state = step(current, state, parameters, dt)
+            spikes.append(spike)
+        return torch.stack(spikes)
+
+    return run

@@ -12,6 +12,7 @@ from norse.torch.functional.lif_adex import (
 )
 
 from bsnn.training.bench.peers.in_torch import in_torch
+from bsnn.training.bench.peers.norse import in_steps
 
 
 def make(case):
@@ -36,15 +37,9 @@ def make(case):
             **{name: torch.as_tensor(value) for name, value in numbers.items()}
         )
 
-        def run(currents):
-            zero = torch.zeros_like(currents[0])
-            state = LIFAdExFeedForwardState(v=zero + adex["E_L"], i=zero, a=zero)
-            spikes = []
-            for current in currents:
-                spike, state = advance(current, state, parameters, case.dt)
-                spikes.append(spike)
-            return torch.stack(spikes)
+        def rest(zero):
+            return LIFAdExFeedForwardState(v=zero + adex["E_L"], i=zero, a=zero)
 
-        return run
+        return in_steps(advance, parameters, case.dt, rest)
 
     return in_torch(case, layer, (adex["E_e"] - adex["V_T"]) / adex["g_L"])
